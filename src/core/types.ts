@@ -1,0 +1,17 @@
+/** Label value that takes no part in the loss, as in Hugging Face. */
+export const IGNORE = -100;
+
+/**
+ * One row of tokens. `labels[i]` is the target at position i, unshifted (the logits at i-1 predict it); IGNORE where
+ * the loss does not count. `labels[0]` never counts. Both have the same length.
+ */
+export interface Example {
+  ids: readonly number[];
+  labels: readonly number[];
+}
+
+/** Rows of any lengths: the engine packs them one behind the other, without padding. */
+export type Batch = readonly Example[];
+
+/** Weights by Hugging Face name, row-major; matrices are [out, in]. */
+export type Tensors = Map<string, { shape: number[]; data: Float32Array }>;
