@@ -1,0 +1,38 @@
+import { svelte } from '@sveltejs/vite-plugin-svelte';
+import { defineConfig } from 'vitest/config';
+
+/** Dawn in Node aborts when its objects die with a context, so GPU files share one process and follow each other. */
+const oneProcess = { pool: 'forks', maxWorkers: 1, isolate: false, fileParallelism: false } as const;
+
+export default defineConfig({
+  plugins: [svelte()],
+  test: {
+    projects: [
+      {
+        extends: true,
+        test: { name: 'unit', include: ['tests/unit/**/*.test.ts'], testTimeout: 20_000 },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'gpu',
+          include: ['tests/{kernels,gradcheck,golden,session}/**/*.test.ts'],
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
+          teardownTimeout: 2_000,
+          ...oneProcess,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'e2e',
+          include: ['tests/e2e/**/*.test.ts'],
+          testTimeout: 300_000,
+          hookTimeout: 120_000,
+          ...oneProcess,
+        },
+      },
+    ],
+  },
+});
