@@ -1,0 +1,259 @@
+import type { Batch } from '../core/types.ts';
+import type { Schedule } from '../core/schedule.ts';
+import { lrAt } from '../core/schedule.ts';
+import { LabError } from '../core/errors.ts';
+import { Rng } from '../core/rng.ts';
+import type { StepStats, Trainer } from './trainer.ts';
+import type { BatchSource, BatchState } from './batches.ts';
+
+/**
+ * What one optimisation step may use. A recipe differs from another in this function only; data order, schedule,
+ * pausing, logs, probes and checkpoints belong to the session.
+ */
+export interface StepContext {
+  trainer: Trainer;
+  /** The next batch of the recipe's data; each call advances the cursor that a checkpoint stores. */
+  next(): Batch;
+  /** Learning rate of this step, already scheduled. */
+  lr: number;
+  /** 0-based. */
+  step: number;
+  /** For recipes that draw at random in a step (layers, depths); stored in checkpoints. */
+  rng: Rng;
+}
+export type StepFn = (ctx: StepContext) => Promise<void>;
+
+export interface SessionPlan {
+  lr: number;
+  schedule: Schedule;
+  /** Length of the run in steps. */
+  steps: number;
+  seed: number | string;
+}
+
+export interface SessionHooks {
+  /** Each step's loss, gradient norm and counts; arrives a few steps later, in order. */
+  onStats?(stats: StepStats): void;
+  /** Called after every `every` steps (and before the first) with all steps so far finished. */
+  probe?: { every: number; run(step: number): Promise<void> };
+  /** Called after exactly these numbers of steps: how 20, 50 and 100 come from one run. */
+  snapshot?: { at: readonly number[]; take(step: number): Promise<void> };
+  onPhase?(phase: SessionPhase): void;
+}
+
+export type SessionPhase = 'ready' | 'running' | 'paused' | 'stopped' | 'done' | 'failed';
+
+/** Everything a later session needs to go on bit for bit on the same adapter; plain data, safe to clone or store. */
+export interface SessionState {
+  plan: SessionPlan;
+  step: number;
+  weights: Float32Array;
+  m: Float32Array;
+  v: Float32Array;
+  batches: BatchState;
+  rng: number[];
+  log: StepStats[];
+}
+
+/** The training loop, the same for the page's worker and for the command line. */
+export class TrainSession {
+  readonly trainer: Trainer;
+  readonly plan: SessionPlan;
+  readonly log: StepStats[] = [];
+  #batches: BatchSource;
+  #stepFn: StepFn;
+  #hooks: SessionHooks;
+  #rng: Rng;
+  #step = 0;
+  #phase: SessionPhase = 'ready';
+  #wantPause = false;
+  #wantStop = false;
+  #allowance = 0;
+  /** Data cursor and rng after each of the last steps: after a bad step the state of the last good one is wanted. */
+  #trail: { step: number; batches: BatchState; rng: number[] }[] = [];
+  #wake: (() => void) | null = null;
+  #checkpoints: { resolve(s: SessionState): void; reject(e: unknown): void }[] = [];
+
+  constructor(trainer: Trainer, batches: BatchSource, step: StepFn, plan: SessionPlan, hooks: SessionHooks = {}) {
+    this.trainer = trainer;
+    this.plan = { ...plan };
+    this.#batches = batches;
+    this.#stepFn = step;
+    this.#hooks = hooks;
+    this.#rng = new Rng(`${plan.seed}/steps`);
+    trainer.onStats = (s) => {
+      this.log.push(s);
+      this.#hooks.onStats?.(s);
+    };
+  }
+
+  /** Steps submitted so far. */
+  get step(): number {
+    return this.#step;
+  }
+
+  get phase(): SessionPhase {
+    return this.#phase;
+  }
+
+  /**
+   * Train to the end of the plan, or until stop(). While paused the promise stays open.
+   * Throws LabError('non-finite') when a loss or gradient is not finite: weights and moments are then those after the
+   * last good step, and checkpoint() still stores them.
+   */
+  async run(): Promise<'done' | 'stopped'> {
+    if (this.#phase === 'running' || this.#phase === 'paused')
+      throw new LabError('bad-input', 'This training run is already going on.');
+    this.#wantStop = false;
+    this.#setPhase('running');
+    try {
+      if (this.#step === 0) await this.#hooks.probe?.run(0);
+      while (this.#step < this.plan.steps) {
+        await this.#serveCheckpoints();
+        await this.#waitWhilePaused();
+        if (this.#wantStop) break;
+        await this.#one();
+      }
+      await this.trainer.flush();
+      this.#setPhase(this.#step >= this.plan.steps ? 'done' : 'stopped');
+      await this.#serveCheckpoints();
+      return this.#phase === 'done' ? 'done' : 'stopped';
+    } catch (error) {
+      this.#setPhase('failed');
+      for (const c of this.#checkpoints.splice(0)) c.reject(error);
+      throw error;
+    }
+  }
+
+  /**
+   * Make the run longer: 20 steps and then 30 more are the same run as 50. Only where the schedule does not look at the
+   * run's length.
+   */
+  extend(steps: number): void {
+    if (this.plan.schedule.decay !== 'none')
+      throw new LabError('bad-input', 'Only a run with a constant learning rate can be made longer.');
+    this.plan.steps = Math.max(this.plan.steps, steps);
+  }
+
+  /** Halt before the next step; steps already submitted finish. */
+  pause(): void {
+    this.#wantPause = true;
+  }
+
+  resume(): void {
+    this.#wantPause = false;
+    this.#wakeUp();
+  }
+
+  /** While paused: run exactly one step and pause again. */
+  stepOnce(): void {
+    this.#wantPause = true;
+    this.#allowance++;
+    this.#wakeUp();
+  }
+
+  /** End the run early; run() resolves with 'stopped' and the weights are those after the last step. */
+  stop(): void {
+    this.#wantStop = true;
+    this.#wakeUp();
+  }
+
+  /** The state at the next step boundary (at once when the loop is not running). */
+  checkpoint(): Promise<SessionState> {
+    if (this.#phase !== 'running' && this.#phase !== 'paused') return this.#read();
+    const promise = new Promise<SessionState>((resolve, reject) => this.#checkpoints.push({ resolve, reject }));
+    this.#wakeUp();
+    return promise;
+  }
+
+  /** Continue from a stored state; the plan's schedule must be the stored one, or the run would not be the same run. */
+  restore(state: SessionState): void {
+    if (planKey(state.plan) !== planKey(this.plan))
+      throw new LabError('bad-input', 'The checkpoint was made with another learning rate, schedule, length or seed.', {
+        safe: 'The checkpoint itself is untouched.',
+        next: 'Resume it with the settings it was made with, or start a new run.',
+      });
+    this.trainer.model.params.write(state.weights);
+    this.trainer.restore({ step: state.step, m: state.m, v: state.v });
+    this.#batches.restore(state.batches);
+    this.#rng = Rng.from(state.rng);
+    this.#step = state.step;
+    this.log.splice(0, this.log.length, ...state.log);
+  }
+
+  async #one(): Promise<void> {
+    const { lr, schedule, steps } = this.plan;
+    const step = this.#step;
+    await this.#stepFn({
+      trainer: this.trainer,
+      next: () => this.#batches.next(),
+      lr: lrAt(schedule, lr, step, steps),
+      step,
+      rng: this.#rng,
+    });
+    this.#step++;
+    this.#trail.push({ step: this.#step, batches: this.#batches.state(), rng: this.#rng.state() });
+    if (this.#trail.length > 8) this.#trail.shift();
+    const { probe, snapshot } = this.#hooks;
+    const wantsProbe = probe !== undefined && (this.#step % probe.every === 0 || this.#step === steps);
+    const wantsSnapshot = snapshot !== undefined && snapshot.at.includes(this.#step);
+    if (!wantsProbe && !wantsSnapshot) return;
+    await this.trainer.flush();
+    if (wantsProbe) await probe.run(this.#step);
+    if (wantsSnapshot) await snapshot.take(this.#step);
+  }
+
+  async #waitWhilePaused(): Promise<void> {
+    while (this.#wantPause && !this.#wantStop) {
+      if (this.#allowance > 0) {
+        this.#allowance--;
+        return;
+      }
+      await this.trainer.flush();
+      if (this.#phase !== 'paused') this.#setPhase('paused');
+      await this.#serveCheckpoints();
+      if (this.#wantPause && !this.#wantStop && this.#allowance === 0)
+        await new Promise<void>((resolve) => (this.#wake = resolve));
+      await this.#serveCheckpoints();
+    }
+    if (this.#phase === 'paused') this.#setPhase('running');
+  }
+
+  async #serveCheckpoints(): Promise<void> {
+    if (this.#checkpoints.length === 0) return;
+    const state = await this.#read();
+    for (const c of this.#checkpoints.splice(0)) c.resolve(state);
+  }
+
+  async #read(): Promise<SessionState> {
+    // After a non-finite step flush() throws for ever; the GPU's state is the last good one and may be read as it is.
+    if (this.#phase !== 'failed') await this.trainer.flush();
+    const { step, m, v } = await this.trainer.state();
+    const at = this.#trail.find((t) => t.step === step) ?? { batches: this.#batches.state(), rng: this.#rng.state() };
+    return {
+      plan: { ...this.plan },
+      step,
+      weights: await this.trainer.model.params.read(),
+      m,
+      v,
+      batches: at.batches,
+      rng: at.rng,
+      log: this.log.filter((s) => s.step <= step),
+    };
+  }
+
+  #setPhase(phase: SessionPhase): void {
+    this.#phase = phase;
+    this.#hooks.onPhase?.(phase);
+  }
+
+  #wakeUp(): void {
+    this.#wake?.();
+    this.#wake = null;
+  }
+}
+
+/** What of a plan decides the updates: the length only where the schedule depends on it. */
+function planKey({ lr, schedule, steps, seed }: SessionPlan): string {
+  return JSON.stringify([lr, schedule, schedule.decay === 'none' ? 0 : steps, seed]);
+}
