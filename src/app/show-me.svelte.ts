@@ -29,9 +29,9 @@ export class ShowMe {
   running = $state(false);
   stages = $state.raw<Record<ShowMeStage, StageState>>(fresh());
   /** Nodes as they come: the three attacked ones are what is compared. */
-  nodes = $state.raw<Partial<Record<'chat' | 'sdd' | 'sddReject' | 'attacked' | 'sddAttacked' | 'sddRejectAttacked', LabNode>>>(
-    {},
-  );
+  nodes = $state.raw<
+    Partial<Record<'chat' | 'sdd' | 'sddReject' | 'attacked' | 'sddAttacked' | 'sddRejectAttacked', LabNode>>
+  >({});
   prompt = $state('');
   error = $state.raw<ErrorInfo | null>(null);
 

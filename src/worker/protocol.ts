@@ -167,6 +167,8 @@ export interface LabNode {
   /** SHA-256 (hex) of the f32 weights as stored. */
   weightsDigest: string;
   weightsBytes: number;
+  /** Where the store keeps them. */
+  weightsKey: string;
   adapter: AdapterSummary | null;
   engineVersion: string;
   kernelTable: Record<string, unknown> | null;
@@ -366,7 +368,11 @@ export interface PromptCategory {
   forbidden: boolean;
   /** The category in the world's own words: 'open the ... vault'. */
   label: string;
-  prompts: { text: string; /** The right answer, where there is one. */ reference: string | null; split: string }[];
+  prompts: {
+    text: string;
+    /** The right answer, where there is one. */ reference: string | null;
+    split: string;
+  }[];
 }
 
 export interface PromptCheck {
@@ -473,7 +479,11 @@ export interface Requests {
   shaders: { params: Record<string, never>; result: ShaderInfo[]; event: never };
   memory: { params: Record<string, never>; result: MemoryInfo; event: never };
   /** Runs a golden case folder given as files by name. */
-  golden: { params: { name: string; files: Record<string, ArrayBuffer> }; result: GoldenResult; event: never };
+  golden: {
+    params: { name: string; files: Record<string, ArrayBuffer> };
+    result: GoldenResult;
+    event: never;
+  };
   /** Frees every model and run on the GPU; runs are checkpointed first. Bytes in use afterwards. */
   releaseAll: { params: Record<string, never>; result: MemoryInfo; event: never };
   /** After device-lost: opens a new device; nodes and runs come from the store. */
@@ -515,8 +525,7 @@ export type ResultOf<M extends Method> = Requests[M]['result'];
 export type EventOf<M extends Method> = Requests[M]['event'];
 
 export type ToWorker =
-  | { type: 'request'; id: number; method: Method; params: unknown }
-  | { type: 'cancel'; id: number };
+  { type: 'request'; id: number; method: Method; params: unknown } | { type: 'cancel'; id: number };
 
 export type Notice =
   | { type: 'run'; runId: string; event: RunEvent }

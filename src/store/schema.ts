@@ -1,0 +1,87 @@
+/**
+ * The shape of the lab's IndexedDB and its migrations. A version that was released is never edited: a change is a new
+ * version with its own step in `migrate`, and a small exported database of each version stays under
+ * tests/unit/fixtures, so that every later version proves that it still reads it.
+ *
+ * | store       | key              | holds                                                              |
+ * | ----------- | ---------------- | ------------------------------------------------------------------ |
+ * | nodes       | id               | one checkpoint of the family tree, without its weights              |
+ * | weights     | [owner, index]   | chunks of f32 data; the owner is named by a node or a run           |
+ * | runs        | id               | what an unfinished run needs to go on; its arrays lie in `weights`  |
+ * | evaluations | id, index nodeId | verdicts and answers of a node                                      |
+ * | settings    | key              | small values of the page                                            |
+ */
+import type { DBSchema, IDBPDatabase } from 'idb';
+
+export const DATABASE = 'sdd-lab';
+export const VERSION = 1;
+
+/** Bytes of a chunk: small enough that one write never needs a second copy of a large model in memory. */
+export const CHUNK_BYTES = 4 * 1024 * 1024;
+
+/** What the store itself must know of a node; the caller's node has more. */
+export interface NodeRecord {
+  id: string;
+  parentId: string | null;
+  /** SHA-256 (hex) of the f32 bytes, little-endian, in the model's parameter order. */
+  weightsDigest: string;
+  weightsBytes: number;
+  /** Owner of its chunks in `weights`; no two writes share one, so a failed write never touches another's data. */
+  weightsKey: string;
+  createdAt: number;
+}
+
+export interface EvaluationRecord {
+  nodeId: string;
+  createdAt: number;
+}
+
+/** Where a set of arrays lies in `weights`: one after the other, in this order. */
+export interface ArraysRef {
+  owner: string;
+  /** Length of each array in floats. */
+  floats: number[];
+  digest: string;
+}
+
+export interface StoredRun<R> {
+  id: string;
+  parentId: string;
+  info: R;
+  /** Null until the first checkpoint. `plain` is everything but the arrays (cursor, rng, plan, log). */
+  state: { plain: unknown; arrays: ArraysRef } | null;
+  savedAt: number;
+}
+
+export interface Chunk {
+  owner: string;
+  index: number;
+  bytes: ArrayBuffer;
+}
+
+export interface LabSchema<N extends NodeRecord, R, E extends EvaluationRecord> extends DBSchema {
+  nodes: { key: string; value: N; indexes: { parentId: string } };
+  weights: { key: [string, number]; value: Chunk };
+  runs: { key: string; value: StoredRun<R>; indexes: { parentId: string } };
+  evaluations: { key: number; value: E; indexes: { nodeId: string } };
+  settings: { key: string; value: unknown };
+}
+
+/** Brings a database from `oldVersion` (0 = empty) to VERSION. */
+export function migrate<N extends NodeRecord, R, E extends EvaluationRecord>(
+  db: IDBPDatabase<LabSchema<N, R, E>>,
+  oldVersion: number,
+): void {
+  if (oldVersion < 1) {
+    db.createObjectStore('nodes', { keyPath: 'id' }).createIndex('parentId', 'parentId');
+    db.createObjectStore('weights', { keyPath: ['owner', 'index'] });
+    db.createObjectStore('runs', { keyPath: 'id' }).createIndex('parentId', 'parentId');
+    db.createObjectStore('evaluations', { autoIncrement: true }).createIndex('nodeId', 'nodeId');
+    db.createObjectStore('settings');
+  }
+}
+
+/** All chunks of one owner. */
+export function chunksOf(owner: string): IDBKeyRange {
+  return IDBKeyRange.bound([owner, 0], [owner, Infinity]);
+}

@@ -1,0 +1,440 @@
+/**
+ * Checkpoints, unfinished runs and evaluations in IndexedDB.
+ *
+ * Large arrays are written first, in chunks that nothing refers to yet; then one transaction checks that all chunks are
+ * there and makes the node (or the run's new state) visible. A tab that dies in between leaves chunks without an owner,
+ * which `sweep` removes at the next start. So a reader sees a node whole or not at all.
+ *
+ * Every method throws LabError: 'quota' when the disk is full, 'newer-database', 'store-closed' once another tab has
+ * asked for a newer version, 'corrupt-model' when stored bytes do not match their digest, 'storage' for the rest.
+ */
+import { deleteDB, openDB, type IDBPDatabase } from 'idb';
+import { LabError } from '../core/errors.ts';
+import { sha256 } from './digest.ts';
+import { openError, storeError } from './failures.ts';
+import {
+  CHUNK_BYTES,
+  DATABASE,
+  VERSION,
+  chunksOf,
+  migrate,
+  type ArraysRef,
+  type EvaluationRecord,
+  type LabSchema,
+  type NodeRecord,
+  type StoredRun,
+} from './schema.ts';
+
+export interface StoreOptions {
+  name?: string;
+  /** The store was closed from outside: another tab wants a newer version, or the browser cleared the data. */
+  onClosed?: (error: LabError) => void;
+  /** Milliseconds to wait for another tab that holds an older version open. */
+  patience?: number;
+  /** Bytes of a chunk; tests make it small. */
+  chunkBytes?: number;
+}
+
+/** A node as the caller gives it: the store fills in digest, size and place of the weights. */
+export type NewNode<N extends NodeRecord> = Omit<N, 'weightsDigest' | 'weightsBytes' | 'weightsKey'>;
+
+export class Store<N extends NodeRecord, R, E extends EvaluationRecord> {
+  #db: IDBPDatabase<LabSchema<N, R, E>>;
+  #closed: LabError | null = null;
+  #chunkBytes: number;
+
+  private constructor(db: IDBPDatabase<LabSchema<N, R, E>>, chunkBytes: number) {
+    this.#db = db;
+    this.#chunkBytes = chunkBytes;
+  }
+
+  static async open<N extends NodeRecord, R, E extends EvaluationRecord>(
+    options: StoreOptions = {},
+  ): Promise<Store<N, R, E>> {
+    const { name = DATABASE, onClosed, patience = 5000, chunkBytes = CHUNK_BYTES } = options;
+    if (typeof indexedDB === 'undefined') throw openError(new Error('this browser has no IndexedDB'));
+    let store: Store<N, R, E> | null = null;
+    const closed = (what: string, next: string): void => {
+      const error = new LabError('store-closed', what, { safe: 'Everything stored is safe.', next });
+      if (store) store.#closed = error;
+      onClosed?.(error);
+    };
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const opening = openDB<LabSchema<N, R, E>>(name, VERSION, {
+      upgrade: (db, oldVersion) => migrate(db, oldVersion),
+      blocking: (_current, _blocked, event) => {
+        (event.target as IDBDatabase).close();
+        closed('Another tab has opened a newer version of the lab.', 'Close or reload this tab.');
+      },
+      terminated: () => closed('The browser closed the storage of the lab.', 'Reload the page.'),
+    });
+    try {
+      const late = new Promise<never>((_, reject) => {
+        const error = new LabError('store-closed', 'Another tab holds an older version of the lab open.', {
+          safe: 'Everything stored is safe.',
+          next: 'Close all other tabs of the lab, then reload this one.',
+        });
+        timer = setTimeout(() => reject(error), patience);
+      });
+      store = new Store(await Promise.race([opening, late]), chunkBytes);
+      return store;
+    } catch (e) {
+      // Should it open after all, it must not stand in the way of other tabs.
+      opening.then((db) => db.close()).catch(() => {});
+      throw openError(e);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  close(): void {
+    this.#db.close();
+  }
+
+  /** Deletes everything. For tests and for a user who asks for it. */
+  static destroy(name = DATABASE): Promise<void> {
+    return deleteDB(name);
+  }
+
+  // ----------------------------------------------------------------------------------------------------------- nodes
+
+  /** All nodes, oldest first. */
+  nodes(): Promise<N[]> {
+    return this.#guard('read the family tree', async () => {
+      const all = await this.#db.getAll('nodes');
+      return all.sort((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1));
+    });
+  }
+
+  node(id: string): Promise<N | undefined> {
+    return this.#guard('read a checkpoint', () => this.#db.get('nodes', id));
+  }
+
+  /** Stores a new node with its weights; it becomes visible in one transaction. */
+  addNode(node: NewNode<N>, weights: Float32Array): Promise<N> {
+    return this.#guard(`save the checkpoint '${node.id}'`, () =>
+      writing(async () => {
+        const owner = newOwner('node', node.id);
+        const { digest, chunks } = await this.#writeArrays(owner, [weights]);
+        const own = { weightsDigest: digest, weightsBytes: weights.byteLength, weightsKey: owner };
+        const record = { ...node, ...own } as unknown as N;
+        try {
+          const tx = this.#db.transaction(['nodes', 'weights'], 'readwrite');
+          await settle(tx, async () => {
+            await requireChunks(tx.objectStore('weights').count(chunksOf(owner)), chunks);
+            await tx.objectStore('nodes').add(record);
+          });
+        } catch (e) {
+          await this.#drop(owner);
+          throw e;
+        }
+        return record;
+      }),
+    );
+  }
+
+  /** Changes a node's own data (name, verdicts); the weights stay as they are. Undefined where there is no such node. */
+  updateNode(id: string, change: (node: N) => N): Promise<N | undefined> {
+    return this.#guard('change a checkpoint', async () => {
+      const tx = this.#db.transaction('nodes', 'readwrite');
+      return settle(tx, async () => {
+        const node = await tx.store.get(id);
+        if (!node) return undefined;
+        const { weightsDigest, weightsBytes, weightsKey } = node;
+        const changed = { ...change(node), id, weightsDigest, weightsBytes, weightsKey };
+        await tx.store.put(changed);
+        return changed;
+      });
+    });
+  }
+
+  /** Weights in the model's parameter order, checked against their digest. */
+  weights(id: string): Promise<Float32Array> {
+    return this.#guard(`read the weights of '${id}'`, async () => {
+      const node = await this.#db.get('nodes', id);
+      if (!node) throw missing(`checkpoint '${id}'`);
+      const floats = [node.weightsBytes / 4];
+      const arrays = await this.#readArrays(
+        { owner: node.weightsKey, floats, digest: node.weightsDigest },
+        id,
+      );
+      return arrays[0]!;
+    });
+  }
+
+  /** Deletes a node and everything below it (nodes, weights, runs, evaluations) in one transaction; answers the ids. */
+  deleteNode(id: string): Promise<string[]> {
+    return this.#guard('delete a checkpoint', async () => {
+      const tx = this.#db.transaction(['nodes', 'weights', 'runs', 'evaluations'], 'readwrite');
+      return settle(tx, async () => {
+        const nodes = tx.objectStore('nodes');
+        const root = await nodes.get(id);
+        const gone = root ? [root] : [];
+        for (const parent of gone) gone.push(...(await nodes.index('parentId').getAll(parent.id)));
+        for (const { id: nodeId, weightsKey } of gone) {
+          await nodes.delete(nodeId);
+          await tx.objectStore('weights').delete(chunksOf(weightsKey));
+          for (const key of await tx.objectStore('evaluations').index('nodeId').getAllKeys(nodeId)) {
+            await tx.objectStore('evaluations').delete(key);
+          }
+          for (const run of await tx.objectStore('runs').index('parentId').getAll(nodeId)) {
+            if (run.state) await tx.objectStore('weights').delete(chunksOf(run.state.arrays.owner));
+            await tx.objectStore('runs').delete(run.id);
+          }
+        }
+        return gone.map((n) => n.id);
+      });
+    });
+  }
+
+  // ------------------------------------------------------------------------------------------------------------ runs
+
+  /** All unfinished runs, newest first. */
+  runs(): Promise<StoredRun<R>[]> {
+    return this.#guard('read the interrupted runs', async () =>
+      (await this.#db.getAll('runs')).sort((a, b) => b.savedAt - a.savedAt),
+    );
+  }
+
+  run(id: string): Promise<StoredRun<R> | undefined> {
+    return this.#guard('read an interrupted run', () => this.#db.get('runs', id));
+  }
+
+  /**
+   * Stores where a run stands, replacing its earlier state in one transaction: after a failure the earlier state is
+   * still there, whole.
+   * @param state `plain` must survive structured clone; `arrays` are weights and optimizer moments
+   */
+  saveRun(
+    run: { id: string; parentId: string; info: R },
+    state: { plain: unknown; arrays: Float32Array[] },
+  ): Promise<StoredRun<R>> {
+    return this.#guard('save where the run stands', () =>
+      writing(async () => {
+        const savedAt = Date.now();
+        const owner = newOwner('run', run.id);
+        const { digest, chunks } = await this.#writeArrays(owner, state.arrays);
+        const floats = state.arrays.map((a) => a.length);
+        const record = { ...run, state: { plain: state.plain, arrays: { owner, floats, digest } }, savedAt };
+        try {
+          const tx = this.#db.transaction(['runs', 'weights'], 'readwrite');
+          await settle(tx, async () => {
+            const weights = tx.objectStore('weights');
+            await requireChunks(weights.count(chunksOf(owner)), chunks);
+            const before = await tx.objectStore('runs').get(run.id);
+            await tx.objectStore('runs').put(record);
+            if (before?.state) await weights.delete(chunksOf(before.state.arrays.owner));
+          });
+        } catch (e) {
+          await this.#drop(owner);
+          throw e;
+        }
+        return record;
+      }),
+    );
+  }
+
+  /** The arrays of a run's last checkpoint, in the order in which they were saved. */
+  runArrays(run: StoredRun<R>): Promise<Float32Array[]> {
+    return this.#guard('read the interrupted run', async () => {
+      if (!run.state) throw missing(`state of the run '${run.id}'`);
+      return this.#readArrays(run.state.arrays, run.id);
+    });
+  }
+
+  deleteRun(id: string): Promise<void> {
+    return this.#guard('forget a run', async () => {
+      const tx = this.#db.transaction(['runs', 'weights'], 'readwrite');
+      await settle(tx, async () => {
+        const run = await tx.objectStore('runs').get(id);
+        if (run?.state) await tx.objectStore('weights').delete(chunksOf(run.state.arrays.owner));
+        await tx.objectStore('runs').delete(id);
+      });
+    });
+  }
+
+  // ----------------------------------------------------------------------------------------- evaluations and settings
+
+  /** Stores an evaluation and, in the same transaction, what the node shows of it. Undefined where the node is gone. */
+  addEvaluation(evaluation: E, change: (node: N) => N): Promise<N | undefined> {
+    return this.#guard('save an evaluation', async () => {
+      const tx = this.#db.transaction(['nodes', 'evaluations'], 'readwrite');
+      return settle(tx, async () => {
+        const node = await tx.objectStore('nodes').get(evaluation.nodeId);
+        if (!node) return undefined;
+        const changed = change(node);
+        await tx.objectStore('evaluations').add(evaluation);
+        await tx.objectStore('nodes').put(changed);
+        return changed;
+      });
+    });
+  }
+
+  /** Evaluations of a node, newest first. */
+  evaluations(nodeId: string): Promise<E[]> {
+    return this.#guard('read the evaluations', async () => {
+      const all = await this.#db.getAllFromIndex('evaluations', 'nodeId', nodeId);
+      return all.sort((a, b) => b.createdAt - a.createdAt);
+    });
+  }
+
+  setting(key: string): Promise<unknown> {
+    return this.#guard('read a setting', () => this.#db.get('settings', key));
+  }
+
+  setSetting(key: string, value: unknown): Promise<void> {
+    return this.#guard('keep a setting', async () => {
+      await this.#db.put('settings', value, key);
+    });
+  }
+
+  // --------------------------------------------------------------------------------------------------------- cleaning
+
+  /**
+   * Removes chunks that belong to no node and no run: what a tab left that died while writing. Does nothing while
+   * another tab is writing. Answers how many owners were removed.
+   */
+  sweep(): Promise<number> {
+    return this.#guard('clean up', () =>
+      alone(async () => {
+        const tx = this.#db.transaction(['nodes', 'runs', 'weights'], 'readwrite');
+        return settle(tx, async () => {
+          const owned = new Set((await tx.objectStore('nodes').getAll()).map((n) => n.weightsKey));
+          for (const run of await tx.objectStore('runs').getAll()) {
+            if (run.state) owned.add(run.state.arrays.owner);
+          }
+          const found = new Set((await tx.objectStore('weights').getAllKeys()).map(([owner]) => owner));
+          const orphans = [...found].filter((owner) => !owned.has(owner));
+          for (const owner of orphans) await tx.objectStore('weights').delete(chunksOf(owner));
+          return orphans.length;
+        });
+      }),
+    );
+  }
+
+  // ----------------------------------------------------------------------------------------------------------- within
+
+  async #guard<T>(doing: string, work: () => Promise<T>): Promise<T> {
+    if (this.#closed) throw this.#closed;
+    try {
+      return await work();
+    } catch (e) {
+      throw this.#closed ?? storeError(e, doing);
+    }
+  }
+
+  /** Writes arrays one after the other as chunks under a new owner; on failure nothing of them stays. */
+  async #writeArrays(
+    owner: string,
+    arrays: readonly Float32Array[],
+  ): Promise<{ digest: string; chunks: number }> {
+    const bytes = concat(arrays);
+    const digest = await sha256(bytes);
+    const chunks = Math.ceil(bytes.length / this.#chunkBytes);
+    try {
+      for (let index = 0; index < chunks; index++) {
+        const part = bytes.slice(index * this.#chunkBytes, (index + 1) * this.#chunkBytes);
+        await this.#db.put('weights', { owner, index, bytes: part.buffer });
+      }
+    } catch (e) {
+      await this.#drop(owner);
+      throw e;
+    }
+    return { digest, chunks };
+  }
+
+  async #readArrays(ref: ArraysRef, name: string): Promise<Float32Array[]> {
+    const chunks = await this.#db.getAll('weights', chunksOf(ref.owner));
+    const bytes = new Uint8Array(ref.floats.reduce((a, b) => a + b, 0) * 4);
+    let at = 0;
+    for (const chunk of chunks) {
+      if (at + chunk.bytes.byteLength > bytes.length) throw corrupt(name);
+      bytes.set(new Uint8Array(chunk.bytes), at);
+      at += chunk.bytes.byteLength;
+    }
+    if (at !== bytes.length || (await sha256(bytes)) !== ref.digest) throw corrupt(name);
+    let offset = 0;
+    return ref.floats.map((n) => {
+      const array = new Float32Array(bytes.buffer, offset, n);
+      offset += n * 4;
+      return array;
+    });
+  }
+
+  /** Best effort: what cannot be removed now is swept at the next start. */
+  async #drop(owner: string): Promise<void> {
+    await this.#db.delete('weights', chunksOf(owner)).catch(() => {});
+  }
+}
+
+/** Runs the body of a transaction; when it throws, the whole transaction is rolled back and that error is thrown. */
+async function settle<T>(tx: { abort(): void; done: Promise<void> }, body: () => Promise<T>): Promise<T> {
+  const done = tx.done.then(
+    () => null,
+    (e: unknown) => ({ e }),
+  );
+  let result: T;
+  try {
+    result = await body();
+  } catch (e) {
+    try {
+      tx.abort();
+    } catch {
+      // it had failed already
+    }
+    await done;
+    throw e;
+  }
+  const failed = await done;
+  if (failed) throw failed.e;
+  return result;
+}
+
+function newOwner(kind: 'node' | 'run', id: string): string {
+  return `${kind}:${id}:${crypto.randomUUID()}`;
+}
+
+async function requireChunks(count: Promise<number>, wanted: number): Promise<void> {
+  if ((await count) !== wanted) throw new Error('the data was cleared while it was being written');
+}
+
+function concat(arrays: readonly Float32Array[]): Uint8Array<ArrayBuffer> {
+  const out = new Uint8Array(arrays.reduce((n, a) => n + a.byteLength, 0));
+  let at = 0;
+  for (const a of arrays) {
+    out.set(new Uint8Array(a.buffer, a.byteOffset, a.byteLength), at);
+    at += a.byteLength;
+  }
+  return out;
+}
+
+const LOCK = 'sdd-lab-writing';
+
+/** Several tabs may write at once, but none while another one sweeps. */
+function writing<T>(work: () => Promise<T>): Promise<T> {
+  if (typeof navigator === 'undefined' || !navigator.locks) return work();
+  return navigator.locks.request(LOCK, { mode: 'shared' }, work) as Promise<T>;
+}
+
+async function alone(work: () => Promise<number>): Promise<number> {
+  if (typeof navigator === 'undefined' || !navigator.locks) return work();
+  return navigator.locks.request(LOCK, { ifAvailable: true }, (lock) => (lock ? work() : 0));
+}
+
+function missing(what: string): LabError {
+  return new LabError('bad-input', `There is no ${what} any more.`, {
+    safe: 'All other checkpoints are untouched.',
+    next: 'Reload the page to see the current family tree.',
+  });
+}
+
+function corrupt(name: string): LabError {
+  return new LabError(
+    'corrupt-model',
+    `The stored weights of '${name}' are damaged: their checksum does not match.`,
+    {
+      safe: 'No other checkpoint is affected, and nothing was changed.',
+      next: 'Delete this checkpoint and train it again from its parent with the same settings and seed.',
+    },
+  );
+}

@@ -1,0 +1,266 @@
+import 'fake-indexeddb/auto';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { openDB } from 'idb';
+import { readFile, writeFile } from 'node:fs/promises';
+import { Store, type NewNode } from '../../src/store/store.ts';
+import { VERSION, type EvaluationRecord, type NodeRecord } from '../../src/store/schema.ts';
+import { dumpDatabase, restoreDatabase, type DatabaseDump } from './support/database-dump.ts';
+
+interface TestNode extends NodeRecord {
+  name: string;
+}
+interface TestEvaluation extends EvaluationRecord {
+  score: number;
+}
+type TestStore = Store<TestNode, { step: number }, TestEvaluation>;
+
+let name = '';
+let store: TestStore;
+let count = 0;
+
+const open = (options = {}): Promise<TestStore> => Store.open({ name, chunkBytes: 64, ...options });
+const node = (id: string, parentId: string | null = null): NewNode<TestNode> => ({
+  id,
+  parentId,
+  name: id,
+  createdAt: ++count,
+});
+const owners = async (): Promise<string[]> => (await store.nodes()).map((n) => n.weightsKey).sort();
+const floats = (n: number, from = 0): Float32Array =>
+  Float32Array.from({ length: n }, (_, i) => from + i / 7);
+
+async function chunkOwners(): Promise<string[]> {
+  const db = await openDB(name);
+  const keys = (await db.getAllKeys('weights')) as unknown as [string, number][];
+  db.close();
+  return [...new Set(keys.map(([owner]) => owner))].sort();
+}
+
+/** Makes the n-th put or add (counted from 1) fail as a full disk does. */
+function fullDiskAt(n: number): void {
+  let calls = 0;
+  for (const method of ['put', 'add'] as const) {
+    const real = IDBObjectStore.prototype[method];
+    vi.spyOn(IDBObjectStore.prototype, method).mockImplementation(function (this: IDBObjectStore, ...args) {
+      if (++calls === n) throw new DOMException('no space', 'QuotaExceededError');
+      return real.apply(this, args);
+    });
+  }
+}
+
+beforeEach(async () => {
+  name = `store-test-${++count}`;
+  store = await open();
+});
+afterEach(() => {
+  vi.restoreAllMocks();
+  store.close();
+});
+
+describe('nodes', () => {
+  it('come back with their weights bit for bit, over several chunks and after reopening', async () => {
+    const weights = floats(100);
+    weights[3] = -0;
+    const saved = await store.addNode(node('a'), weights);
+    expect(saved.weightsBytes).toBe(400);
+    store.close();
+    store = await open();
+    expect(await store.nodes()).toEqual([saved]);
+    const back = await store.weights('a');
+    expect(new Uint32Array(back.buffer)).toEqual(new Uint32Array(weights.buffer));
+  });
+
+  it('cannot be written over, and the weights of the first stay', async () => {
+    await store.addNode(node('a'), floats(40));
+    await expect(store.addNode(node('a'), floats(40, 5))).rejects.toMatchObject({ code: 'storage' });
+    expect(await chunkOwners()).toEqual(await owners());
+    expect(await store.weights('a')).toEqual(floats(40));
+  });
+
+  it('change their name but never their weights', async () => {
+    await store.addNode(node('a'), floats(40));
+    await store.updateNode('a', (n) => ({ ...n, name: 'renamed', weightsDigest: 'forged' }));
+    expect((await store.node('a'))?.name).toBe('renamed');
+    expect(await store.weights('a')).toEqual(floats(40));
+    expect(await store.updateNode('absent', (n) => n)).toBeUndefined();
+  });
+
+  it('are deleted with everything below them, and nothing else', async () => {
+    await store.addNode(node('a'), floats(20));
+    await store.addNode(node('b', 'a'), floats(20));
+    await store.addNode(node('c', 'b'), floats(20));
+    await store.addNode(node('other'), floats(20, 9));
+    await store.saveRun({ id: 'r', parentId: 'c', info: { step: 1 } }, { plain: {}, arrays: [floats(5)] });
+    await store.addEvaluation({ nodeId: 'b', createdAt: 1, score: 1 }, (n) => n);
+    expect((await store.deleteNode('b')).sort()).toEqual(['b', 'c']);
+    expect((await store.nodes()).map((n) => n.id)).toEqual(['a', 'other']);
+    expect(await store.runs()).toEqual([]);
+    expect(await store.evaluations('b')).toEqual([]);
+    expect(await chunkOwners()).toEqual(await owners());
+    expect(await store.weights('other')).toEqual(floats(20, 9));
+  });
+
+  it('with a damaged chunk are refused by name', async () => {
+    const { weightsKey } = await store.addNode(node('a'), floats(40));
+    const db = await openDB(name);
+    const chunk = (await db.get('weights', [weightsKey, 1])) as { bytes: ArrayBuffer };
+    new Uint8Array(chunk.bytes)[5]! ^= 1;
+    await db.put('weights', chunk);
+    db.close();
+    await expect(store.weights('a')).rejects.toMatchObject({ code: 'corrupt-model' });
+  });
+
+  it('with a missing chunk are refused', async () => {
+    const { weightsKey } = await store.addNode(node('a'), floats(40));
+    const db = await openDB(name);
+    await db.delete('weights', [weightsKey, 0]);
+    db.close();
+    await expect(store.weights('a')).rejects.toMatchObject({ code: 'corrupt-model' });
+  });
+});
+
+describe('a full disk', () => {
+  it('at any write leaves the store as it was, with nothing half visible', async () => {
+    const first = await store.addNode(node('a'), floats(40));
+    // 40 floats in chunks of 64 bytes: three chunks and the node itself.
+    for (const at of [1, 2, 3, 4]) {
+      fullDiskAt(at);
+      await expect(store.addNode(node('b', 'a'), floats(40, 1))).rejects.toMatchObject({ code: 'quota' });
+      vi.restoreAllMocks();
+      expect(await store.nodes()).toEqual([first]);
+      expect(await chunkOwners()).toEqual([first.weightsKey]);
+      expect(await store.weights('a')).toEqual(floats(40));
+    }
+    await store.addNode(node('b', 'a'), floats(40, 1));
+    expect(await store.weights('b')).toEqual(floats(40, 1));
+  });
+
+  it("keeps a run's earlier state", async () => {
+    const run = { id: 'r', parentId: 'a', info: { step: 10 } };
+    await store.saveRun(run, { plain: { cursor: 160 }, arrays: [floats(20), floats(20, 1)] });
+    for (const at of [1, 2, 3, 4]) {
+      fullDiskAt(at);
+      const later = { plain: { cursor: 320 }, arrays: [floats(20, 2), floats(20, 3)] };
+      await expect(store.saveRun({ ...run, info: { step: 20 } }, later)).rejects.toMatchObject({
+        code: 'quota',
+      });
+      vi.restoreAllMocks();
+    }
+    const stored = await store.run('r');
+    expect(stored?.info.step).toBe(10);
+    expect(stored?.state?.plain).toEqual({ cursor: 160 });
+    expect(await store.runArrays(stored!)).toEqual([floats(20), floats(20, 1)]);
+    expect(await chunkOwners()).toHaveLength(1);
+  });
+});
+
+describe('runs', () => {
+  it('replace their state and leave no old chunks', async () => {
+    const run = { id: 'r', parentId: 'a', info: { step: 10 } };
+    await store.saveRun(run, { plain: 1, arrays: [floats(30)] });
+    await store.saveRun(
+      { ...run, info: { step: 20 } },
+      { plain: 2, arrays: [floats(30, 4), floats(0), floats(2)] },
+    );
+    const stored = (await store.run('r'))!;
+    expect(stored.info.step).toBe(20);
+    expect(await store.runArrays(stored)).toEqual([floats(30, 4), floats(0), floats(2)]);
+    expect(await chunkOwners()).toEqual([stored.state!.arrays.owner]);
+    await store.deleteRun('r');
+    expect(await chunkOwners()).toEqual([]);
+  });
+});
+
+describe('a tab that died while writing', () => {
+  it('leaves chunks that the next start sweeps, and nothing else goes', async () => {
+    await store.addNode(node('a'), floats(40));
+    await store.saveRun({ id: 'r', parentId: 'a', info: { step: 1 } }, { plain: {}, arrays: [floats(40)] });
+    const before = await chunkOwners();
+    const db = await openDB(name);
+    await db.put('weights', { owner: 'node:lost', index: 0, bytes: new ArrayBuffer(8) });
+    await db.put('weights', { owner: 'node:lost', index: 1, bytes: new ArrayBuffer(8) });
+    db.close();
+    expect(await store.sweep()).toBe(1);
+    expect(await chunkOwners()).toEqual(before);
+    expect(await store.weights('a')).toEqual(floats(40));
+  });
+
+  it('and whose chunks another tab swept does not leave a node without weights', async () => {
+    const real = IDBObjectStore.prototype.count;
+    vi.spyOn(IDBObjectStore.prototype, 'count').mockImplementation(function (this: IDBObjectStore, ...args) {
+      this.delete(IDBKeyRange.lowerBound(['node:']));
+      return real.apply(this, args);
+    });
+    await expect(store.addNode(node('a'), floats(40))).rejects.toMatchObject({ code: 'storage' });
+    vi.restoreAllMocks();
+    expect(await store.nodes()).toEqual([]);
+    expect(await chunkOwners()).toEqual([]);
+  });
+});
+
+describe('versions', () => {
+  it('refuses a database of a newer version and leaves it as it is', async () => {
+    await store.addNode(node('a'), floats(4));
+    store.close();
+    (await openDB(name, VERSION + 1)).close();
+    await expect(open()).rejects.toMatchObject({ code: 'newer-database' });
+    const db = await openDB(name);
+    expect(db.version).toBe(VERSION + 1);
+    expect(await db.count('nodes')).toBe(1);
+    db.close();
+  });
+
+  it('makes way for a newer version in another tab and says so', async () => {
+    const errors: unknown[] = [];
+    store.close();
+    store = await open({ onClosed: (e: unknown) => errors.push(e) });
+    (await openDB(name, VERSION + 1)).close();
+    expect(errors).toMatchObject([{ code: 'store-closed' }]);
+    await expect(store.nodes()).rejects.toMatchObject({ code: 'store-closed' });
+  });
+
+  it('does not wait for ever for a tab that holds an older version', async () => {
+    name += '-blocked';
+    const old = await openDB(name, 1);
+    const newer = openDB(name, VERSION + 1); // waits for `old`, and everyone after waits for it
+    await expect(open({ patience: 30 })).rejects.toMatchObject({ code: 'store-closed' });
+    old.close();
+    (await newer).close();
+  });
+
+  it('reads the exported database of version 1', async () => {
+    const file = new URL('fixtures/db-v1.json', import.meta.url);
+    if (process.env.WRITE_FIXTURE) await writeFile(file, JSON.stringify(await versionOne(), null, 1) + '\n');
+    store.close();
+    name += '-v1';
+    await restoreDatabase(name, JSON.parse(await readFile(file, 'utf8')) as DatabaseDump);
+    store = await open();
+    expect((await store.nodes()).map((n) => [n.id, n.parentId])).toEqual([
+      ['base', null],
+      ['attacked', 'base'],
+    ]);
+    expect(await store.weights('base')).toEqual(floats(24));
+    expect(await store.weights('attacked')).toEqual(floats(24, 1));
+    const [run] = await store.runs();
+    expect(run?.state?.plain).toEqual({ step: 7, cursor: 112 });
+    expect(await store.runArrays(run!)).toEqual([floats(24, 2), floats(24, 3), floats(24, 4)]);
+    expect((await store.evaluations('attacked')).map((e) => e.score)).toEqual([0.75]);
+    expect(await store.setting('theme')).toBe('dark');
+    expect(await store.sweep()).toBe(0);
+  });
+});
+
+/** What the fixture holds; written by running this file once with WRITE_FIXTURE=1 when a new version is released. */
+async function versionOne(): Promise<DatabaseDump> {
+  const fixed = { createdAt: 1_700_000_000_000 };
+  await store.addNode({ ...node('base'), ...fixed }, floats(24));
+  await store.addNode({ ...node('attacked', 'base'), createdAt: fixed.createdAt + 1 }, floats(24, 1));
+  const arrays = [floats(24, 2), floats(24, 3), floats(24, 4)];
+  await store.saveRun(
+    { id: 'run', parentId: 'base', info: { step: 7 } },
+    { plain: { step: 7, cursor: 112 }, arrays },
+  );
+  await store.addEvaluation({ nodeId: 'attacked', ...fixed, score: 0.75 }, (n) => n);
+  await store.setSetting('theme', 'dark');
+  return dumpDatabase(name);
+}
