@@ -19,7 +19,6 @@ export default defineConfig({
           include: ['tests/{kernels,gradcheck,golden,session}/**/*.test.ts'],
           testTimeout: 300_000,
           hookTimeout: 300_000,
-          teardownTimeout: 2_000,
           ...oneProcess,
         },
       },

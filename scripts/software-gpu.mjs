@@ -42,7 +42,9 @@ export const hasBundledChromium = process.platform === 'linux' && process.arch =
  */
 export function unpackChromium() {
   if (!hasBundledChromium) {
-    throw new Error('The bundled Chromium is for Linux x64; here the installed Chrome and the system GPU are used.');
+    throw new Error(
+      'The bundled Chromium is for Linux x64; here the installed Chrome and the system GPU are used.',
+    );
   }
   const main = createRequire(import.meta.url).resolve('@sparticuz/chromium');
   const home = main.slice(0, main.lastIndexOf('@sparticuz/chromium') + '@sparticuz/chromium'.length);
@@ -52,7 +54,8 @@ export function unpackChromium() {
     const fresh = `${folder}.${process.pid}.part`;
     rmSync(fresh, { recursive: true, force: true });
     mkdirSync(fresh, { recursive: true });
-    const unpacked = (/** @type {string} */ name) => brotliDecompressSync(readFileSync(join(home, 'bin', name)));
+    const unpacked = (/** @type {string} */ name) =>
+      brotliDecompressSync(readFileSync(join(home, 'bin', name)));
     writeFileSync(join(fresh, 'chromium'), unpacked('chromium.br'), { mode: 0o755 });
     for (const archive of ['al2023.tar.br', 'swiftshader.tar.br', 'fonts.tar.br']) {
       for (const file of tarFiles(unpacked(archive))) {
@@ -137,7 +140,8 @@ if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) 
   const { env } = forced ? testGpuEnv() : gpuEnv();
   env.PATH = `${join(root, 'node_modules', '.bin')}${process.platform === 'win32' ? ';' : ':'}${env.PATH ?? ''}`;
   const child = spawn(command, args, { env, stdio: 'inherit', shell: process.platform === 'win32' });
-  for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM'])) process.on(signal, () => child.kill(signal));
+  for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM']))
+    process.on(signal, () => child.kill(signal));
   child.on('error', (error) => {
     console.error(`${command}: ${error.message}`);
     process.exit(127);

@@ -1,0 +1,4 @@
+/** npm run build: builds dist/ and remembers from which inputs. */
+import { build } from './lib/build.mjs';
+
+process.exit(await build());

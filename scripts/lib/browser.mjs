@@ -1,0 +1,37 @@
+import { chromium } from 'playwright-core';
+import { hasBundledChromium, softwareGpuEnv, unpackChromium } from '../software-gpu.mjs';
+
+/**
+ * A headless browser with WebGPU: on Linux x64 the Chromium out of npm on its own SwiftShader, whatever is installed;
+ * elsewhere the installed Chrome on the machine's GPU.
+ *
+ * @param {{ args?: string[] }} [options] further command-line switches
+ * @returns {Promise<import('playwright-core').Browser>}
+ */
+export async function launchBrowser({ args = [] } = {}) {
+  if (hasBundledChromium) {
+    return chromium.launch({
+      executablePath: unpackChromium().executable,
+      headless: true,
+      env: /** @type {Record<string, string>} */ (softwareGpuEnv()),
+      args: [
+        '--no-sandbox', // a container's root has none
+        '--disable-dev-shm-usage', // /dev/shm of a container is small
+        '--enable-unsafe-webgpu',
+        '--use-webgpu-adapter=swiftshader',
+        ...args,
+      ],
+    });
+  }
+  try {
+    return await chromium.launch({
+      channel: 'chrome',
+      headless: true,
+      args: ['--enable-unsafe-webgpu', ...args],
+    });
+  } catch (cause) {
+    throw new Error('The browser tests need Google Chrome on this system: install it and run them again.', {
+      cause,
+    });
+  }
+}

@@ -1,0 +1,100 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Lab } from './browser.ts';
+
+describe('the built page', () => {
+  let lab: Lab;
+  beforeAll(async () => {
+    lab = await Lab.start();
+  });
+  afterAll(() => lab?.close());
+
+  test('opens, and the browser has a WebGPU adapter', async () => {
+    await expect.poll(() => lab.page.locator('#app').innerText()).toMatch(/\S/);
+    const description = await lab.page.evaluate(async () => {
+      const adapter = await navigator.gpu.requestAdapter();
+      return adapter && `${adapter.info.vendor} ${adapter.info.description}`;
+    });
+    expect(description, 'the test browser offers no WebGPU adapter').toBeTruthy();
+  });
+
+  test('carries its content security policy, and the browser enforces it', async () => {
+    const policy = lab.page.locator('meta[http-equiv="Content-Security-Policy"]');
+    expect(await policy.getAttribute('content')).toContain("default-src 'none'");
+    expect(await lab.page.locator('script:not([src])').count()).toBe(0);
+    const blocked = await lab.page.evaluate(async () => {
+      const seen: string[] = [];
+      document.addEventListener('securitypolicyviolation', (event) => seen.push(event.effectiveDirective));
+      const script = document.createElement('script');
+      script.textContent = 'globalThis.injected = true';
+      document.head.append(script);
+      await fetch('https://example.invalid/').catch(() => {});
+      await new Promise((done) => setTimeout(done, 50));
+      return { seen, injected: 'injected' in globalThis };
+    });
+    expect(blocked).toEqual({ seen: ['script-src-elem', 'connect-src'], injected: false });
+    // Those two were this test's own doing.
+    lab.consoleErrors.splice(
+      0,
+      lab.consoleErrors.length,
+      ...lab.consoleErrors.filter((e) => !/Content Security/.test(e)),
+    );
+  });
+
+  test('has no axe violations', async () => {
+    expect(await lab.accessibility()).toEqual([]);
+  });
+
+  test('logs no error and asks nothing of another host', () => {
+    expect(lab.problems()).toEqual([]);
+    expect(lab.requests.length).toBeGreaterThan(1);
+  });
+});
+
+test('works in the dark theme and under a sub-path', async () => {
+  const lab = await Lab.start({ base: '/some/where/', theme: 'dark' });
+  try {
+    expect(new URL(lab.url).pathname).toBe('/some/where/');
+    await expect.poll(() => lab.page.locator('#app').innerText()).toMatch(/\S/);
+    expect(await lab.accessibility()).toEqual([]);
+    expect(lab.problems()).toEqual([]);
+  } finally {
+    await lab.close();
+  }
+});
+
+test('the harness sees what it is there to see', async () => {
+  const lab = await Lab.start();
+  try {
+    await lab.page.route('**/broken-worker.js', (route) =>
+      route.fulfill({
+        contentType: 'text/javascript',
+        body: `const device = await (await navigator.gpu.requestAdapter()).requestDevice();
+          device.createBuffer({ size: 16, usage: 0 });
+          await device.queue.onSubmittedWorkDone();
+          console.error('a worker complains');
+          postMessage('done');`,
+      }),
+    );
+    await lab.page.evaluate(
+      (url) =>
+        new Promise((done, fail) => {
+          const worker = new Worker(url, { type: 'module' });
+          worker.onmessage = done;
+          worker.onerror = fail;
+        }).then(() => undefined),
+      `${lab.url}broken-worker.js`,
+    );
+    await lab.page.evaluate(() => {
+      setTimeout(() => {
+        throw new Error('uncaught on purpose');
+      });
+      return fetch('https://example.invalid/').catch(() => {});
+    });
+    await expect.poll(() => lab.gpuErrors.length).toBeGreaterThan(0);
+    await expect.poll(() => lab.consoleErrors.join('\n')).toContain('uncaught on purpose');
+    expect(lab.consoleErrors.join('\n')).toContain('a worker complains');
+    expect(lab.problems().length).toBeGreaterThanOrEqual(3);
+  } finally {
+    await lab.close();
+  }
+});
