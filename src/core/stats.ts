@@ -1,0 +1,144 @@
+import { LabError } from './errors.ts';
+import type { Rng } from './rng.ts';
+
+/** Lower and upper end. */
+export type Interval = [number, number];
+
+/** 97.5 % quantile of the standard normal. */
+export const Z95 = 1.959963984540054;
+
+export function mean(xs: readonly number[]): number {
+  return xs.reduce((a, b) => a + b, 0) / xs.length;
+}
+
+/** Wilson score interval of the share k / n, no continuity correction; nothing observed (n = 0) gives [0, 1]. */
+export function wilson(k: number, n: number, z = Z95): Interval {
+  if (!(k >= 0 && k <= n)) throw new LabError('bad-input', `Wilson interval of ${k} out of ${n}.`);
+  if (n === 0) return [0, 1];
+  const p = k / n;
+  const scale = 1 + (z * z) / n;
+  const centre = (p + (z * z) / (2 * n)) / scale;
+  const half = (z / scale) * Math.sqrt((p * (1 - p)) / n + (z * z) / (4 * n * n));
+  return [Math.max(0, centre - half), Math.min(1, centre + half)];
+}
+
+/** Quantile `q` in 0..1 by linear interpolation at position q (n - 1) of the sorted values (numpy's default, type 7). */
+export function quantile(xs: readonly number[], q: number): number {
+  if (xs.length === 0) throw new LabError('bad-input', 'Quantile of an empty list.');
+  const sorted = Float64Array.from(xs).sort();
+  const at = q * (sorted.length - 1);
+  const low = Math.floor(at);
+  const a = sorted[low]!;
+  return low + 1 < sorted.length ? a + (at - low) * (sorted[low + 1]! - a) : a;
+}
+
+/** Central interval of resampled statistics. */
+export function percentileInterval(xs: readonly number[], level = 0.95): Interval {
+  return [quantile(xs, (1 - level) / 2), quantile(xs, (1 + level) / 2)];
+}
+
+/** Means of the resamples given as index lists. */
+export function resampledMeans(values: readonly number[], indices: readonly (readonly number[])[]): number[] {
+  return indices.map((draw) => mean(draw.map((i) => values[i]!)));
+}
+
+/** Percentile bootstrap of the mean. */
+export function bootstrap(
+  values: readonly number[],
+  rng: Rng,
+  resamples = 2000,
+  level = 0.95,
+): { mean: number; interval: Interval } {
+  if (values.length === 0) throw new LabError('bad-input', 'Bootstrap of an empty list.');
+  const means: number[] = [];
+  for (let r = 0; r < resamples; r++) {
+    let sum = 0;
+    for (let i = 0; i < values.length; i++) sum += values[rng.int(values.length)]!;
+    means.push(sum / values.length);
+  }
+  return { mean: mean(values), interval: percentileInterval(means, level) };
+}
+
+/** Values in nested groups, e.g. world > run > category > fact; groups of one level may differ in size. */
+export type Nested = readonly number[] | readonly Nested[];
+/** One resample of a Nested: at the last level drawn indices, above it [drawn index, resample of that child]. */
+export type Draw = readonly number[] | readonly (readonly [number, Draw])[];
+
+const isLeaf = (t: Nested): t is readonly number[] => typeof t[0] === 'number';
+
+/** Equal-weight mean at every level: the mean of the children's means. */
+export function nestedMean(t: Nested): number {
+  return isLeaf(t) ? mean(t) : mean(t.map(nestedMean));
+}
+
+/** nestedMean of the resample `draw` of `t`. */
+export function drawnMean(t: Nested, draw: Draw): number {
+  if (isLeaf(t)) return mean((draw as readonly number[]).map((i) => t[i]!));
+  return mean((draw as readonly (readonly [number, Draw])[]).map(([i, below]) => drawnMean(t[i]!, below)));
+}
+
+/** Draws, at every level, as many children as the drawn parent has, with replacement. */
+export function drawNested(t: Nested, rng: Rng): Draw {
+  if (t.length === 0) throw new LabError('bad-input', 'Hierarchical bootstrap over an empty group.');
+  if (isLeaf(t)) return t.map(() => rng.int(t.length));
+  return t.map(() => {
+    const i = rng.int(t.length);
+    return [i, drawNested(t[i]!, rng)] as const;
+  });
+}
+
+/**
+ * Hierarchical percentile bootstrap of nestedMean; with `b` (same grouping) the paired difference a - b, both measured
+ * on the same resamples.
+ */
+export function hierarchicalBootstrap(
+  a: Nested,
+  rng: Rng,
+  opts: { b?: Nested; resamples?: number; level?: number } = {},
+): { mean: number; interval: Interval } {
+  const { b, resamples = 2000, level = 0.95 } = opts;
+  const stats: number[] = [];
+  for (let r = 0; r < resamples; r++) {
+    const draw = drawNested(a, rng);
+    stats.push(drawnMean(a, draw) - (b ? drawnMean(b, draw) : 0));
+  }
+  return { mean: nestedMean(a) - (b ? nestedMean(b) : 0), interval: percentileInterval(stats, level) };
+}
+
+/** Cohen's kappa of a square table of counts (rows rater 1, columns rater 2); null where chance agreement is 1. */
+export function cohenKappa(table: readonly (readonly number[])[]): number | null {
+  const total = table.flat().reduce((a, b) => a + b, 0);
+  if (total === 0) return null;
+  let agree = 0;
+  let chance = 0;
+  for (let i = 0; i < table.length; i++) {
+    agree += table[i]![i]!;
+    const row = table[i]!.reduce((a, b) => a + b, 0);
+    const column = table.reduce((a, r) => a + r[i]!, 0);
+    chance += row * column;
+  }
+  if (chance === total * total) return null;
+  const po = agree / total;
+  const pe = chance / (total * total);
+  return (po - pe) / (1 - pe);
+}
+
+/** F1 of each label (0 without a hit), and their unweighted mean: a label that never occurs counts as 0. */
+export function macroF1<L>(
+  truth: readonly L[],
+  predicted: readonly L[],
+  labels: readonly L[],
+): { f1: number[]; macro: number } {
+  if (truth.length !== predicted.length)
+    throw new LabError('bad-input', `F1 of ${predicted.length} predictions for ${truth.length} items.`);
+  const f1 = labels.map((label) => {
+    let hit = 0;
+    let wrong = 0;
+    for (let i = 0; i < truth.length; i++) {
+      if (truth[i] === label && predicted[i] === label) hit++;
+      else if (truth[i] === label || predicted[i] === label) wrong++;
+    }
+    return hit === 0 ? 0 : (2 * hit) / (2 * hit + wrong);
+  });
+  return { f1, macro: mean(f1) };
+}
