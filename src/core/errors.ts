@@ -9,6 +9,7 @@ export type ErrorCode =
   | 'quota'
   | 'storage'
   | 'newer-database'
+  | 'store-closed'
   | 'corrupt-model'
   | 'bad-config'
   | 'bad-input'
