@@ -22,12 +22,12 @@ export const root = resolve(dirname(fileURLToPath(import.meta.url)), '..');
 const cacheRoot = join(root, 'node_modules', '.cache', 'sdd-lab');
 
 /** The archive's own file names the folders of a cloud function. The machine's fonts, if any, serve other scripts. */
-const fontsConf = `<?xml version="1.0"?>
+const fontsConf = (/** @type {string} */ folder) => `<?xml version="1.0"?>
 <!DOCTYPE fontconfig SYSTEM "fonts.dtd">
 <fontconfig>
-  <dir prefix="relative">fonts</dir>
+  <dir>${join(folder, 'fonts')}</dir>
   <dir>/usr/share/fonts</dir>
-  <cachedir prefix="relative">fonts-cache</cachedir>
+  <cachedir>${join(folder, 'fonts-cache')}</cachedir>
 </fontconfig>
 `;
 
@@ -65,7 +65,6 @@ export function unpackChromium() {
         chmodSync(path, file.mode | 0o600);
       }
     }
-    writeFileSync(join(fresh, 'fonts.conf'), fontsConf);
     try {
       renameSync(fresh, folder);
     } catch (error) {
@@ -73,11 +72,14 @@ export function unpackChromium() {
       if (!existsSync(folder)) throw error; // otherwise another process was first, with the same content
     }
   }
+  // Fontconfig takes absolute paths, which change when the checkout is moved.
+  const fonts = join(folder, 'fonts.conf');
+  if (readFileSync(fonts, 'utf8') !== fontsConf(folder)) writeFileSync(fonts, fontsConf(folder));
   return {
     executable: join(folder, 'chromium'),
     libraries: [join(folder, 'lib'), folder],
     icd: join(folder, 'vk_swiftshader_icd.json'),
-    fonts: join(folder, 'fonts.conf'),
+    fonts,
   };
 }
 

@@ -13,6 +13,23 @@ import type { FromWorker, Method, ParamsOf, ResultOf, ToWorker } from '../../src
 
 const root = resolve(import.meta.dirname, '../..');
 
+/** Chromium tells a page's uncaptured GPU errors to its console, but a worker's to nobody: both are made to say so. */
+function reportGpuErrors(): void {
+  if (typeof GPUAdapter === 'undefined') return;
+  const request = GPUAdapter.prototype.requestDevice;
+  if (request.name === 'reporting') return;
+  GPUAdapter.prototype.requestDevice = async function reporting(...args) {
+    const device = await request.apply(this, args);
+    device.addEventListener('uncapturederror', (event) => {
+      console.error(`uncaptured GPU error: ${event.error.message}`);
+    });
+    void device.lost.then((info) => {
+      if (info.reason !== 'destroyed') console.error(`uncaptured GPU error: device lost: ${info.message}`);
+    });
+    return device;
+  };
+}
+
 export interface LabOptions {
   /** Serve under a sub-path such as '/lab/'. */
   base?: string;
@@ -26,6 +43,10 @@ export interface LabOptions {
   args?: string[];
   /** Runs in every page before its own scripts: fakes of missing features and full disks. */
   initScript?: () => void;
+  /** Worker scripts that the build does not have (or other text for those it has), by file name. */
+  workers?: Record<string, string>;
+  /** Leave the scripts as they come, for measurements; then a worker's uncaptured GPU errors are not seen. */
+  untouched?: boolean;
 }
 
 export interface Violation {
@@ -46,7 +67,7 @@ export class Lab {
   readonly requests: string[] = [];
   /** console.error and uncaught exceptions. */
   readonly consoleErrors: string[] = [];
-  /** What WebGPU reported: the browser logs uncaptured errors of pages and workers. */
+  /** Uncaptured GPU errors and lost devices of all tabs and workers. */
   readonly gpuErrors: string[] = [];
   readonly #browser: Browser;
   readonly #server: { close(): Promise<void> };
@@ -75,6 +96,15 @@ export class Lab {
       reducedMotion: o.reducedMotion ? 'reduce' : 'no-preference',
     });
     const lab = new Lab(server.url, browser, context, server);
+    if (!o.untouched) {
+      await context.addInitScript(reportGpuErrors);
+      // A request does not say that it is for a worker, so every script gets it; the second time it does nothing.
+      await context.route('**/*.js', async (route) => {
+        const name = new URL(route.request().url()).pathname.split('/').at(-1) ?? '';
+        const text = o.workers?.[name] ?? (await (await route.fetch()).text());
+        await route.fulfill({ contentType: 'text/javascript', body: `(${reportGpuErrors})();${text}` });
+      });
+    }
     if (o.initScript) await context.addInitScript(o.initScript);
     context.on('request', (request) => lab.requests.push(request.url()));
     context.on('requestfailed', (request) => {
@@ -186,10 +216,8 @@ export class Lab {
 
   #heard(message: ConsoleMessage): void {
     const text = message.text();
-    const type = message.type();
-    const fromGpu = /\bGPU|WebGPU|WGSL|\[Invalid |validation error|Dawn/i.test(text);
-    if (fromGpu && (type === 'warning' || type === 'error')) this.gpuErrors.push(text);
-    else if (type === 'error') this.consoleErrors.push(text);
+    if (message.type() !== 'error') return;
+    (text.startsWith('uncaptured GPU error') ? this.gpuErrors : this.consoleErrors).push(text);
   }
 }
 
