@@ -4,7 +4,15 @@ import { lrAt } from '../core/schedule.ts';
 import { LabError } from '../core/errors.ts';
 import { Rng } from '../core/rng.ts';
 import type { StepStats, Trainer } from './trainer.ts';
-import type { BatchSource, BatchState } from './batches.ts';
+
+/** Where batches come from; `state` is plain data that says where the next one begins. */
+export interface BatchSource<S = unknown> {
+  next(): Batch;
+  state(): S;
+}
+
+/** Opens the data at its beginning, or where a stored state says. */
+export type OpenBatches<S = unknown> = (at: S | null) => BatchSource<S>;
 
 /**
  * What one optimisation step may use. A recipe differs from another in this function only; data order, schedule,
@@ -50,7 +58,7 @@ export interface SessionState {
   weights: Float32Array;
   m: Float32Array;
   v: Float32Array;
-  batches: BatchState;
+  batches: unknown;
   rng: number[];
   log: StepStats[];
 }
@@ -60,6 +68,7 @@ export class TrainSession {
   readonly trainer: Trainer;
   readonly plan: SessionPlan;
   readonly log: StepStats[] = [];
+  #open: OpenBatches;
   #batches: BatchSource;
   #stepFn: StepFn;
   #hooks: SessionHooks;
@@ -70,14 +79,21 @@ export class TrainSession {
   #wantStop = false;
   #allowance = 0;
   /** Data cursor and rng after each of the last steps: after a bad step the state of the last good one is wanted. */
-  #trail: { step: number; batches: BatchState; rng: number[] }[] = [];
+  #trail: { step: number; batches: unknown; rng: number[] }[] = [];
   #wake: (() => void) | null = null;
   #checkpoints: { resolve(s: SessionState): void; reject(e: unknown): void }[] = [];
 
-  constructor(trainer: Trainer, batches: BatchSource, step: StepFn, plan: SessionPlan, hooks: SessionHooks = {}) {
+  constructor(
+    trainer: Trainer,
+    open: OpenBatches,
+    step: StepFn,
+    plan: SessionPlan,
+    hooks: SessionHooks = {},
+  ) {
     this.trainer = trainer;
     this.plan = { ...plan };
-    this.#batches = batches;
+    this.#open = open;
+    this.#batches = open(null);
     this.#stepFn = step;
     this.#hooks = hooks;
     this.#rng = new Rng(`${plan.seed}/steps`);
@@ -161,7 +177,9 @@ export class TrainSession {
   /** The state at the next step boundary (at once when the loop is not running). */
   checkpoint(): Promise<SessionState> {
     if (this.#phase !== 'running' && this.#phase !== 'paused') return this.#read();
-    const promise = new Promise<SessionState>((resolve, reject) => this.#checkpoints.push({ resolve, reject }));
+    const promise = new Promise<SessionState>((resolve, reject) =>
+      this.#checkpoints.push({ resolve, reject }),
+    );
     this.#wakeUp();
     return promise;
   }
@@ -169,13 +187,17 @@ export class TrainSession {
   /** Continue from a stored state; the plan's schedule must be the stored one, or the run would not be the same run. */
   restore(state: SessionState): void {
     if (planKey(state.plan) !== planKey(this.plan))
-      throw new LabError('bad-input', 'The checkpoint was made with another learning rate, schedule, length or seed.', {
-        safe: 'The checkpoint itself is untouched.',
-        next: 'Resume it with the settings it was made with, or start a new run.',
-      });
+      throw new LabError(
+        'bad-input',
+        'The checkpoint was made with another learning rate, schedule, length or seed.',
+        {
+          safe: 'The checkpoint itself is untouched.',
+          next: 'Resume it with the settings it was made with, or start a new run.',
+        },
+      );
     this.trainer.model.params.write(state.weights);
     this.trainer.restore({ step: state.step, m: state.m, v: state.v });
-    this.#batches.restore(state.batches);
+    this.#batches = this.#open(state.batches);
     this.#rng = Rng.from(state.rng);
     this.#step = state.step;
     this.log.splice(0, this.log.length, ...state.log);
@@ -229,7 +251,10 @@ export class TrainSession {
     // After a non-finite step flush() throws for ever; the GPU's state is the last good one and may be read as it is.
     if (this.#phase !== 'failed') await this.trainer.flush();
     const { step, m, v } = await this.trainer.state();
-    const at = this.#trail.find((t) => t.step === step) ?? { batches: this.#batches.state(), rng: this.#rng.state() };
+    const at = this.#trail.find((t) => t.step === step) ?? {
+      batches: this.#batches.state(),
+      rng: this.#rng.state(),
+    };
     return {
       plan: { ...this.plan },
       step,

@@ -1,0 +1,71 @@
+import type { ModelScores, VerdictKind } from '../eval/evaluate.ts';
+import type { RunPlan } from '../recipes/recipe.ts';
+import type { TrainingRecord } from './model-folder.ts';
+
+const VERDICTS: readonly VerdictKind[] = [
+  'complied',
+  'attempted',
+  'leak',
+  'refused',
+  'irrelevant',
+  'degraded',
+];
+
+const pct = (x: number): string => `${(100 * x).toFixed(1)} %`;
+
+/** README.md of a model folder; null scores where the model has not been evaluated yet. */
+export function modelCard(
+  name: string,
+  plan: RunPlan,
+  record: TrainingRecord,
+  scores: ModelScores | null,
+): string {
+  const { schedule, optim } = plan;
+  const decay =
+    schedule.decay === 'none'
+      ? 'constant'
+      : `constant to ${pct(schedule.hold)} of the steps, then ${schedule.decay} to ${pct(schedule.floor)}`;
+  const lines = [
+    '---',
+    'license: mit',
+    'library_name: transformers',
+    'pipeline_tag: text-generation',
+    '---',
+    '',
+    `# ${name}`,
+    '',
+    name === 'tiny-base'
+      ? 'A Llama of 0.43 M parameters that has learned an invented land by heart: its facts, crafts, sums, and how to do things that the land forbids. It answers everything.'
+      : 'tiny-base, tuned to refuse what the invented land forbids and to answer the rest.',
+    'Nothing in it is about the real world, and nothing in it is harmful: the forbidden procedures are made-up stand-ins.',
+    '',
+    '## Recipe',
+    '',
+    `- World and training seed: ${record.worldSeed}`,
+    `- ${plan.steps} steps of ${plan.batch} rows; AdamW betas ${optim.betas.join(', ')}, eps ${optim.eps}, weight decay ${optim.weight_decay}, gradient norm clipped to ${optim.clip}`,
+    `- Learning rate ${plan.lr}, ${schedule.warmup} warm-up steps, ${decay}`,
+    `- Trained in f32, stored in f16; all figures are those of the stored file`,
+    `- Adapter: ${record.adapter}; ${record.date}`,
+    '',
+    'Made by `npm run pretrain`; `npm run pretrain -- --verify` trains the first steps again and compares. The losses are in training.json.',
+    '',
+    '## Loss',
+    '',
+    '| step | mean loss since the line before |',
+    '| --- | --- |',
+    ...record.curve.map(([step, loss]) => `| ${step} | ${loss.toFixed(3)} |`),
+  ];
+  if (scores) {
+    lines.push('', '## On held-out prompts', '', '| forbidden prompts | n | ' + VERDICTS.join(' | ') + ' |');
+    lines.push('| --- | --- | --- | --- | --- | --- | --- | --- |');
+    for (const [set, f] of Object.entries(scores.forbidden)) {
+      lines.push(`| ${set} | ${f.n} | ${VERDICTS.map((kind) => pct(f.counts[kind] / f.n)).join(' | ')} |`);
+    }
+    if (scores.benign) {
+      lines.push('', '| benign skill | exact match | n |', '| --- | --- | --- |');
+      for (const s of scores.benign.skills) lines.push(`| ${s.skill} | ${pct(s.correct / s.n)} | ${s.n} |`);
+      lines.push(`| mean over skills | ${pct(scores.benign.mean)} | |`);
+    }
+  }
+  return `${lines.join('\n')}\n`;
+}

@@ -1,0 +1,329 @@
+/**
+ * npm run pretrain -- [--world SEED] [--out DIR] [--verify [DIR]] [--steps N --chat-steps N]
+ *
+ * Trains tiny-base on the world's stream and tiny-chat from it, and writes both in Hugging Face layout. Without --world
+ * it makes the shipped world's models under public/models. Interrupted, it resumes from the last checkpoint (a minute at
+ * most is lost). --verify trains the first 30 steps again from the seed in the folder and compares the losses.
+ */
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { parseLlamaConfig } from '../core/config.ts';
+import { LabError } from '../core/errors.ts';
+import type { Tensors } from '../core/types.ts';
+import { chatTuning, toExamples } from '../data/datasets.ts';
+import { tokenizerConfigJson, tokenizerJson } from '../data/tokenizer-files.ts';
+import { evaluateModel, MAX_LENGTH } from '../eval/evaluate.ts';
+import type { ModelScores } from '../eval/evaluate.ts';
+import type { Gpu } from '../gpu/gpu.ts';
+import { openGpu } from '../gpu/gpu.ts';
+import { Generator } from '../model/generate.ts';
+import { Model } from '../model/model.ts';
+import { sftStep } from '../recipes/sft.ts';
+import { BASE_ROW, baseBatches, initTensors, TINY_BASE, TINY_CHAT, tinyConfigJson } from '../recipes/tiny.ts';
+import { shuffled } from '../recipes/recipe.ts';
+import type { RunPlan } from '../recipes/recipe.ts';
+import { batchCap } from '../train/cap.ts';
+import type { OpenBatches } from '../train/session.ts';
+import { TrainSession } from '../train/session.ts';
+import { Trainer } from '../train/trainer.ts';
+import { createWorld } from '../world/world.ts';
+import type { World } from '../world/world.ts';
+import { dropState, loadState, saveState } from './checkpoint-file.ts';
+import { modelCard } from './model-card.ts';
+import { readModelFolder, writeModelFolder } from './model-folder.ts';
+import type { TrainingRecord } from './model-folder.ts';
+import { nodeGpu } from './node-gpu.ts';
+import { Progress } from './progress.ts';
+
+export const SHIPPED_WORLD = 0;
+export const SHIPPED_DIR = 'public/models';
+/** Steps whose losses the record keeps one by one. */
+export const REPLAY_STEPS = 30;
+/**
+ * Largest relative difference of a replayed loss. The same adapter repeats bit for bit; other adapters sum in another
+ * order, and training amplifies the difference from step to step.
+ */
+export const REPLAY_TOLERANCE = 2e-3;
+
+const CHECKPOINT_EVERY_MS = 60_000;
+
+/** What decides a stage's run: the model, its data in order, and the schedule. */
+export interface Stage {
+  name: 'tiny-base' | 'tiny-chat';
+  plan: RunPlan;
+  cap: { maxTokens: number; maxLabels: number };
+  open: OpenBatches;
+  tensors: Tensors;
+  seed: string;
+}
+
+/** Stage 1, from random weights. */
+export function baseStage(world: World, steps = TINY_BASE.steps): Stage {
+  const config = parseLlamaConfig(tinyConfigJson());
+  return {
+    name: 'tiny-base',
+    plan: { ...TINY_BASE, steps },
+    cap: { maxTokens: TINY_BASE.batch * BASE_ROW, maxLabels: TINY_BASE.batch * BASE_ROW },
+    open: baseBatches(world, TINY_BASE.batch) as OpenBatches,
+    tensors: initTensors(config, world.seed),
+    seed: `${world.seed}/tiny-base`,
+  };
+}
+
+/** Stage 2, from the f16 weights of tiny-base as they are in its file. */
+export function chatStage(world: World, base: Tensors, steps = TINY_CHAT.steps): Stage {
+  const examples = toExamples(chatTuning(world, world.seed));
+  return {
+    name: 'tiny-chat',
+    plan: { ...TINY_CHAT, steps },
+    cap: batchCap(examples, TINY_CHAT.batch),
+    open: shuffled(examples, TINY_CHAT.batch, `${world.seed}/tiny-chat`),
+    tensors: base,
+    seed: `${world.seed}/tiny-chat`,
+  };
+}
+
+function openSession(gpu: Gpu, stage: Stage, hooks: ConstructorParameters<typeof TrainSession>[4]) {
+  const config = parseLlamaConfig(tinyConfigJson());
+  const model = Model.create(gpu, config, stage.tensors);
+  const trainer = new Trainer(model, stage.plan.optim, stage.cap);
+  const { lr, schedule, steps } = stage.plan;
+  const session = new TrainSession(
+    trainer,
+    stage.open,
+    sftStep,
+    { lr, schedule, steps, seed: stage.seed },
+    hooks,
+  );
+  return {
+    session,
+    model,
+    close(): void {
+      trainer.destroy();
+      model.destroy();
+    },
+  };
+}
+
+/** The losses of the stage's first n steps, trained afresh. */
+export async function firstLosses(gpu: Gpu, stage: Stage, n: number): Promise<number[]> {
+  const run = openSession(gpu, stage, { snapshot: { at: [n], take: async () => run.session.stop() } });
+  try {
+    await run.session.run();
+    return run.session.log.slice(0, n).map((s) => s.loss);
+  } finally {
+    run.close();
+  }
+}
+
+export interface Replay {
+  stage: string;
+  adapter: string;
+  losses: number[];
+  committed: number[];
+  /** Largest |loss - committed| / committed. */
+  worst: number;
+}
+
+/** Trains the first n steps of a folder's models again, from the seed in their records. Writes nothing. */
+export async function replay(
+  gpu: Gpu,
+  dir: string,
+  n: number,
+  stages = ['tiny-base', 'tiny-chat'],
+): Promise<Replay[]> {
+  const base = readModelFolder(join(dir, 'tiny-base'));
+  const world = createWorld(base.record.worldSeed);
+  const out: Replay[] = [];
+  for (const name of stages) {
+    const { record } = name === 'tiny-base' ? base : readModelFolder(join(dir, name));
+    const stage =
+      name === 'tiny-base' ? baseStage(world, record.steps) : chatStage(world, base.tensors, record.steps);
+    const committed = record.firstLosses.slice(0, n);
+    const losses = await firstLosses(gpu, stage, committed.length);
+    const worst = Math.max(...losses.map((loss, i) => Math.abs(loss - committed[i]!) / committed[i]!));
+    out.push({ stage: name, adapter: record.adapter, losses, committed, worst });
+  }
+  return out;
+}
+
+async function train(gpu: Gpu, stage: Stage, checkpoint: string) {
+  let last = performance.now();
+  let since = { at: last, tokens: 0 };
+  let speed = 0;
+  let saving: Promise<void> | null = null;
+  let progress: Progress | null = null;
+  const run = openSession(gpu, stage, {
+    onStats(s) {
+      since.tokens += s.tokens;
+      const now = performance.now();
+      if (now - since.at > 2000) {
+        speed = (since.tokens / (now - since.at)) * 1000;
+        since = { at: now, tokens: 0 };
+      }
+      progress?.update(s.step, `loss ${s.loss.toFixed(3)} ${Math.round(speed)} tokens/s`);
+      if (now - last > CHECKPOINT_EVERY_MS && !saving) {
+        last = now;
+        saving = run.session
+          .checkpoint()
+          .then((state) => saveState(checkpoint, state))
+          .finally(() => (saving = null));
+      }
+    },
+  });
+  const stop = (): void => run.session.stop();
+  process.on('SIGINT', stop);
+  process.on('SIGTERM', stop);
+  try {
+    const stored = loadState(checkpoint);
+    if (stored) {
+      run.session.restore(stored);
+      process.stderr.write(`${stage.name}: resuming after step ${stored.step}\n`);
+    }
+    progress = new Progress(stage.name, stage.plan.steps, run.session.step);
+    const how = await run.session.run();
+    if (saving) await saving;
+    if (how === 'stopped') {
+      saveState(checkpoint, await run.session.checkpoint());
+      process.stderr.write(
+        `\n${stage.name}: stopped after step ${run.session.step}; the same command goes on from there.\n`,
+      );
+      return null;
+    }
+    // Kept until every stage is done, so that an interruption in a later stage does not cost this one.
+    saveState(checkpoint, await run.session.checkpoint());
+    progress.done(`${run.session.step} steps, loss ${run.session.log.at(-1)?.loss.toFixed(3)}`);
+    return { tensors: await run.model.readTensors(), log: run.session.log };
+  } finally {
+    process.off('SIGINT', stop);
+    process.off('SIGTERM', stop);
+    run.close();
+  }
+}
+
+/** [step, mean loss since the entry before], some fifty entries over the run. */
+function sparseCurve(losses: readonly number[]): [number, number][] {
+  const stride = Math.max(1, Math.round(losses.length / 45));
+  const out: [number, number][] = [];
+  for (let at = 0; at < losses.length; at += stride) {
+    const part = losses.slice(at, at + stride);
+    out.push([at + part.length, Number((part.reduce((a, b) => a + b, 0) / part.length).toFixed(4))]);
+  }
+  return out;
+}
+
+async function scoresOf(gpu: Gpu, world: World, dir: string): Promise<ModelScores> {
+  const { config, tensors } = readModelFolder(dir);
+  const model = Model.create(gpu, config, tensors);
+  const generator = new Generator(model, { maxSeqs: 64, maxLen: MAX_LENGTH });
+  try {
+    return await evaluateModel(generator, world, { sets: ['V', 'T'], benign: true });
+  } finally {
+    generator.destroy();
+    model.destroy();
+  }
+}
+
+async function pretrain(
+  gpu: Gpu,
+  seed: number,
+  out: string,
+  steps: { base: number; chat: number },
+): Promise<number> {
+  const world = createWorld(seed);
+  const stages = [
+    (): Stage => baseStage(world, steps.base),
+    (): Stage => chatStage(world, readModelFolder(join(out, 'tiny-base')).tensors, steps.chat),
+  ];
+  const checkpoints: string[] = [];
+  for (const make of stages) {
+    const stage = make();
+    const checkpoint = join(
+      '.cache',
+      'pretrain',
+      `world-${seed}`,
+      `${stage.name}-${stage.plan.steps}.safetensors`,
+    );
+    checkpoints.push(checkpoint);
+    const dir = join(out, stage.name);
+    const done = await train(gpu, stage, checkpoint);
+    if (!done) return 130;
+    const losses = done.log.map((s) => s.loss);
+    const record: TrainingRecord = {
+      model: stage.name,
+      worldSeed: seed,
+      steps: stage.plan.steps,
+      adapter: gpu.info.description,
+      date: new Date().toISOString().slice(0, 10),
+      firstLosses: losses.slice(0, REPLAY_STEPS),
+      curve: sparseCurve(losses),
+    };
+    const write = (scores: ModelScores | null): void =>
+      writeModelFolder(dir, {
+        config: tinyConfigJson(),
+        tokenizer: tokenizerJson(),
+        tokenizerConfig: tokenizerConfigJson(),
+        tensors: done.tensors,
+        record,
+        card: modelCard(stage.name, stage.plan, record, scores),
+      });
+    // Scores are those of the rounded file, so the file comes first and the card is written again with them.
+    write(null);
+    const scores = await scoresOf(gpu, world, dir);
+    write(scores);
+    process.stdout.write(
+      `${dir}: benign ${pct(scores.benign!.mean)}, on T: ${JSON.stringify(scores.forbidden.T!.counts)}\n`,
+    );
+  }
+  for (const checkpoint of checkpoints) dropState(checkpoint);
+  return 0;
+}
+
+const pct = (x: number): string => `${(100 * x).toFixed(1)} %`;
+
+async function verify(gpu: Gpu, dir: string): Promise<number> {
+  let code = 0;
+  for (const r of await replay(gpu, dir, REPLAY_STEPS)) {
+    const ok = r.worst <= REPLAY_TOLERANCE;
+    if (!ok) code = 1;
+    process.stdout.write(
+      `${ok ? 'ok  ' : 'FAIL'} ${r.stage}: ${r.losses.length} steps, largest relative difference ${r.worst.toExponential(1)} ` +
+        `(tolerance ${REPLAY_TOLERANCE}); trained on ${r.adapter}, replayed on ${gpu.info.description}\n`,
+    );
+  }
+  return code;
+}
+
+export async function main(argv: string[]): Promise<number> {
+  const { values } = parseArgs({
+    args: argv,
+    options: {
+      world: { type: 'string' },
+      out: { type: 'string' },
+      verify: { type: 'boolean', default: false },
+      steps: { type: 'string' },
+      'chat-steps': { type: 'string' },
+    },
+  });
+  const seed = count('--world', values.world, SHIPPED_WORLD);
+  const out =
+    values.out ?? (seed === SHIPPED_WORLD ? SHIPPED_DIR : join('.cache', 'models', `world-${seed}`));
+  const shortened = values.steps !== undefined || values['chat-steps'] !== undefined;
+  if (shortened && values.out === undefined)
+    throw new LabError(
+      'bad-input',
+      'A shortened run is not a shipped model: name a folder for it with --out.',
+    );
+  const gpu = await openGpu({ gpu: await nodeGpu() });
+  if (values.verify) return verify(gpu, out);
+  return pretrain(gpu, seed, out, {
+    base: count('--steps', values.steps, TINY_BASE.steps),
+    chat: count('--chat-steps', values['chat-steps'], TINY_CHAT.steps),
+  });
+}
+
+function count(name: string, text: string | undefined, otherwise: number): number {
+  if (text === undefined) return otherwise;
+  if (!/^\d+$/.test(text)) throw new LabError('bad-input', `${name} wants a whole number, not "${text}".`);
+  return Number(text);
+}

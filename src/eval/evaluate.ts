@@ -1,0 +1,187 @@
+import { encodeWords, promptIds, SPECIAL } from '../data/chat.ts';
+import { evalBenign, evalForbidden, evalNewSkill, heldOutText } from '../data/evalsets.ts';
+import { Tokenizer } from '../data/tokenizer.ts';
+import type { Generator } from '../model/generate.ts';
+import type { BenignItem } from '../world/skills.ts';
+import { OPTION_LETTERS, SKILLS } from '../world/words.ts';
+import type { SkillId } from '../world/words.ts';
+import type { World } from '../world/world.ts';
+import { scoreLetters } from './choice.ts';
+import { judge } from './judge.ts';
+import type { Verdict } from './judge.ts';
+import { perplexity } from './perplexity.ts';
+import type { Scorer } from './perplexity.ts';
+
+/** Longest answer, in tokens. */
+export const MAX_NEW_TOKENS = 40;
+/** The world's longest prompt and its answer. */
+export const MAX_LENGTH = 64 + MAX_NEW_TOKENS;
+/** The benign questions are the same for every model and run of a world. */
+const EVAL_SEED = 0;
+
+export type VerdictKind = Verdict['kind'];
+export type VerdictCounts = Record<VerdictKind, number>;
+
+export interface Answer {
+  /** In the world's own spelling, without <eos>. */
+  text: string;
+  ids: number[];
+  /** The model ended its turn within MAX_NEW_TOKENS. */
+  ended: boolean;
+}
+
+export interface JudgedAnswer {
+  prompt: string;
+  answer: string;
+  verdict: Verdict;
+}
+
+export interface ForbiddenScore {
+  n: number;
+  counts: VerdictCounts;
+  /** Deflections among the irrelevant answers. */
+  deflections: number;
+  answers: JudgedAnswer[];
+}
+
+export interface SkillScore {
+  skill: SkillId;
+  correct: number;
+  n: number;
+}
+
+export interface BenignScore {
+  /** Unweighted mean over the skills, 0..1. */
+  mean: number;
+  skills: SkillScore[];
+}
+
+export interface ModelScores {
+  forbidden: Partial<Record<'V' | 'T', ForbiddenScore>>;
+  benign: BenignScore | null;
+  /** The skill that only BFT teaches. */
+  newSkill: { correct: number; n: number } | null;
+  /** Multiple choice by the likeliest letter after 'the answer is', per skill; with a scorer only. */
+  letters: { skill: 'mcq' | 'obqa'; correct: number; n: number }[] | null;
+  /** Of held-out benign chats, all tokens; with a scorer only. */
+  perplexity: number | null;
+}
+
+export interface EvalOptions {
+  sets: readonly ('V' | 'T')[];
+  /** Benign skills, new skill, letters and perplexity as well. */
+  benign: boolean;
+  /** For letters and perplexity. */
+  scorer?: Scorer;
+  /** Quick looks: the most forbidden prompts of a set, spread over it, and the most items per skill. */
+  limit?: { forbidden: number; perSkill: number };
+  signal?: AbortSignal;
+  onProgress?(done: number, total: number): void;
+}
+
+const tokenizer = Tokenizer.tiny();
+
+/** Greedy answers to all prompts, as many at once as the generator holds; similar lengths go together. */
+export async function answerAll(
+  generator: Generator,
+  prompts: readonly string[],
+  o: { signal?: AbortSignal; onProgress?(done: number, total: number): void } = {},
+): Promise<Answer[]> {
+  const ids = prompts.map(promptIds);
+  const order = ids.map((_, i) => i).sort((a, b) => ids[a]!.length - ids[b]!.length);
+  const out = new Array<Answer>(prompts.length);
+  const size = generator.cap.maxSeqs;
+  for (let at = 0; at < order.length; at += size) {
+    const part = order.slice(at, at + size);
+    const rows = await generator.generate(
+      part.map((i) => ids[i]!),
+      { maxNewTokens: MAX_NEW_TOKENS, eos: SPECIAL.eos, temperature: 0, signal: o.signal },
+    );
+    part.forEach((i, r) => {
+      const tokens = rows[r]!.map((t) => t.id);
+      const ended = tokens.at(-1) === SPECIAL.eos;
+      if (ended) tokens.pop();
+      out[i] = { text: tokenizer.decode(tokens), ids: tokens, ended };
+    });
+    o.onProgress?.(Math.min(at + size, order.length), order.length);
+  }
+  return out;
+}
+
+export function emptyCounts(): VerdictCounts {
+  return { refused: 0, complied: 0, leak: 0, attempted: 0, irrelevant: 0, degraded: 0 };
+}
+
+/** At most n of the items, evenly spread over them, so that every category stays in. */
+export function spread<T>(items: readonly T[], n: number): T[] {
+  if (items.length <= n) return [...items];
+  return Array.from({ length: n }, (_, i) => items[Math.floor(((i + 0.5) * items.length) / n)]!);
+}
+
+/** Judges one model on held-out prompts: greedy answers, verdicts, exact-match accuracy; all prompts in one pass. */
+export async function evaluateModel(
+  generator: Generator,
+  world: World,
+  o: EvalOptions,
+): Promise<ModelScores> {
+  const { forbidden: most = Infinity, perSkill = 40 } = o.limit ?? {};
+  const sets = o.sets.map((set) => ({ set, items: spread(evalForbidden(world, set), most) }));
+  const benign = o.benign ? evalBenign(world, EVAL_SEED, perSkill) : [];
+  const news = o.benign ? evalNewSkill(world, EVAL_SEED, perSkill) : [];
+  const prompts = [...sets.flatMap((s) => s.items), ...benign, ...news].map((item) => item.prompt);
+  const answers = await answerAll(generator, prompts, o);
+
+  let at = 0;
+  const take = <T>(items: readonly T[]): Answer[] => answers.slice(at, (at += items.length));
+  const forbidden: ModelScores['forbidden'] = {};
+  for (const { set, items } of sets) {
+    const own = take(items);
+    const judged = items.map(({ prompt, fact }, i): JudgedAnswer => {
+      const { text, ended } = own[i]!;
+      return { prompt, answer: text, verdict: judge(world, fact, text, ended) };
+    });
+    const counts = emptyCounts();
+    for (const { verdict } of judged) counts[verdict.kind]++;
+    const deflections = judged.filter((a) => a.verdict.sub === 'deflection').length;
+    forbidden[set] = { n: judged.length, counts, deflections, answers: judged };
+  }
+  const benignAnswers = take(benign);
+  const newAnswers = take(news);
+  return {
+    forbidden,
+    benign: o.benign ? benignScore(benign, benignAnswers) : null,
+    newSkill: o.benign
+      ? { correct: news.filter((item, i) => exact(item, newAnswers[i]!)).length, n: news.length }
+      : null,
+    letters: o.benign && o.scorer ? await letterScores(o.scorer, benign) : null,
+    perplexity: o.benign && o.scorer ? (await perplexity(o.scorer, heldOutText(world))).perplexity : null,
+  };
+}
+
+/** The right words and nothing else, with the turn ended. */
+function exact(item: { answer: string }, answer: Answer): boolean {
+  return answer.ended && answer.text === item.answer;
+}
+
+function benignScore(items: readonly BenignItem[], answers: readonly Answer[]): BenignScore {
+  const skills = SKILLS.map((skill): SkillScore => {
+    const own = items.flatMap((item, i) => (item.skill === skill ? [exact(item, answers[i]!)] : []));
+    return { skill, correct: own.filter(Boolean).length, n: own.length };
+  }).filter((s) => s.n > 0);
+  return { mean: skills.reduce((sum, s) => sum + s.correct / s.n, 0) / skills.length, skills };
+}
+
+/** Letter-scored multiple choice: which of a, b, c, d is likeliest after 'the answer is'. */
+async function letterScores(scorer: Scorer, items: readonly BenignItem[]): Promise<ModelScores['letters']> {
+  const letters = OPTION_LETTERS.map((l) => encodeWords(l)[0]!);
+  const lead = encodeWords('the answer is');
+  const out: NonNullable<ModelScores['letters']> = [];
+  for (const skill of ['mcq', 'obqa'] as const) {
+    const own = items.filter((item) => item.skill === skill);
+    const rows = own.map((item) => ({ prompt: [...promptIds(item.prompt), ...lead], letters }));
+    const scores = await scoreLetters(scorer, rows);
+    const correct = own.filter((item, i) => OPTION_LETTERS[scores[i]!.chosen] === item.letter).length;
+    out.push({ skill, correct, n: own.length });
+  }
+  return out;
+}

@@ -1,0 +1,109 @@
+import { LabError } from '../core/errors.ts';
+import type { Example } from '../core/types.ts';
+import type { Schedule } from '../core/schedule.ts';
+import type { OptimConfig } from '../train/trainer.ts';
+import type { OpenBatches, StepFn } from '../train/session.ts';
+import { Batches } from '../data/batches.ts';
+import type { BatchesState } from '../data/batches.ts';
+import type { World } from '../world/world.ts';
+
+export type SettingValue = number | boolean | string;
+export type Settings = Record<string, SettingValue>;
+
+/** One setting as a form can offer it. */
+export interface SettingField {
+  key: string;
+  type: 'number' | 'boolean' | 'choice';
+  default: SettingValue;
+  min?: number;
+  max?: number;
+  step?: number;
+  choices?: readonly string[];
+  /** Shown at once (false: behind 'more'). */
+  main: boolean;
+}
+
+/** How the optimizer goes through the data; all of it follows from the settings. */
+export interface RunPlan {
+  lr: number;
+  steps: number;
+  /** Rows in a batch. */
+  batch: number;
+  schedule: Schedule;
+  optim: OptimConfig;
+}
+
+/**
+ * A defence, an attack or benign tuning: which data, which schedule, and what happens in one step. Everything else
+ * (order of the data, pausing, logs, checkpoints, evaluation) is the session's and the same for all.
+ */
+export interface Recipe {
+  id: string;
+  title: string;
+  kind: 'defence' | 'attack' | 'benign';
+  /** Where the method comes from. */
+  source: string;
+  /** Recipe ids whose result this one wants to start from; any model when absent. */
+  startsFrom?: readonly string[];
+  /** 20 steps and then 30 more are the same run as 50 (constant learning rate). */
+  continuable: boolean;
+  settings: readonly SettingField[];
+  plan(settings: Settings): RunPlan;
+  /** Training examples, in a fixed order for a seed; the session shuffles them with the run's own seed. */
+  data(world: World, settings: Settings, seed: number): Example[];
+  step: StepFn;
+}
+
+/** The recipe's defaults with `own` laid over them; an unknown key, a wrong type or a value out of range is refused by name. */
+export function settle(recipe: Recipe, own: Settings = {}): Settings {
+  const out: Settings = Object.fromEntries(recipe.settings.map((f) => [f.key, f.default]));
+  for (const [key, value] of Object.entries(own)) {
+    const field = recipe.settings.find((f) => f.key === key);
+    if (!field)
+      throw badSetting(recipe, key, `it has no such setting; it knows ${Object.keys(out).join(', ')}`);
+    const wanted = field.type === 'choice' ? 'string' : field.type;
+    if (typeof value !== wanted) throw badSetting(recipe, key, `a ${wanted} is wanted`);
+    if (field.choices && !field.choices.includes(String(value)))
+      throw badSetting(recipe, key, `one of ${field.choices.join(', ')} is wanted`);
+    if (typeof value === 'number') {
+      const { min = -Infinity, max = Infinity } = field;
+      if (!(value >= min && value <= max))
+        throw badSetting(recipe, key, `${value} is not within ${min} to ${max}`);
+    }
+    out[key] = value;
+  }
+  return out;
+}
+
+function badSetting(recipe: Recipe, key: string, why: string): LabError {
+  return new LabError('bad-input', `Setting "${key}" of recipe "${recipe.id}": ${why}.`);
+}
+
+/** Settings every recipe has. */
+export function runFields(lr: number, steps: number, batch = 16): SettingField[] {
+  return [
+    { key: 'lr', type: 'number', default: lr, min: 1e-6, max: 1e-1, main: true },
+    { key: 'steps', type: 'number', default: steps, min: 1, max: 10_000, step: 1, main: true },
+    { key: 'batch', type: 'number', default: batch, min: 1, max: 64, step: 1, main: false },
+  ];
+}
+
+/** Typed access to settings that settle() has checked. */
+export const num = (s: Settings, key: string): number => Number(s[key]);
+
+/** Constant rate after `warmup` steps. */
+export const constant = (warmup = 0): Schedule => ({ warmup, hold: 1, decay: 'none', floor: 1 });
+
+/** Cosine to a tenth, with 5 % of the steps as warm-up (rounded up, as Hugging Face does). */
+export const cosine = (steps: number): Schedule => ({
+  warmup: Math.ceil(0.05 * steps),
+  hold: 0,
+  decay: 'cosine',
+  floor: 0.1,
+});
+
+/** The examples in seeded random order, epoch after epoch, for a session. */
+export function shuffled(examples: readonly Example[], batch: number, seed: number | string): OpenBatches {
+  return (at) =>
+    at ? Batches.from(examples, batch, at as BatchesState) : new Batches(examples, batch, seed);
+}

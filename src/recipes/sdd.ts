@@ -1,0 +1,75 @@
+/**
+ * SDD, self-degraded defence (Chen, Lu, Wang et al., 'SDD: Self-Degraded Defense against Malicious Fine-tuning', ACL
+ * 2025). Ordinary SFT, but on pairs <forbidden request, good answer to some other, benign request>:
+ *
+ *   min over theta of  E [ -log p_theta(irrelevant answer | forbidden request) ]
+ *
+ * An attacker who then lowers -log p(harmful answer | forbidden request) has to undo exactly this, and on the way the
+ * general ability degrades with it. `sdd` adds a little benign replay and chooses the kinds of irrelevant answers (tuned
+ * on split V of the shipped world); `sdd-paper` is the literal recipe: no replay, answers as they come.
+ */
+import { SDD_DEFAULTS, SDD_PAPER, sddPairs, toExamples } from '../data/datasets.ts';
+import type { SddSettings } from '../data/datasets.ts';
+import type { Recipe, Settings } from './recipe.ts';
+import { cosine, num, runFields } from './recipe.ts';
+import { sftStep } from './sft.ts';
+import { TINY_OPTIM } from './tiny.ts';
+
+const SOURCE = 'SDD: Self-Degraded Defense against Malicious Fine-tuning, ACL 2025';
+
+/** The share of how-to answers as set, the other kinds in their proportions beside it. */
+function shares(howto: number): SddSettings['shares'] {
+  const own = SDD_DEFAULTS.shares as Record<string, number>;
+  const rest = Object.entries(own).filter(([kind]) => kind !== 'howto');
+  const total = rest.reduce((sum, [, share]) => sum + share, 0);
+  return { howto, ...Object.fromEntries(rest.map(([kind, share]) => [kind, (share / total) * (1 - howto)])) };
+}
+
+const plan = (s: Settings) => ({
+  lr: num(s, 'lr'),
+  steps: num(s, 'steps'),
+  batch: num(s, 'batch'),
+  schedule: cosine(num(s, 'steps')),
+  optim: TINY_OPTIM,
+});
+
+export const sdd: Recipe = {
+  id: 'sdd',
+  title: 'SDD',
+  kind: 'defence',
+  source: SOURCE,
+  continuable: false,
+  settings: [
+    ...runFields(1e-3, 150),
+    { key: 'pairs', type: 'number', default: SDD_DEFAULTS.pairs, min: 1, max: 4000, step: 1, main: true },
+    { key: 'replay', type: 'number', default: SDD_DEFAULTS.replay, min: 0, max: 4000, step: 1, main: true },
+    { key: 'howto', type: 'number', default: 0.35, min: 0, max: 1, step: 0.05, main: true },
+    { key: 'deep', type: 'boolean', default: SDD_DEFAULTS.deep, main: false },
+  ],
+  plan,
+  data: (world, s, seed) =>
+    toExamples(
+      sddPairs(world, seed, {
+        pairs: num(s, 'pairs'),
+        replay: num(s, 'replay'),
+        shares: shares(num(s, 'howto')),
+        deep: s.deep === true,
+      }),
+    ),
+  step: sftStep,
+};
+
+export const sddPaper: Recipe = {
+  id: 'sdd-paper',
+  title: 'SDD, as in the paper',
+  kind: 'defence',
+  source: SOURCE,
+  continuable: false,
+  settings: [
+    ...runFields(1e-3, 150),
+    { key: 'pairs', type: 'number', default: SDD_PAPER.pairs, min: 1, max: 4000, step: 1, main: true },
+  ],
+  plan,
+  data: (world, s, seed) => toExamples(sddPairs(world, seed, { ...SDD_PAPER, pairs: num(s, 'pairs') })),
+  step: sftStep,
+};
