@@ -1,0 +1,4 @@
+//:if REDUCE_SUBGROUP
+enable subgroups;
+diagnostic(off, subgroup_uniformity);
+//:end

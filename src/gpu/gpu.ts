@@ -1,0 +1,255 @@
+import { LabError } from '../core/errors.ts';
+import { expandShader, type Defines } from './wgsl.ts';
+import { shaderSource } from './shaders.ts';
+
+/** Which kernel family computes what. Part of a run's configuration: another table may round differently. */
+export interface KernelTable {
+  /** `subgroup`: register tiles fed by subgroup broadcasts, workgroup = one subgroup; `tile`: shared-memory tile. */
+  matmul: 'subgroup' | 'tile';
+  attention: 'subgroup' | 'plain';
+  reduce: 'subgroup' | 'shared';
+  /** Lanes of a subgroup; 0 where the adapter has no single fixed size. */
+  subgroupSize: number;
+}
+
+export interface AdapterSummary {
+  vendor: string;
+  architecture: string;
+  device: string;
+  description: string;
+  features: string[];
+  limits: { maxBufferSize: number; maxStorageBufferBindingSize: number; maxComputeInvocationsPerWorkgroup: number };
+}
+
+/** Counters for the GPU page, the benchmark and the leak test. `bytes` and `buffers` are what is alive now. */
+export interface GpuStats {
+  buffers: number;
+  bytes: number;
+  peakBytes: number;
+  bindGroups: number;
+  pipelines: number;
+  dispatches: number;
+  submits: number;
+}
+
+/** Read-only storage, read-write storage, or uniform: one letter per binding of group 0, in order. */
+export type Access = 'r' | 'w' | 'u';
+
+export interface OpenOptions {
+  /** Where adapters come from; the browser's own by default. */
+  gpu?: GPU;
+  /** Pretend that the adapter can do less, to test the other paths. */
+  force?: { subgroups?: false; maxStorageBufferBindingSize?: number };
+}
+
+/**
+ * Asks for an adapter and a device with all the limits that help.
+ * @throws LabError 'no-webgpu' or 'no-adapter', in words for the page
+ */
+export async function openGpu(options: OpenOptions = {}): Promise<Gpu> {
+  const source = options.gpu ?? (globalThis.navigator as Navigator | undefined)?.gpu;
+  if (!source) {
+    throw new LabError('no-webgpu', 'This browser has no WebGPU.', {
+      safe: 'Nothing was started; saved checkpoints are untouched.',
+      next: 'Open the lab in a current Chrome or Edge (or Firefox or Safari with WebGPU), over https or on localhost.',
+    });
+  }
+  const adapter = await source.requestAdapter({ powerPreference: 'high-performance' });
+  if (!adapter) {
+    throw new LabError('no-adapter', 'WebGPU is there, but it offers no graphics adapter.', {
+      safe: 'Nothing was started; saved checkpoints are untouched.',
+      next: 'Turn on hardware acceleration in the browser settings, update the graphics driver, or start Chrome with --enable-unsafe-swiftshader to use the processor.',
+    });
+  }
+  const info = adapter.info as GPUAdapterInfo & { subgroupMinSize?: number; subgroupMaxSize?: number };
+  const subgroups = adapter.features.has('subgroups') && options.force?.subgroups !== false;
+  const fixed = subgroups && info.subgroupMinSize === info.subgroupMaxSize ? (info.subgroupMinSize ?? 0) : 0;
+  const wanted: GPUFeatureName[] = [];
+  if (subgroups) wanted.push('subgroups' as GPUFeatureName);
+  if (adapter.features.has('timestamp-query')) wanted.push('timestamp-query');
+  const binding = options.force?.maxStorageBufferBindingSize ?? adapter.limits.maxStorageBufferBindingSize;
+  const device = await adapter.requestDevice({
+    requiredFeatures: wanted,
+    requiredLimits: {
+      maxStorageBufferBindingSize: adapter.limits.maxStorageBufferBindingSize,
+      maxBufferSize: adapter.limits.maxBufferSize,
+    },
+  });
+  const usable = fixed >= 4 && fixed <= 64;
+  const table: KernelTable = {
+    matmul: usable ? 'subgroup' : 'tile',
+    attention: usable ? 'subgroup' : 'plain',
+    reduce: usable ? 'subgroup' : 'shared',
+    subgroupSize: usable ? fixed : 0,
+  };
+  const summary: AdapterSummary = {
+    vendor: info.vendor,
+    architecture: info.architecture,
+    device: info.device,
+    description: info.description,
+    features: [...adapter.features].sort(),
+    limits: {
+      maxBufferSize: adapter.limits.maxBufferSize,
+      maxStorageBufferBindingSize: binding,
+      maxComputeInvocationsPerWorkgroup: adapter.limits.maxComputeInvocationsPerWorkgroup,
+    },
+  };
+  return new Gpu(device, summary, table);
+}
+
+/** One device with its pipelines and its count of what is alive. Every buffer of the engine is made here. */
+export class Gpu {
+  readonly device: GPUDevice;
+  readonly info: AdapterSummary;
+  readonly table: KernelTable;
+  readonly stats: GpuStats = {
+    buffers: 0,
+    bytes: 0,
+    peakBytes: 0,
+    bindGroups: 0,
+    pipelines: 0,
+    dispatches: 0,
+    submits: 0,
+  };
+  /** Resolves with words for the user when the device is gone for another reason than destroy(). */
+  readonly lost: Promise<LabError>;
+  /** First validation or memory error that no caller caught. */
+  onError: ((error: LabError) => void) | undefined;
+
+  private readonly pipelines = new Map<string, GPUComputePipeline>();
+  private readonly layouts = new Map<string, GPUBindGroupLayout>();
+
+  constructor(device: GPUDevice, info: AdapterSummary, table: KernelTable) {
+    this.device = device;
+    this.info = info;
+    this.table = table;
+    this.lost = device.lost.then((reason) => {
+      const why = reason.reason === 'destroyed' ? 'was closed' : `was lost (${reason.message || 'no reason given'})`;
+      return new LabError('device-lost', `The graphics device ${why}.`, {
+        safe: 'Every saved checkpoint is whole.',
+        next: 'Start the engine again; a run in progress goes on from its last checkpoint.',
+      });
+    });
+    device.addEventListener('uncapturederror', (event) => {
+      const { error } = event as GPUUncapturedErrorEvent;
+      const memory = typeof GPUOutOfMemoryError !== 'undefined' && error instanceof GPUOutOfMemoryError;
+      const labError = memory
+        ? new LabError('out-of-memory', 'The graphics adapter has no memory left.', {
+            safe: 'Saved checkpoints are whole.',
+            next: 'Close other tabs that use the GPU, or choose a smaller batch.',
+          })
+        : new LabError('gpu-error', `The graphics driver refused a command: ${error.message}`, {
+            safe: 'Saved checkpoints are whole.',
+            next: 'Please report this with the text of the GPU page.',
+          });
+      if (this.onError) this.onError(labError);
+      else console.error(labError);
+    });
+  }
+
+  /** A buffer that this Gpu counts; `bytes` is rounded up to 16. Free it with `free`. */
+  buffer(label: string, bytes: number, usage: number = GPUBufferUsage.STORAGE): GPUBuffer {
+    const size = Math.max(16, Math.ceil(bytes / 16) * 16);
+    if (size > this.info.limits.maxBufferSize) {
+      throw new LabError('out-of-memory', `'${label}' needs ${size} bytes, more than one buffer of this adapter holds.`, {
+        safe: 'Nothing was changed.',
+        next: 'Choose a smaller model or batch.',
+      });
+    }
+    const mappable = usage & GPUBufferUsage.MAP_READ;
+    const buffer = this.device.createBuffer({
+      label,
+      size,
+      usage: mappable ? usage : usage | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC,
+    });
+    this.stats.buffers++;
+    this.stats.bytes += size;
+    this.stats.peakBytes = Math.max(this.stats.peakBytes, this.stats.bytes);
+    return buffer;
+  }
+
+  free(buffer: GPUBuffer): void {
+    this.stats.buffers--;
+    this.stats.bytes -= buffer.size;
+    buffer.destroy();
+  }
+
+  /** The compute pipeline of shaders/<shader>.wgsl with these defines, compiled once. */
+  pipeline(shader: string, defines: Defines, access: string): GPUComputePipeline {
+    const key = `${shader} ${access} ${JSON.stringify(defines)}`;
+    let pipeline = this.pipelines.get(key);
+    if (!pipeline) {
+      const code = this.shaderText(shader, defines);
+      pipeline = this.device.createComputePipeline({
+        label: shader,
+        layout: this.device.createPipelineLayout({ bindGroupLayouts: [this.layout(access)] }),
+        compute: { module: this.device.createShaderModule({ label: shader, code }), entryPoint: 'main' },
+      });
+      this.pipelines.set(key, pipeline);
+      this.stats.pipelines++;
+    }
+    return pipeline;
+  }
+
+  /** The WGSL that `pipeline` compiles, with what this adapter's table adds. */
+  shaderText(shader: string, defines: Defines): string {
+    const sg = this.table.subgroupSize;
+    return expandShader(shader, { SG: sg, REDUCE_SUBGROUP: this.table.reduce === 'subgroup', ...defines }, shaderSource);
+  }
+
+  bindGroup(access: string, entries: readonly GPUBufferBinding[]): GPUBindGroup {
+    this.stats.bindGroups++;
+    return this.device.createBindGroup({
+      layout: this.layout(access),
+      entries: entries.map((resource, binding) => ({ binding, resource })),
+    });
+  }
+
+  submit(encoder: GPUCommandEncoder): void {
+    this.device.queue.submit([encoder.finish()]);
+    this.stats.submits++;
+  }
+
+  /** Copies a buffer's range to the host. Bytes; both multiples of 4. */
+  async read(buffer: GPUBuffer, offset = 0, bytes = buffer.size - offset): Promise<ArrayBuffer> {
+    const staging = this.buffer('readback', bytes, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST);
+    try {
+      const encoder = this.device.createCommandEncoder();
+      encoder.copyBufferToBuffer(buffer, offset, staging, 0, bytes);
+      this.submit(encoder);
+      await staging.mapAsync(GPUMapMode.READ);
+      return staging.getMappedRange(0, bytes).slice(0);
+    } finally {
+      this.free(staging);
+    }
+  }
+
+  async readFloats(buffer: GPUBuffer, offset = 0, count = (buffer.size - offset) / 4): Promise<Float32Array> {
+    return new Float32Array(await this.read(buffer, offset, count * 4));
+  }
+
+  /** Lanes of a reducing workgroup: one subgroup, or 64 with shared memory. */
+  get reduceWidth(): number {
+    return this.table.reduce === 'subgroup' ? this.table.subgroupSize : 64;
+  }
+
+  destroy(): void {
+    this.device.destroy();
+  }
+
+  private layout(access: string): GPUBindGroupLayout {
+    let layout = this.layouts.get(access);
+    if (!layout) {
+      const types = { r: 'read-only-storage', w: 'storage', u: 'uniform' } as const;
+      layout = this.device.createBindGroupLayout({
+        entries: [...access].map((letter, binding) => ({
+          binding,
+          visibility: GPUShaderStage.COMPUTE,
+          buffer: { type: types[letter as Access] },
+        })),
+      });
+      this.layouts.set(access, layout);
+    }
+    return layout;
+  }
+}

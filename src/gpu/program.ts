@@ -1,0 +1,107 @@
+import type { Defines } from './wgsl.ts';
+import type { Gpu } from './gpu.ts';
+
+/** A buffer or a range of one (bytes), and how the kernel uses it. */
+export interface Binding {
+  buffer: GPUBuffer;
+  offset?: number;
+  size?: number;
+}
+
+/**
+ * One dispatch, described once and replayed. `D` are the sizes that change from step to step; the numbers that depend
+ * on them reach the kernel through its uniform at binding 0.
+ */
+export interface Op<D> {
+  shader: string;
+  defines: Defines;
+  /** Storage bindings 1, 2, ... with `r` or `w` each, e.g. 'rrw'. */
+  access: string;
+  bindings: readonly Binding[];
+  /** Words of the uniform, at most 16: integers as they are, floats through `f32`. */
+  uniforms(dims: D): readonly number[];
+  /** Workgroups; a zero skips the dispatch. */
+  workgroups(dims: D): readonly [number, number, number];
+}
+
+const floats = new Float32Array(1);
+const words = new Uint32Array(floats.buffer);
+
+/** The bits of a float, to stand among a uniform's integer words. */
+export function f32(value: number): number {
+  floats[0] = value;
+  return words[0]!;
+}
+
+/** Workgroups for `n` invocations in groups of `width`, over two dimensions where one is too short. */
+export function grid1d(n: number, width: number): [number, number, number] {
+  const groups = Math.ceil(n / width);
+  if (groups <= 65535) return [groups, 1, 1];
+  const y = Math.ceil(groups / 65535);
+  return [Math.ceil(groups / y), y, 1];
+}
+
+const SLOT = 256; // minUniformBufferOffsetAlignment of every adapter
+const SLOT_WORDS = SLOT / 4;
+
+/**
+ * A fixed list of dispatches: pipelines, bind groups and one uniform buffer are made here, once; running it creates
+ * nothing but the command encoder that WebGPU asks for.
+ */
+export class Program<D> {
+  private readonly gpu: Gpu;
+  private readonly ops: readonly Op<D>[];
+  private readonly pipelines: GPUComputePipeline[];
+  private readonly groups: GPUBindGroup[];
+  private readonly uniforms: GPUBuffer;
+  private readonly staging: Uint32Array<ArrayBuffer>;
+  private grids: (readonly [number, number, number])[] = [];
+
+  constructor(gpu: Gpu, label: string, ops: readonly Op<D>[]) {
+    this.gpu = gpu;
+    this.ops = ops;
+    this.uniforms = gpu.buffer(`${label} uniforms`, ops.length * SLOT, GPUBufferUsage.UNIFORM);
+    this.staging = new Uint32Array(ops.length * SLOT_WORDS);
+    this.pipelines = ops.map((op) => gpu.pipeline(op.shader, op.defines, `u${op.access}`));
+    this.groups = ops.map((op, i) =>
+      gpu.bindGroup(`u${op.access}`, [{ buffer: this.uniforms, offset: i * SLOT, size: 64 }, ...op.bindings]),
+    );
+  }
+
+  get length(): number {
+    return this.ops.length;
+  }
+
+  /** Sets the sizes for the submits that follow. */
+  prepare(dims: D): void {
+    this.ops.forEach((op, i) => this.staging.set(op.uniforms(dims), i * SLOT_WORDS));
+    this.gpu.device.queue.writeBuffer(this.uniforms, 0, this.staging);
+    this.grids = this.ops.map((op) => op.workgroups(dims));
+  }
+
+  /** Records all dispatches into a pass. */
+  encode(pass: GPUComputePassEncoder): void {
+    for (let i = 0; i < this.ops.length; i++) {
+      const [x, y, z] = this.grids[i]!;
+      if (x === 0 || y === 0 || z === 0) continue;
+      pass.setPipeline(this.pipelines[i]!);
+      pass.setBindGroup(0, this.groups[i]!);
+      pass.dispatchWorkgroups(x, y, z);
+      this.gpu.stats.dispatches++;
+    }
+  }
+
+  /** prepare, encode in one pass, submit. */
+  run(dims: D): void {
+    this.prepare(dims);
+    const encoder = this.gpu.device.createCommandEncoder();
+    const pass = encoder.beginComputePass();
+    this.encode(pass);
+    pass.end();
+    this.gpu.submit(encoder);
+  }
+
+  destroy(): void {
+    this.gpu.free(this.uniforms);
+  }
+}

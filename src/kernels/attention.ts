@@ -1,0 +1,112 @@
+import type { Gpu } from '../gpu/gpu.ts';
+import { f32, grid1d, type Binding, type Op } from '../gpu/program.ts';
+import type { Dims } from './common.ts';
+
+/** Heads as in the config; qkv rows hold `heads` queries, `kvHeads` keys, `kvHeads` values of `headDim` each. */
+export interface Heads {
+  heads: number;
+  kvHeads: number;
+  headDim: number;
+}
+
+/** Queries (or keys) that one subgroup owns. More rows reuse each load more often and spill registers sooner. */
+const TILE = 8;
+
+function attentionOp(
+  gpu: Gpu,
+  name: string,
+  h: Heads,
+  groups: number,
+  access: string,
+  bindings: readonly Binding[],
+): Op<Dims> {
+  const subgroup = gpu.table.attention === 'subgroup';
+  const tile = subgroup ? TILE : 64;
+  return {
+    shader: `${name}_${subgroup ? 'subgroup' : 'plain'}`,
+    defines: {
+      HEADS: h.heads,
+      KV: h.kvHeads,
+      HD: h.headDim,
+      ...(subgroup ? { R: TILE, DD: Math.ceil(h.headDim / gpu.table.subgroupSize) } : {}),
+    },
+    access,
+    bindings,
+    uniforms: (d) => [d.tokens, f32(1 / Math.sqrt(h.headDim))],
+    workgroups: (d) => [Math.ceil(d.tokens / tile), groups, 1],
+  };
+}
+
+/** shaders/05_attention_*.wgsl: out [tokens, heads * headDim], lse [tokens, heads] */
+export function attention(
+  gpu: Gpu,
+  h: Heads,
+  o: { tokens: Binding; qkv: Binding; out: Binding; lse: Binding },
+): Op<Dims> {
+  return attentionOp(gpu, '05_attention', h, h.heads, 'rrww', [o.tokens, o.qkv, o.out, o.lse]);
+}
+
+export interface AttentionBackward {
+  tokens: Binding;
+  qkv: Binding;
+  out: Binding;
+  lse: Binding;
+  dout: Binding;
+  /** [tokens, heads], scratch */
+  delta: Binding;
+  dqkv: Binding;
+}
+
+/** shaders/14_attention_dq_*.wgsl and 15_attention_dkv_*.wgsl, in this order: the second reads `delta`. */
+export function attentionBackward(gpu: Gpu, h: Heads, o: AttentionBackward): Op<Dims>[] {
+  return [
+    attentionOp(gpu, '14_attention_dq', h, h.heads, 'rrrrrww', [
+      o.tokens,
+      o.qkv,
+      o.out,
+      o.lse,
+      o.dout,
+      o.delta,
+      o.dqkv,
+    ]),
+    attentionOp(gpu, '15_attention_dkv', h, h.kvHeads, 'rrrrrw', [
+      o.tokens,
+      o.qkv,
+      o.lse,
+      o.dout,
+      o.delta,
+      o.dqkv,
+    ]),
+  ];
+}
+
+/** shaders/30_cache_append.wgsl: cache [rows, positions, 2, kvHeads * headDim] */
+export function cacheAppend(
+  h: Heads,
+  o: { tokens: Binding; qkv: Binding; cache: Binding; positions: number },
+): Op<Dims> {
+  const width = h.kvHeads * h.headDim;
+  return {
+    shader: '30_cache_append',
+    defines: {},
+    access: 'rrw',
+    bindings: [o.tokens, o.qkv, o.cache],
+    uniforms: (d) => [d.tokens, h.heads * h.headDim + 2 * width, h.heads * h.headDim, width, o.positions],
+    workgroups: (d) => grid1d(d.tokens * 2 * width, 64),
+  };
+}
+
+/** shaders/31_attention_decode.wgsl: one new token a row. */
+export function attentionDecode(
+  h: Heads,
+  o: { tokens: Binding; qkv: Binding; cache: Binding; out: Binding; positions: number },
+): Op<Dims> {
+  return {
+    shader: '31_attention_decode',
+    defines: { HEADS: h.heads, KV: h.kvHeads, HD: h.headDim, POSITIONS: o.positions },
+    access: 'rrrw',
+    bindings: [o.tokens, o.qkv, o.cache, o.out],
+    uniforms: (d) => [d.tokens, f32(1 / Math.sqrt(h.headDim))],
+    workgroups: (d) => [d.tokens, h.heads, 1],
+  };
+}

@@ -1,0 +1,49 @@
+import type { Gpu } from '../gpu/gpu.ts';
+import type { Binding, Op } from '../gpu/program.ts';
+import { sizeOf, type Dims, type Size } from './common.ts';
+
+/** NT: C = A Bᵀ (y = x Wᵀ); NN: C = A B (dx = dy W); TN: C = Aᵀ B (dW = dyᵀ x). */
+export type Layout = 'NT' | 'NN' | 'TN';
+
+export interface Matmul {
+  layout: Layout;
+  /** [M, K] ([K, M] in TN) */
+  a: Binding;
+  /** [N, K] in NT, else [K, N] */
+  b: Binding;
+  /** [M, N] */
+  c: Binding;
+  M: Size;
+  N: Size;
+  K: Size;
+  /** Add to C. */
+  accumulate?: boolean;
+}
+
+/** shaders/03_matmul_subgroup.wgsl or 03_matmul_tile.wgsl, as the adapter's kernel table says. */
+export function matmul(gpu: Gpu, m: Matmul): Op<Dims> {
+  const flags = { NT: m.layout === 'NT', TN: m.layout === 'TN', ACC: m.accumulate === true };
+  const shared = {
+    access: 'rrw',
+    bindings: [m.a, m.b, m.c],
+    uniforms: (d: Dims) => [sizeOf(m.M, d), sizeOf(m.N, d), sizeOf(m.K, d)],
+  };
+  if (gpu.table.matmul === 'tile') {
+    return {
+      ...shared,
+      shader: '03_matmul_tile',
+      defines: flags,
+      workgroups: (d) => [Math.ceil(sizeOf(m.N, d) / 64), Math.ceil(sizeOf(m.M, d) / 64), 1],
+    };
+  }
+  const sg = gpu.table.subgroupSize;
+  const parts = sg >= 16 ? 1 : 16 / sg;
+  const tile = m.layout === 'TN' ? parts * sg : 16;
+  const cols = 2;
+  return {
+    ...shared,
+    shader: '03_matmul_subgroup',
+    defines: { ...flags, R: tile, PARTS: parts, COLS: cols },
+    workgroups: (d) => [Math.ceil(sizeOf(m.N, d) / (cols * sg)), Math.ceil(sizeOf(m.M, d) / tile), 1],
+  };
+}

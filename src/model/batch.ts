@@ -1,0 +1,126 @@
+import { IGNORE, type Batch } from '../core/types.ts';
+import { LabError } from '../core/errors.ts';
+import type { Gpu } from '../gpu/gpu.ts';
+import { range, type Dims } from '../kernels/common.ts';
+import { NO_LABEL } from '../kernels/loss.ts';
+import type { Binding } from '../gpu/program.ts';
+
+/** Most tokens and most predicted rows of one batch; buffers are made for these. */
+export interface Capacity {
+  maxTokens: number;
+  maxRows: number;
+}
+
+/** Which predictions a batch asks for: those that have a label, or all. */
+export type RowsWanted = 'labelled' | 'all';
+
+/**
+ * A batch packed row behind row, without padding, in one GPU buffer: ids, what each token knows of its row, which tokens'
+ * predictions are wanted with which label, and for the embedding gradient the tokens of each distinct id.
+ */
+export class PackedBatch {
+  readonly ids: Binding;
+  readonly tokens: Binding;
+  readonly rows: Binding;
+  readonly labels: Binding;
+  readonly rowOf: Binding;
+  readonly distinct: Binding;
+  readonly order: Binding;
+  private readonly gpu: Gpu;
+  private readonly buffer: GPUBuffer;
+  private readonly words: Uint32Array<ArrayBuffer>;
+  private readonly capacity: Capacity;
+  private readonly vocab: number;
+
+  constructor(gpu: Gpu, capacity: Capacity, vocab: number) {
+    this.gpu = gpu;
+    this.capacity = capacity;
+    this.vocab = vocab;
+    const { maxTokens, maxRows } = capacity;
+    const sizes = [maxTokens, maxTokens * 4, maxRows, maxRows, maxTokens, maxTokens * 4, maxTokens];
+    const offsets: number[] = [];
+    let end = 0;
+    for (const size of sizes) {
+      offsets.push(end);
+      end += Math.ceil(size / 64) * 64;
+    }
+    this.words = new Uint32Array(end);
+    this.buffer = gpu.buffer('batch', end * 4);
+    const bind = (i: number) => range(this.buffer, offsets[i]!, sizes[i]!);
+    this.ids = bind(0);
+    this.tokens = bind(1);
+    this.rows = bind(2);
+    this.labels = bind(3);
+    this.rowOf = bind(4);
+    this.distinct = bind(5);
+    this.order = bind(6);
+  }
+
+  /**
+   * Packs and uploads a batch.
+   * @param firstPosition of every row, for generation after a prefix
+   * @returns its sizes, without `scale`
+   */
+  write(batch: Batch, wanted: RowsWanted): Omit<Dims, 'scale'> {
+    const at = (binding: Binding) => binding.offset! / 4;
+    const w = this.words;
+    let n = 0;
+    let r = 0;
+    const tokensOf = new Map<number, number[]>();
+    batch.forEach((example, row) => {
+      const first = n;
+      const end = n + example.ids.length;
+      if (end > this.capacity.maxTokens) throw tooLarge('tokens', this.capacity.maxTokens);
+      for (let i = 0; i < example.ids.length; i++, n++) {
+        const id = example.ids[i]!;
+        if (!(id >= 0 && id < this.vocab)) {
+          throw new LabError('bad-input', `Token id ${id} is outside the vocabulary of ${this.vocab}.`, {
+            safe: 'Nothing was changed.',
+            next: 'Use the tokenizer that belongs to this model.',
+          });
+        }
+        w[at(this.ids) + n] = id;
+        w.set([i, first, end, row], at(this.tokens) + n * 4);
+        const mates = tokensOf.get(id);
+        if (mates) mates.push(n);
+        else tokensOf.set(id, [n]);
+        const label = i + 1 < example.labels.length ? example.labels[i + 1]! : IGNORE;
+        if (wanted === 'all' || label !== IGNORE) {
+          if (r >= this.capacity.maxRows) throw tooLarge('predicted tokens', this.capacity.maxRows);
+          w[at(this.rows) + r] = n;
+          w[at(this.labels) + r] = label === IGNORE ? NO_LABEL : label;
+          w[at(this.rowOf) + n] = r++;
+        } else {
+          w[at(this.rowOf) + n] = NO_LABEL;
+        }
+      }
+    });
+    let k = 0;
+    let d = 0;
+    for (const [id, mates] of tokensOf) {
+      w.set([id, k, k + mates.length, 0], at(this.distinct) + d++ * 4);
+      w.set(mates, at(this.order) + k);
+      k += mates.length;
+    }
+    this.gpu.device.queue.writeBuffer(this.buffer, 0, w);
+    return { tokens: n, rows: r, distinct: d };
+  }
+
+  destroy(): void {
+    this.gpu.free(this.buffer);
+  }
+}
+
+/** Labels of a batch that count: at an index of at least 1, not IGNORE. */
+export function countLabels(batch: Batch): number {
+  let count = 0;
+  for (const { labels } of batch) for (let i = 1; i < labels.length; i++) if (labels[i] !== IGNORE) count++;
+  return count;
+}
+
+function tooLarge(what: string, most: number): LabError {
+  return new LabError('bad-input', `The batch has more than the ${most} ${what} that this run planned for.`, {
+    safe: 'Nothing was changed.',
+    next: 'Use fewer or shorter examples per step.',
+  });
+}

@@ -1,0 +1,63 @@
+import { ropeInvFreq, type LlamaConfig } from '../core/config.ts';
+import type { Tensors } from '../core/types.ts';
+import type { Gpu } from '../gpu/gpu.ts';
+import { range } from '../kernels/common.ts';
+import type { Binding } from '../gpu/program.ts';
+import { paramLayout, ParamSet } from './params.ts';
+
+/** A Llama on the GPU: its config, its weights and the table of its position encoding. */
+export class Model {
+  readonly gpu: Gpu;
+  readonly config: LlamaConfig;
+  readonly params: ParamSet;
+  /** [positions, head_dim / 2] of (cos, sin) */
+  readonly ropeTable: Binding;
+
+  private constructor(gpu: Gpu, config: LlamaConfig) {
+    this.gpu = gpu;
+    this.config = config;
+    this.params = new ParamSet(gpu, paramLayout(config), 'weights');
+    const table = ropeTable(config);
+    const buffer = gpu.buffer('rope', table.byteLength);
+    gpu.device.queue.writeBuffer(buffer, 0, table);
+    this.ropeTable = range(buffer, 0, table.length);
+  }
+
+  /** @throws LabError 'corrupt-model' when a tensor is missing or has another size */
+  static create(gpu: Gpu, config: LlamaConfig, tensors: Tensors): Model {
+    const model = new Model(gpu, config);
+    try {
+      model.writeTensors(tensors);
+    } catch (error) {
+      model.destroy();
+      throw error;
+    }
+    return model;
+  }
+
+  async readTensors(): Promise<Tensors> {
+    return this.params.tensors(await this.params.read());
+  }
+
+  writeTensors(tensors: Tensors): void {
+    this.params.write(this.params.flatten(tensors));
+  }
+
+  destroy(): void {
+    this.params.destroy();
+    this.gpu.free(this.ropeTable.buffer);
+  }
+}
+
+/** Cosine and sine for every position, computed in float64: angles in float32 cost 1e-5 in a long row. */
+function ropeTable(config: LlamaConfig): Float32Array<ArrayBuffer> {
+  const freq = ropeInvFreq(config);
+  const table = new Float32Array(config.max_position_embeddings * freq.length * 2);
+  for (let pos = 0, at = 0; pos < config.max_position_embeddings; pos++) {
+    for (const f of freq) {
+      table[at++] = Math.cos(pos * f);
+      table[at++] = Math.sin(pos * f);
+    }
+  }
+  return table;
+}

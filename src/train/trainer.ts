@@ -1,0 +1,349 @@
+import { LabError } from '../core/errors.ts';
+import { IGNORE, type Batch } from '../core/types.ts';
+import type { Gpu } from '../gpu/gpu.ts';
+import { Program } from '../gpu/program.ts';
+import { ReadbackRing } from '../gpu/readback.ts';
+import type { Dims } from '../kernels/common.ts';
+import { crossEntropy, lossSum } from '../kernels/loss.ts';
+import { adamw, CHUNK, gradNorm, gradNormFinal, type StepDims } from '../kernels/optimizer.ts';
+import { Activations } from '../model/activations.ts';
+import { backwardOps, backwardScratch } from '../model/backward.ts';
+import { countLabels, PackedBatch, type RowsWanted } from '../model/batch.ts';
+import { forwardOps, type Network } from '../model/forward.ts';
+import type { Model } from '../model/model.ts';
+import { ParamSet } from '../model/params.ts';
+import { makeTaps, type TapName, type Taps } from '../model/taps.ts';
+
+export interface OptimConfig {
+  betas: readonly [number, number];
+  eps: number;
+  weight_decay: number;
+  /** Global norm; 0 = off. */
+  clip: number;
+}
+
+export interface StepStats {
+  /** From 1. */
+  step: number;
+  lr: number;
+  /** Mean over the labels of the whole batch, before the update. */
+  loss: number;
+  /** Before clipping. */
+  gradNorm: number;
+  /** Gradient elements that are not finite. */
+  nonFinite: number;
+  tokens: number;
+  labels: number;
+}
+
+export interface TrainerCapacity {
+  /** Tokens of one micro-batch at most. */
+  maxTokens: number;
+  /** Labels of one micro-batch at most; for `logits` and `evaluate` every token counts. */
+  maxLabels: number;
+  /** Make the tap sites (memory: 8 x layers x tokens x hidden floats). */
+  taps?: boolean;
+}
+
+/** Optimizer state on the host: moments in the parameter set's layout. */
+export interface TrainerState {
+  step: number;
+  m: Float32Array;
+  v: Float32Array;
+}
+
+const STATE_BYTES = 32;
+/** Steps in flight: enough to keep the GPU busy, few enough for a pause to act at once. */
+const IN_FLIGHT = 2;
+
+/**
+ * Forward, backward and AdamW on one model. All buffers, pipelines and bind groups are made in the constructor; a step only
+ * writes the batch and replays fixed command lists, and nothing is awaited but a free place in the readback ring.
+ */
+export class Trainer {
+  readonly model: Model;
+  readonly grads: ParamSet;
+  readonly m: ParamSet;
+  readonly v: ParamSet;
+  readonly taps: Taps | undefined;
+  onStats: ((stats: StepStats) => void) | undefined;
+
+  private readonly gpu: Gpu;
+  private readonly batch: PackedBatch;
+  private readonly acts: Activations;
+  private readonly state: GPUBuffer;
+  private readonly partial: GPUBuffer;
+  private readonly ring: ReadbackRing;
+  private readonly forward: Program<Dims>;
+  private readonly score: Program<Dims>;
+  private readonly backward: Program<Dims>;
+  private readonly norm: Program<StepDims>;
+  private readonly update: Program<StepDims>;
+  private steps = 0;
+  private failure: LabError | undefined;
+
+  constructor(model: Model, optim: OptimConfig, capacity: TrainerCapacity) {
+    const { gpu, config } = model;
+    this.model = model;
+    this.gpu = gpu;
+    const cap = { maxTokens: capacity.maxTokens, maxRows: capacity.maxLabels };
+    this.batch = new PackedBatch(gpu, cap, config.vocab_size);
+    this.acts = new Activations(gpu, config, cap, true);
+    this.taps = capacity.taps
+      ? makeTaps(this.acts, config.num_hidden_layers, cap.maxTokens * config.hidden_size)
+      : undefined;
+    const { layout } = model.params;
+    this.grads = new ParamSet(gpu, layout, 'gradients');
+    this.m = new ParamSet(gpu, layout, 'first moments');
+    this.v = new ParamSet(gpu, layout, 'second moments');
+    this.state = gpu.buffer('train state', STATE_BYTES);
+    this.ring = new ReadbackRing(gpu, STATE_BYTES, IN_FLIGHT);
+
+    const net: Network = {
+      gpu,
+      config,
+      params: model.params,
+      acts: this.acts,
+      input: this.batch,
+      ropeTable: model.ropeTable,
+      ...(this.taps ? { taps: this.taps } : {}),
+    };
+    const { labels } = this.batch;
+    const { logits, loss } = this.acts;
+    const vocab = config.vocab_size;
+    const state = { buffer: this.state };
+    const sum = lossSum({ loss, state });
+    this.forward = new Program(gpu, 'forward', forwardOps(net));
+    this.score = new Program(gpu, 'score', [crossEntropy({ labels, logits, loss, vocab, grad: false }), sum]);
+    this.backward = new Program(gpu, 'backward', [
+      crossEntropy({ labels, logits, loss, vocab, grad: true }),
+      sum,
+      ...backwardOps(net, backwardScratch(net, cap), this.batch, this.grads),
+    ]);
+
+    const chunks = Math.ceil(layout.length / CHUNK);
+    this.partial = gpu.buffer('norm partial', chunks * 16);
+    const partial = { buffer: this.partial };
+    const pieces = model.params.pieces();
+    this.norm = new Program(gpu, 'gradient norm', [
+      ...pieces.map((p) => gradNorm({ grad: this.grads.piece(p), partial, n: p.n, base: p.base })),
+      gradNormFinal({ partial, state, chunks, clip: optim.clip }),
+    ]);
+    this.update = new Program(
+      gpu,
+      'update',
+      pieces.map((p) =>
+        adamw({
+          state,
+          grad: this.grads.piece(p),
+          p: model.params.piece(p),
+          m: this.m.piece(p),
+          v: this.v.piece(p),
+          n: p.n,
+          decayed: Math.max(0, layout.decayedLength - p.base),
+          betas: optim.betas,
+          eps: optim.eps,
+          weightDecay: optim.weight_decay,
+        }),
+      ),
+    );
+  }
+
+  /** Optimizer steps made. */
+  get stepCount(): number {
+    return this.steps;
+  }
+
+  /** GPU dispatches of a step with one micro-batch. */
+  get dispatchesPerStep(): number {
+    return this.forward.length + this.backward.length + this.norm.length + this.update.length;
+  }
+
+  /**
+   * One optimizer step; the micro-batches' gradients are those of one mean over all their labels.
+   * Resolves when the commands are with the GPU (at most two steps ahead); figures come through `onStats`.
+   * @throws LabError 'non-finite' when an earlier step has stopped the run, 'bad-input' on an empty or oversized batch
+   */
+  async step(micro: readonly Batch[], lr: number): Promise<void> {
+    await this.ring.ready();
+    this.throwIfStopped();
+    const { tokens, labels } = this.accumulate(micro);
+    this.applyGradients(lr, tokens, labels);
+  }
+
+  /**
+   * The update from what stands in `grads` now: norm, clipping, AdamW. For recipes that combine gradients themselves; call
+   * `ready` before.
+   */
+  applyGradients(lr: number, tokens = 0, labels = 0): void {
+    const step = ++this.steps;
+    this.norm.prepare({ step, lr });
+    this.update.prepare({ step, lr });
+    const encoder = this.gpu.device.createCommandEncoder();
+    const pass = encoder.beginComputePass();
+    this.norm.encode(pass);
+    this.update.encode(pass);
+    pass.end();
+    const submitted = this.ring.record(encoder, this.state, (bytes) => this.report({ step, lr, tokens, labels }, bytes));
+    this.gpu.submit(encoder);
+    submitted();
+  }
+
+  /** Waits for a place among the steps in flight. */
+  ready(): Promise<void> {
+    return this.ring.ready();
+  }
+
+  /** Waits until every step is done and reported. @throws LabError 'non-finite' naming step and tensor */
+  async flush(): Promise<void> {
+    await this.ring.drain();
+    this.throwIfStopped();
+  }
+
+  /** Fills `grads` with the gradient of the mean loss over all labels; no update. */
+  async gradient(micro: readonly Batch[]): Promise<{ loss: number; gradNorm: number }> {
+    await this.flush();
+    this.accumulate(micro);
+    this.norm.run({ step: this.steps, lr: 0 });
+    const view = new DataView(await this.gpu.read(this.state));
+    return { loss: view.getFloat32(0, true), gradNorm: view.getFloat32(4, true) };
+  }
+
+  /**
+   * Loss without gradient. tokenLoss[r][i] = -log p(labels[i+1]) of row r, 0 where nothing counts.
+   */
+  async evaluate(batch: Batch): Promise<{ loss: number; tokenLoss: Float32Array[] }> {
+    const count = countLabels(batch);
+    if (count === 0) throw emptyBatch();
+    this.runForward(batch, 'labelled', 1 / count, this.score);
+    const losses = await this.gpu.readFloats(this.acts.loss.buffer);
+    let at = 0;
+    let sum = 0;
+    const tokenLoss = batch.map(({ ids, labels }) => {
+      const row = new Float32Array(ids.length);
+      for (let i = 0; i + 1 < labels.length; i++) if (labels[i + 1] !== IGNORE) sum += row[i] = losses[at++]!;
+      return row;
+    });
+    return { loss: sum / count, tokenLoss };
+  }
+
+  /** Logits at every token: [length, vocab] per row. Needs maxLabels of at least the batch's tokens. */
+  async logits(batch: Batch): Promise<Float32Array[]> {
+    this.runForward(batch, 'all', 0);
+    const { vocab_size } = this.model.config;
+    const total = batch.reduce((sum, { ids }) => sum + ids.length, 0);
+    const flat = await this.gpu.readFloats(this.acts.logits.buffer, 0, total * vocab_size);
+    let at = 0;
+    return batch.map(({ ids }) => flat.slice(at, (at += ids.length * vocab_size)));
+  }
+
+  /** Values at a tap site after the last pass, [tokens, hidden] of the given number of tokens. */
+  readTap(site: TapName, what: 'out' | 'grad', layer: number, tokens: number): Promise<Float32Array> {
+    const { buffer } = this.tap(site, what, layer);
+    return this.gpu.readFloats(buffer, 0, tokens * this.model.config.hidden_size);
+  }
+
+  /** Sets what is added at a tap site from now on; undefined: nothing. */
+  writeTap(site: TapName, what: 'pert' | 'inject', layer: number, values?: Float32Array): void {
+    const { buffer } = this.tap(site, what, layer);
+    const all = new Float32Array(buffer.size / 4);
+    if (values) all.set(values);
+    this.gpu.device.queue.writeBuffer(buffer, 0, all);
+  }
+
+  /** Moments and step count. */
+  async optimizerState(): Promise<TrainerState> {
+    await this.flush();
+    return { step: this.steps, m: await this.m.read(), v: await this.v.read() };
+  }
+
+  /** Goes on from a saved state; lifts a stop. The weights are the model's business. */
+  restore(state: TrainerState): void {
+    this.m.write(state.m);
+    this.v.write(state.v);
+    this.steps = state.step;
+    this.failure = undefined;
+    this.gpu.device.queue.writeBuffer(this.state, 0, new Uint8Array(STATE_BYTES));
+  }
+
+  destroy(): void {
+    for (const program of [this.forward, this.score, this.backward, this.norm, this.update]) program.destroy();
+    for (const set of [this.grads, this.m, this.v]) set.destroy();
+    this.acts.destroy();
+    this.batch.destroy();
+    this.ring.destroy();
+    this.gpu.free(this.state);
+    this.gpu.free(this.partial);
+  }
+
+  /** Leaves the gradient of the whole batch in `grads`, the loss in the state. */
+  private accumulate(micro: readonly Batch[]): { tokens: number; labels: number } {
+    const labels = micro.reduce((sum, batch) => sum + countLabels(batch), 0);
+    if (labels === 0) throw emptyBatch();
+    let tokens = 0;
+    micro.forEach((batch, i) => {
+      tokens += this.runForward(batch, 'labelled', 1 / labels, this.backward, i === 0).tokens;
+    });
+    return { tokens, labels };
+  }
+
+  private runForward(batch: Batch, wanted: RowsWanted, scale: number, then?: Program<Dims>, first = true): Dims {
+    const dims = { ...this.batch.write(batch, wanted), scale };
+    this.forward.prepare(dims);
+    then?.prepare(dims);
+    const encoder = this.gpu.device.createCommandEncoder();
+    if (first && then) {
+      encoder.clearBuffer(this.state, 0, 4); // the loss; what stopped a run stays
+      if (then === this.backward) encoder.clearBuffer(this.grads.buffer);
+    }
+    const pass = encoder.beginComputePass();
+    this.forward.encode(pass);
+    then?.encode(pass);
+    pass.end();
+    this.gpu.submit(encoder);
+    return dims;
+  }
+
+  private report(about: { step: number; lr: number; tokens: number; labels: number }, bytes: ArrayBuffer): void {
+    const view = new DataView(bytes);
+    if (view.getUint32(16, true) !== 0) {
+      this.failure ??= nonFinite(view, this.model.params);
+      return;
+    }
+    this.onStats?.({
+      ...about,
+      loss: view.getFloat32(0, true),
+      gradNorm: view.getFloat32(4, true),
+      nonFinite: view.getUint32(12, true),
+    });
+  }
+
+  private throwIfStopped(): void {
+    if (this.failure) throw this.failure;
+  }
+
+  private tap(site: TapName, what: keyof Taps['attn'], layer: number) {
+    const binding = this.taps?.[site][what][layer];
+    if (!binding) throw new Error('this trainer was made without taps, or has no such layer');
+    return binding;
+  }
+}
+
+function emptyBatch(): LabError {
+  return new LabError('bad-input', 'The batch has no token to learn from.', {
+    safe: 'Nothing was changed.',
+    next: 'Give at least one example with an answer.',
+  });
+}
+
+function nonFinite(view: DataView, params: ParamSet): LabError {
+  const step = view.getUint32(20, true);
+  const at = view.getUint32(24, true);
+  const count = view.getUint32(28, true);
+  const entry = params.layout.entries.find((e) => at >= e.offset && at < e.offset + e.size);
+  const where = entry ? `the gradient of ${entry.name}${count > 1 ? ` (${count} numbers)` : ''}` : 'the loss or the norm';
+  return new LabError('non-finite', `Step ${step} gave a number that is not finite, in ${where}.`, {
+    safe: `The weights are those after step ${step - 1}; nothing was written since.`,
+    next: 'Lower the learning rate, or look at the data of this step.',
+  });
+}
