@@ -8,6 +8,7 @@ export type ErrorCode =
   | 'non-finite'
   | 'quota'
   | 'storage'
+  | 'store-closed'
   | 'newer-database'
   | 'store-closed'
   | 'corrupt-model'

@@ -1,0 +1,112 @@
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { Rng } from '../../src/core/rng.ts';
+import {
+  bootstrap,
+  cohenKappa,
+  drawnMean,
+  hierarchicalBootstrap,
+  macroF1,
+  nestedMean,
+  percentileInterval,
+  resampledMeans,
+  wilson,
+  type Draw,
+  type Interval,
+  type Nested,
+} from '../../src/core/stats.ts';
+import { readJson } from '../golden/golden-dir.ts';
+
+interface Stats {
+  wilson95: { cases: { k: number; n: number; interval: Interval }[] };
+  bootstrap: { values: number[]; indices: number[][]; means: number[]; interval95: Interval; mean: number };
+  cohen_kappa: { cases: { table: number[][]; kappa: number | null }[] };
+  macro_f1: {
+    cases: { truth: string[]; pred: string[]; labels: string[]; f1: number[]; macro_f1: number }[];
+  };
+  hierarchical_bootstrap: {
+    table_a: Nested;
+    table_b: Nested;
+    indices: Draw[];
+    means_a: number[];
+    means_b: number[];
+    point_a: number;
+    paired_differences: number[];
+    interval95_a: Interval;
+    interval95_paired: Interval;
+  };
+}
+
+const close = (actual: readonly number[], expected: readonly number[]): void => {
+  expect(actual.length).toBe(expected.length);
+  actual.forEach((x, i) => expect(Math.abs(x - expected[i]!)).toBeLessThan(1e-12));
+};
+
+describe('statistics', () => {
+  it('equal an independent implementation (golden case P)', () => {
+    const s = readJson(join(import.meta.dirname, 'fixtures'), 'stats.json') as Stats;
+    for (const c of s.wilson95.cases) close(wilson(c.k, c.n), c.interval);
+
+    const means = resampledMeans(s.bootstrap.values, s.bootstrap.indices);
+    close(means, s.bootstrap.means);
+    close(percentileInterval(means), s.bootstrap.interval95);
+
+    for (const c of s.cohen_kappa.cases) {
+      const kappa = cohenKappa(c.table);
+      if (c.kappa === null) expect(kappa).toBeNull();
+      else close([kappa!], [c.kappa]);
+    }
+    for (const c of s.macro_f1.cases) {
+      const { f1, macro } = macroF1(c.truth, c.pred, c.labels);
+      close([...f1, macro], [...c.f1, c.macro_f1]);
+    }
+
+    const h = s.hierarchical_bootstrap;
+    const a = h.indices.map((d) => drawnMean(h.table_a, d));
+    const b = h.indices.map((d) => drawnMean(h.table_b, d));
+    close([nestedMean(h.table_a), ...a, ...b], [h.point_a, ...h.means_a, ...h.means_b]);
+    const paired = a.map((x, i) => x - b[i]!);
+    close(paired, h.paired_differences);
+    close(percentileInterval(a), h.interval95_a);
+    close(percentileInterval(paired), h.interval95_paired);
+  });
+
+  it('bootstraps a mean: the interval holds it and narrows with more data', () => {
+    const rng = new Rng('data');
+    const xs = Array.from({ length: 400 }, () => rng.normal());
+    const few = bootstrap(xs.slice(0, 25), new Rng(1));
+    const many = bootstrap(xs, new Rng(1));
+    for (const r of [few, many]) {
+      expect(r.interval[0]).toBeLessThan(r.mean);
+      expect(r.interval[1]).toBeGreaterThan(r.mean);
+    }
+    expect(many.interval[1] - many.interval[0]).toBeCloseTo(2 * 1.96 * (1 / 20), 1);
+    expect(few.interval[1] - few.interval[0]).toBeGreaterThan(2 * (many.interval[1] - many.interval[0]));
+    expect(() => bootstrap([], rng)).toThrow(/empty/);
+  });
+
+  it('bootstraps groups as groups: equal values inside a group do not count as many observations', () => {
+    const groups: Nested = [
+      new Array<number>(50).fill(0),
+      new Array<number>(50).fill(1),
+      new Array<number>(50).fill(1),
+    ];
+    const r = hierarchicalBootstrap(groups, new Rng(3), { resamples: 500 });
+    expect(r.mean).toBeCloseTo(2 / 3, 12);
+    expect(r.interval[1] - r.interval[0]).toBeGreaterThan(0.6);
+    const paired = hierarchicalBootstrap(groups, new Rng(3), { b: groups, resamples: 50 });
+    expect([paired.mean, ...paired.interval]).toEqual([0, 0, 0]);
+  });
+
+  it('says nothing from nothing', () => {
+    expect(wilson(0, 0)).toEqual([0, 1]);
+    expect(() => wilson(3, 2)).toThrow(/3 out of 2/);
+    expect(
+      cohenKappa([
+        [0, 0],
+        [0, 0],
+      ]),
+    ).toBeNull();
+    expect(() => macroF1(['a'], [], ['a'])).toThrow(/0 predictions for 1/);
+  });
+});
