@@ -1,0 +1,48 @@
+import { lab } from '../app/lab.svelte.ts';
+import type { EvalSet } from '../worker/protocol.ts';
+
+/**
+ * Judging, one node after the other: asks for many verdicts (three nodes of a run) wait in line here, so that the
+ * engine answers a typed question in between.
+ */
+interface Order {
+  nodeId: string;
+  set: EvalSet;
+  quick: boolean;
+}
+
+let line = $state.raw<Order[]>([]);
+let abort: AbortController | null = null;
+
+/** True while the node waits for its verdicts or is being judged. */
+export function isJudging(nodeId: string): boolean {
+  return lab.evaluating[nodeId] !== undefined || line.some((o) => o.nodeId === nodeId);
+}
+
+/** Puts nodes in line; those already waiting are left where they are. */
+export function judge(nodeIds: readonly string[], options: { set?: EvalSet; quick?: boolean } = {}): void {
+  const { set = 'V', quick = false } = options;
+  const fresh = nodeIds.filter((id) => !isJudging(id)).map((nodeId) => ({ nodeId, set, quick }));
+  line = [...line, ...fresh];
+  if (!abort) void work();
+}
+
+/** Empties the line and ends the evaluation under way; what was judged before stays. */
+export function stopJudging(): void {
+  line = [];
+  abort?.abort();
+}
+
+async function work(): Promise<void> {
+  const mine = (abort = new AbortController());
+  while (line.length > 0 && !mine.signal.aborted) {
+    const [order, ...rest] = line;
+    line = rest;
+    if (order && lab.node(order.nodeId)) {
+      const { nodeId, set, quick } = order;
+      await lab.evaluate(nodeId, { set, quick, benign: true, signal: mine.signal });
+    }
+  }
+  abort = null;
+  if (line.length > 0) void work();
+}

@@ -1,0 +1,66 @@
+import type { LabNode, RecipeInfo, Settings } from '../../worker/protocol.ts';
+
+/** The amounts of attack training that are always shown together. */
+export const AMOUNTS = [20, 50, 100] as const;
+
+/** One way to attack: nodes that differ only by their parent and by the amount of attack training. */
+export interface AttackSeries {
+  key: string;
+  recipe: RecipeInfo;
+  settings: Settings;
+  seed: number;
+}
+
+/** The recipe's defaults with own settings over them, without the length. */
+export function settled(recipe: RecipeInfo, own: Settings): Settings {
+  const all = { ...Object.fromEntries(recipe.settings.map((f) => [f.key, f.default])), ...own };
+  delete all.steps;
+  return all;
+}
+
+export function makeSeries(recipe: RecipeInfo, own: Settings, seed: number): AttackSeries {
+  const settings = settled(recipe, own);
+  const key = JSON.stringify([
+    recipe.id,
+    seed,
+    Object.entries(settings).sort(([a], [b]) => a.localeCompare(b)),
+  ]);
+  return { key, recipe, settings, seed };
+}
+
+function seriesOf(node: LabNode, recipes: readonly RecipeInfo[]): AttackSeries | null {
+  const recipe = recipes.find((r) => r.id === node.recipe && r.kind === 'attack' && r.continuable);
+  return recipe ? makeSeries(recipe, node.settings, node.seeds.attack) : null;
+}
+
+/** The series that these nodes belong to, in the order of the nodes, each with its attacked parents. */
+export function seriesIn(
+  nodes: readonly LabNode[],
+  recipes: readonly RecipeInfo[],
+): { series: AttackSeries; parentIds: string[] }[] {
+  const found = new Map<string, { series: AttackSeries; parentIds: string[] }>();
+  for (const node of nodes) {
+    const series = seriesOf(node, recipes);
+    if (!series || node.parentId === null) continue;
+    const entry = found.get(series.key) ?? { series, parentIds: [] };
+    if (!entry.parentIds.includes(node.parentId)) entry.parentIds.push(node.parentId);
+    found.set(series.key, entry);
+  }
+  return [...found.values()];
+}
+
+/** The node that this series made of the parent with this many steps; the newest where there are several. */
+export function attacked(
+  nodes: readonly LabNode[],
+  series: AttackSeries,
+  parentId: string,
+  steps: number,
+): LabNode | undefined {
+  return nodes.findLast(
+    (n) =>
+      n.parentId === parentId &&
+      n.steps === steps &&
+      n.recipe === series.recipe.id &&
+      makeSeries(series.recipe, n.settings, n.seeds.attack).key === series.key,
+  );
+}

@@ -1,0 +1,34 @@
+import type { RecipeInfo, Settings } from '../../worker/protocol.ts';
+
+/** A card: a recipe, with its first either-or setting decided. */
+export interface Variant {
+  /** Also the key in the message catalogue: 'sdd', 'sdd-reject.mild', 'mft.prefixOnly'. */
+  id: string;
+  recipe: RecipeInfo;
+  fixed: Settings;
+  /** The key that the card decides, left out of the form; null for a recipe without one. */
+  by: string | null;
+}
+
+/** A recipe whose main settings hold a choice or a switch is offered as one card for each of its values. */
+export function variantsOf(recipe: RecipeInfo): Variant[] {
+  const field = recipe.settings.find((f) => f.main && f.type !== 'number');
+  if (!field) return [{ id: recipe.id, recipe, fixed: {}, by: null }];
+  if (field.type === 'choice')
+    return (field.choices ?? []).map((c) => ({
+      id: `${recipe.id}.${c}`,
+      recipe,
+      fixed: { [field.key]: c },
+      by: field.key,
+    }));
+  return [
+    { id: recipe.id, recipe, fixed: { [field.key]: false }, by: field.key },
+    { id: `${recipe.id}.${field.key}`, recipe, fixed: { [field.key]: true }, by: field.key },
+  ];
+}
+
+/** The card that settings belong to. */
+export function variantFor(recipe: RecipeInfo, settings: Settings): Variant {
+  const all = variantsOf(recipe);
+  return all.find((v) => v.by === null || settings[v.by] === v.fixed[v.by]) ?? all[0]!;
+}
