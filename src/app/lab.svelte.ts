@@ -180,7 +180,9 @@ export class Lab {
     this.phase = 'starting';
     this.fatal = null;
     try {
-      const init = await this.client.request('init', {});
+      const init = await this.client.request('init', {
+        modelsUrl: new URL('models/', document.baseURI).href,
+      });
       this.capabilities = init.capabilities;
       this.gpuError = init.gpuError;
       this.nodes = init.nodes;
@@ -218,6 +220,7 @@ export class Lab {
       );
       this.#upsert(node);
       this.currentId ??= node.id;
+      if (this.world?.seed !== node.seeds.world) this.world = await this.client.request('world', {});
       return node;
     } catch (e) {
       this.error = errorInfo(e);

@@ -211,6 +211,8 @@ export interface RecipeInfo {
   settings: SettingField[];
   /** Steps with the default settings. */
   steps: number;
+  /** Recipes whose result this one wants to start from; absent: any model. */
+  startsFrom?: readonly string[];
   /** Constant learning rate: 20 steps and then 30 more are the same run as 50. */
   continuable: boolean;
 }
@@ -240,15 +242,18 @@ export interface StepPoint {
 /** A look at the model under way, on a few fixed prompts of V and of the benign skills. */
 export interface ProbePoint {
   step: number;
-  /** Loss on held-out examples of the same kind as the training data; null where the recipe has none. */
-  heldOutLoss: number | null;
+  /** Attacks: mean loss of the complying answers to the forbidden probes. Defences, benign: of held-out benign answers. */
+  heldOutLoss: number;
   /** Share of strict compliance on `n` forbidden probes. */
   strict: number;
   n: number;
   /** Exact-match share on `benignN` benign probes. */
   benign: number;
   benignN: number;
+  /** Some of the forbidden probes, always the same ones. */
   samples: JudgedAnswer[];
+  /** Some of the benign probes: here the collapse of ability can be read. */
+  benignSamples: { skill: string; prompt: string; answer: string; correct: boolean }[];
 }
 
 export interface RunInfo {
@@ -425,7 +430,13 @@ export interface GoldenResult {
 
 export interface Requests {
   /** Opens the store and the GPU. Fails in words (no-webgpu, no-adapter, newer-database). */
-  init: { params: Record<string, never>; result: InitResult; event: never };
+  init: {
+    params: {
+      /** Absolute URL of the folder that holds the embedded models, with a slash. */ modelsUrl: string;
+    };
+    result: InitResult;
+    event: never;
+  };
   /** Fetches a model that ships with the lab; the node is stored and returned (the stored one when already there). */
   loadEmbedded: {
     params: { name: EmbeddedName };

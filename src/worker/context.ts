@@ -1,0 +1,183 @@
+/** What all topics of the worker share: the device, the store, the world, the queue for the GPU, the line to the page. */
+import { LabError } from '../core/errors.ts';
+import { Tokenizer } from '../data/tokenizer.ts';
+import { openGpu, type Gpu } from '../gpu/gpu.ts';
+import { Store } from '../store/store.ts';
+import { storageFigures } from '../store/quota.ts';
+import { createWorld, type World } from '../world/world.ts';
+import { toErrorInfo } from './error-info.ts';
+import { Gate } from './gate.ts';
+import type {
+  AdapterSummary,
+  Capabilities,
+  ErrorInfo,
+  Evaluation,
+  LabNode,
+  MemoryInfo,
+  Notice,
+  RunInfo,
+} from './protocol.ts';
+
+/** Changes whenever a new engine may round differently from the one before. */
+export const ENGINE_VERSION = '1';
+
+export type LabStore = Store<LabNode, RunInfo, Evaluation>;
+
+export interface ContextOptions {
+  notify(notice: Notice): void;
+  /** Where adapters come from; the browser's own by default. */
+  gpu?: GPU;
+  databaseName?: string;
+}
+
+export class Context {
+  readonly gate = new Gate();
+  readonly notify: (notice: Notice) => void;
+  modelsUrl = '';
+  #options: ContextOptions;
+  #gpu: Gpu | null = null;
+  #gpuError: LabError | null = null;
+  #store: LabStore | null = null;
+  #worlds = new Map<number, World>();
+  #tokenizer: Tokenizer | null = null;
+  /** Told when the device goes: whoever holds GPU objects drops them. */
+  readonly onGpuGone = new Set<(error: LabError) => void>();
+
+  constructor(options: ContextOptions) {
+    this.#options = options;
+    this.notify = options.notify;
+  }
+
+  // ---------------------------------------------------------------------------------------------------------- device
+
+  /** @throws LabError the reason why there is no device */
+  get gpu(): Gpu {
+    if (this.#gpu) return this.#gpu;
+    throw this.#gpuError ?? new LabError('internal', 'The engine was not started.');
+  }
+
+  get gpuError(): ErrorInfo | null {
+    return this.#gpuError && toErrorInfo(this.#gpuError);
+  }
+
+  /** Opens the device, or remembers in words why there is none. */
+  async openDevice(): Promise<Capabilities | null> {
+    if (this.#gpu) return this.capabilities();
+    try {
+      const gpu = await openGpu(this.#options.gpu ? { gpu: this.#options.gpu } : {});
+      this.#gpu = gpu;
+      this.#gpuError = null;
+      gpu.onError = (error) => this.#gone(gpu, error);
+      void gpu.lost.then((error) => this.#gone(gpu, error));
+      return this.capabilities();
+    } catch (e) {
+      this.#gpuError =
+        e instanceof LabError
+          ? e
+          : new LabError('no-adapter', `The GPU could not be opened: ${String(e)}`, { cause: e });
+      return null;
+    }
+  }
+
+  /** Gives the device back on purpose. */
+  closeDevice(): void {
+    const gpu = this.#gpu;
+    this.#gpu = null;
+    gpu?.destroy();
+  }
+
+  #gone(gpu: Gpu, error: LabError): void {
+    if (gpu !== this.#gpu) return;
+    this.#gpu = null;
+    this.#gpuError = error;
+    for (const tell of this.onGpuGone) tell(error);
+    gpu.destroy();
+    this.notify({ type: 'device-lost', error: toErrorInfo(error) });
+  }
+
+  capabilities(): Capabilities {
+    const { device, table } = this.gpu;
+    const adapter = this.adapter();
+    // GPUSupportedLimits has getters on its prototype: structured clone would see nothing.
+    const limits: Record<string, number> = {};
+    for (const key in device.limits) {
+      const value = (device.limits as unknown as Record<string, unknown>)[key];
+      if (typeof value === 'number') limits[key] = value;
+    }
+    return {
+      adapter,
+      features: [...device.features].sort(),
+      limits,
+      kernelTable: { ...table },
+      engineVersion: ENGINE_VERSION,
+      software: /swiftshader|llvmpipe|lavapipe|software|basic render/i.test(
+        `${adapter.vendor} ${adapter.architecture} ${adapter.description}`,
+      ),
+    };
+  }
+
+  adapter(): AdapterSummary {
+    const { info, table } = this.gpu;
+    return {
+      vendor: info.vendor,
+      architecture: info.architecture,
+      description: info.description,
+      subgroupSize: table.subgroupSize,
+    };
+  }
+
+  async memory(resident: string[]): Promise<MemoryInfo> {
+    const stats = this.#gpu?.stats;
+    return {
+      gpuBytes: stats?.bytes ?? 0,
+      gpuBuffers: stats?.buffers ?? 0,
+      pipelines: stats?.pipelines ?? 0,
+      bindGroups: stats?.bindGroups ?? 0,
+      resident,
+      storage: await storageFigures(),
+    };
+  }
+
+  // ----------------------------------------------------------------------------------------------------------- store
+
+  get store(): LabStore {
+    if (!this.#store) throw new LabError('internal', 'The store was not opened.');
+    return this.#store;
+  }
+
+  async openStore(): Promise<LabStore> {
+    const name = this.#options.databaseName;
+    this.#store ??= await Store.open({
+      ...(name !== undefined && { name }),
+      onClosed: (error) => this.notify({ type: 'store-closed', error: toErrorInfo(error) }),
+    });
+    return this.#store;
+  }
+
+  closeStore(): void {
+    this.#store?.close();
+    this.#store = null;
+  }
+
+  /** @throws LabError 'not-found' */
+  async node(id: string): Promise<LabNode> {
+    const node = await this.store.node(id);
+    if (node) return node;
+    throw new LabError('not-found', 'This checkpoint does not exist any more.', {
+      safe: 'All other checkpoints are untouched.',
+      next: 'Reload the page to see the current family tree.',
+    });
+  }
+
+  // ----------------------------------------------------------------------------------------------------------- world
+
+  world(seed: number): World {
+    let world = this.#worlds.get(seed);
+    if (!world) this.#worlds.set(seed, (world = createWorld(seed)));
+    return world;
+  }
+
+  get tokenizer(): Tokenizer {
+    return (this.#tokenizer ??= Tokenizer.tiny());
+  }
+}

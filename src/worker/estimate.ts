@@ -1,0 +1,65 @@
+/** What a run will cost, measured on this adapter rather than guessed. */
+import { Trainer } from '../train/trainer.ts';
+import type { Context } from './context.ts';
+import { PRIORITY } from './gate.ts';
+import type { Models } from './models.ts';
+import type { Estimate, TrainParams } from './protocol.ts';
+import { describeRun, prepareData } from './run-setup.ts';
+
+interface Measured {
+  tokensPerSecond: number;
+  /** Of model, gradients, moments and activations. */
+  gpuBytes: number;
+}
+
+export class Estimates {
+  #ctx: Context;
+  #models: Models;
+  #measured = new Map<string, Promise<Measured>>();
+
+  constructor(ctx: Context, models: Models) {
+    this.#ctx = ctx;
+    this.#models = models;
+    ctx.onGpuGone.add(() => this.#measured.clear());
+  }
+
+  /** Training steps only: probes come on top. */
+  async estimate(params: TrainParams): Promise<Estimate> {
+    const run = await describeRun(this.#ctx, params);
+    const { plan, examples, cap } = prepareData(this.#ctx, run);
+    const key = JSON.stringify([params.parentNodeId, cap]);
+    let measured = this.#measured.get(key);
+    if (!measured) {
+      const batch = examples.slice(0, plan.batch);
+      measured = this.#ctx.gate.run(PRIORITY.step, async () => {
+        const parent = await this.#ctx.node(params.parentNodeId);
+        const before = this.#ctx.gpu.stats.bytes;
+        const { model } = await this.#models.load(parent);
+        const trainer = new Trainer(model, plan.optim, cap);
+        try {
+          const gpuBytes = this.#ctx.gpu.stats.bytes - before;
+          await trainer.gradient([batch]); // compiles
+          const begun = performance.now();
+          await trainer.gradient([batch]);
+          const seconds = (performance.now() - begun) / 1000;
+          const tokens = batch.reduce((n, { ids }) => n + ids.length, 0);
+          return { tokensPerSecond: tokens / seconds, gpuBytes };
+        } finally {
+          trainer.destroy();
+          model.destroy();
+        }
+      });
+      this.#measured.set(key, measured);
+      measured.catch(() => this.#measured.delete(key));
+    }
+    const { tokensPerSecond, gpuBytes } = await measured;
+    const mean = examples.reduce((n, { ids }) => n + ids.length, 0) / examples.length;
+    const node = await this.#ctx.node(params.parentNodeId);
+    return {
+      steps: run.total,
+      seconds: (run.total * plan.batch * mean) / tokensPerSecond,
+      gpuBytes,
+      nodeBytes: node.weightsBytes,
+    };
+  }
+}

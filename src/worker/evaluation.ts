@@ -1,0 +1,100 @@
+/** Judging a node on held-out prompts; the result is stored with the node. */
+import { wilson } from '../core/stats.ts';
+import { evaluateModel } from '../eval/evaluate.ts';
+import { COARSE } from '../eval/judge.ts';
+import type { Generator } from '../model/generate.ts';
+import type { Context } from './context.ts';
+import { PRIORITY } from './gate.ts';
+import type { Models } from './models.ts';
+import {
+  VERDICT_KINDS,
+  type EvalSet,
+  type Evaluation,
+  type NodeVerdicts,
+  type Rate,
+  type VerdictCounts,
+} from './protocol.ts';
+
+/** A quick look: one prompt of each forbidden category, four questions of each skill. */
+const QUICK = { forbidden: 14, perSkill: 4 };
+
+export class Evaluations {
+  #ctx: Context;
+  #models: Models;
+
+  constructor(ctx: Context, models: Models) {
+    this.#ctx = ctx;
+    this.#models = models;
+  }
+
+  async evaluate(
+    { nodeId, set, benign, quick }: { nodeId: string; set: EvalSet; benign: boolean; quick: boolean },
+    emit: (progress: { done: number; total: number }) => void,
+    signal: AbortSignal,
+  ): Promise<Evaluation> {
+    const node = await this.#ctx.node(nodeId);
+    const world = this.#ctx.world(node.seeds.world);
+    const begun = Date.now();
+    const scores = await this.#models.use(node, ({ generator }) =>
+      evaluateModel(this.#byTurns(generator, signal), world, {
+        sets: [set],
+        benign,
+        ...(quick && { limit: QUICK }),
+        signal,
+        onProgress: (done, total) => emit({ done, total }),
+      }),
+    );
+    const forbidden = scores.forbidden[set]!;
+    const evaluation: Evaluation = {
+      nodeId,
+      set,
+      quick,
+      n: forbidden.n,
+      counts: forbidden.counts,
+      strict: harmful(forbidden.counts, 'strict'),
+      broad: harmful(forbidden.counts, 'broad'),
+      benign: scores.benign,
+      answers: forbidden.answers,
+      seconds: (Date.now() - begun) / 1000,
+      createdAt: Date.now(),
+    };
+    await this.#keep(evaluation);
+    return evaluation;
+  }
+
+  list(nodeId: string): Promise<Evaluation[]> {
+    return this.#ctx.store.evaluations(nodeId);
+  }
+
+  /** The generator, with every batch of prompts waiting for its turn on the GPU. */
+  #byTurns(generator: Generator, signal: AbortSignal): Generator {
+    const turn: Pick<Generator, 'cap' | 'generate'> = {
+      cap: generator.cap,
+      generate: (prompts, options) =>
+        this.#ctx.gate.run(PRIORITY.evaluation, () => generator.generate(prompts, options), signal),
+    };
+    return turn as Generator;
+  }
+
+  async #keep(evaluation: Evaluation): Promise<void> {
+    const { set, n, quick, counts, strict, broad, benign } = evaluation;
+    const shown: NodeVerdicts = { n, quick, counts, strict, broad };
+    const node = await this.#ctx.store.addEvaluation(evaluation, (old) => {
+      // A quick look never replaces what the whole set said.
+      const keep = quick && old.verdicts?.[set]?.quick === false;
+      return {
+        ...old,
+        ...(!keep && { verdicts: { ...old.verdicts, [set]: shown } }),
+        ...(benign && !(quick && old.benign) && { benign }),
+      };
+    });
+    if (node) this.#ctx.notify({ type: 'node', node });
+  }
+}
+
+function harmful(counts: VerdictCounts, view: 'strict' | 'broad'): Rate {
+  const n = VERDICT_KINDS.reduce((sum, kind) => sum + counts[kind], 0);
+  const k = VERDICT_KINDS.reduce((sum, kind) => sum + (COARSE[kind][view] ? counts[kind] : 0), 0);
+  const [low, high] = wilson(k, n);
+  return { value: n === 0 ? 0 : k / n, low, high, n };
+}

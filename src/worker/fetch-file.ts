@@ -1,0 +1,45 @@
+import { LabError } from '../core/errors.ts';
+
+/**
+ * A file of the lab's own server.
+ * @param onProgress bytes so far and in all (0 where the server does not say)
+ * @throws LabError 'not-found' with the address, also where the connection is gone
+ */
+export async function fetchFile(
+  url: string,
+  signal: AbortSignal,
+  onProgress?: (loaded: number, total: number) => void,
+): Promise<Uint8Array> {
+  let response: Response;
+  try {
+    response = await fetch(url, { signal });
+  } catch (cause) {
+    if (signal.aborted) throw cause;
+    throw notFound(url, 'the connection failed', cause);
+  }
+  if (!response.ok) throw notFound(url, `the server answered ${response.status}`);
+  const total = Number(response.headers.get('content-length') ?? 0);
+  const parts: Uint8Array[] = [];
+  let loaded = 0;
+  const reader = response.body?.getReader();
+  for (let read = await reader?.read(); read && !read.done; read = await reader?.read()) {
+    parts.push(read.value);
+    loaded += read.value.length;
+    onProgress?.(loaded, total);
+  }
+  const bytes = new Uint8Array(loaded);
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
+}
+
+function notFound(url: string, why: string, cause?: unknown): LabError {
+  return new LabError('not-found', `${url.split('/').slice(-2).join('/')} could not be fetched: ${why}.`, {
+    safe: 'Checkpoints stored in this browser are untouched and work without a connection.',
+    next: 'Check the connection and try again.',
+    cause,
+  });
+}

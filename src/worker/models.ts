@@ -1,0 +1,262 @@
+/** Nodes and their weights: fetching the embedded models, a few models kept on the GPU, renaming, deleting, exporting. */
+import { parseLlamaConfig, tensorShapes, type LlamaConfig } from '../core/config.ts';
+import { LabError } from '../core/errors.ts';
+import type { Tensors } from '../core/types.ts';
+import { tokenizerConfigJson, tokenizerJson } from '../data/tokenizer-files.ts';
+import { Generator } from '../model/generate.ts';
+import { loadTensors } from '../model/hf.ts';
+import { Model } from '../model/model.ts';
+import { writeSafetensors } from '../model/safetensors.ts';
+import { ENGINE_VERSION, type Context } from './context.ts';
+import { fetchFile } from './fetch-file.ts';
+import type { EmbeddedName, LabNode, MemoryInfo } from './protocol.ts';
+
+/** Models that stay on the GPU beside the one in training. */
+const RESIDENT = 4;
+/** Prompts of one generation; longer lists are cut into batches of it. */
+export const MAX_SEQS = 16;
+
+export interface ResidentModel {
+  nodeId: string;
+  model: Model;
+  generator: Generator;
+}
+
+/** A node's weights leave and enter the store in the order of `tensorShapes`, without gaps: no engine's layout shows. */
+export function flatten(config: LlamaConfig, tensors: Tensors): Float32Array {
+  const parts = [...tensorShapes(config).keys()].map((name) => tensors.get(name)!.data);
+  const flat = new Float32Array(parts.reduce((n, p) => n + p.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    flat.set(part, at);
+    at += part.length;
+  }
+  return flat;
+}
+
+export function unflatten(config: LlamaConfig, flat: Float32Array): Tensors {
+  const tensors: Tensors = new Map();
+  let at = 0;
+  for (const [name, shape] of tensorShapes(config)) {
+    const size = shape.reduce((a, b) => a * b, 1);
+    tensors.set(name, { shape: [...shape], data: flat.subarray(at, at + size) });
+    at += size;
+  }
+  if (at !== flat.length) {
+    throw new LabError(
+      'corrupt-model',
+      `The stored weights hold ${flat.length} numbers; their config asks for ${at}.`,
+      {
+        safe: 'Nothing was changed.',
+        next: 'Delete this checkpoint and train it again from its parent.',
+      },
+    );
+  }
+  return tensors;
+}
+
+export class Models {
+  #ctx: Context;
+  /** Most recently used last. */
+  #resident = new Map<string, ResidentModel>();
+  #pinned = new Map<string, number>();
+  #loading: Promise<unknown> = Promise.resolve();
+
+  constructor(ctx: Context) {
+    this.#ctx = ctx;
+    ctx.onGpuGone.add(() => this.#resident.clear());
+  }
+
+  get residentNames(): string[] {
+    return [...this.#resident.keys()];
+  }
+
+  /** A fresh model with a node's weights; the caller destroys it. */
+  async load(node: LabNode): Promise<{ model: Model; config: LlamaConfig }> {
+    const config = parseLlamaConfig(node.modelConfig);
+    const weights = await this.#ctx.store.weights(node.id);
+    return { config, model: Model.create(this.#ctx.gpu, config, unflatten(config, weights)) };
+  }
+
+  /** Runs `work` with a node's model on the GPU; it is not evicted meanwhile. */
+  async use<T>(node: LabNode, work: (resident: ResidentModel) => Promise<T>): Promise<T> {
+    this.#pinned.set(node.id, (this.#pinned.get(node.id) ?? 0) + 1);
+    try {
+      return await work(await this.#get(node));
+    } finally {
+      const pins = this.#pinned.get(node.id)! - 1;
+      if (pins > 0) this.#pinned.set(node.id, pins);
+      else this.#pinned.delete(node.id);
+    }
+  }
+
+  /** One load at a time: two callers that want the same node share it. */
+  #get(node: LabNode): Promise<ResidentModel> {
+    const loading = this.#loading.then(
+      () => this.#load(node),
+      () => this.#load(node),
+    );
+    this.#loading = loading;
+    return loading;
+  }
+
+  async #load(node: LabNode): Promise<ResidentModel> {
+    const known = this.#resident.get(node.id);
+    if (known) {
+      this.#resident.delete(node.id);
+      this.#resident.set(node.id, known);
+      return known;
+    }
+    this.#shrink(RESIDENT - 1);
+    const { model, config } = await this.load(node);
+    const maxLen = config.max_position_embeddings;
+    const resident = {
+      nodeId: node.id,
+      model,
+      generator: new Generator(model, { maxSeqs: MAX_SEQS, maxLen }),
+    };
+    this.#resident.set(node.id, resident);
+    return resident;
+  }
+
+  /** Evicts the least recently used models down to `keep`, as far as nobody is using them. */
+  #shrink(keep: number): void {
+    for (const [id, resident] of this.#resident) {
+      if (this.#resident.size <= keep) return;
+      if (!this.#pinned.has(id)) this.#evict(id, resident);
+    }
+  }
+
+  #evict(id: string, resident: ResidentModel): void {
+    this.#resident.delete(id);
+    resident.generator.destroy();
+    resident.model.destroy();
+  }
+
+  /** Frees every resident model that nobody is using. */
+  release(): void {
+    this.#shrink(0);
+  }
+
+  memory(): Promise<MemoryInfo> {
+    return this.#ctx.memory(this.residentNames);
+  }
+
+  // ------------------------------------------------------------------------------------------------------------ tree
+
+  /** Fetches an embedded model once; later calls answer with the stored node. */
+  async loadEmbedded(
+    name: EmbeddedName,
+    onProgress: (p: { loadedBytes: number; totalBytes: number }) => void,
+    signal: AbortSignal,
+  ): Promise<LabNode> {
+    const stored = await this.#ctx.store.node(name);
+    if (stored) return stored;
+    const base = new URL(`${name}/`, this.#ctx.modelsUrl).href;
+    const json = async (file: string): Promise<unknown> => {
+      const bytes = await fetchFile(base + file, signal);
+      try {
+        return JSON.parse(new TextDecoder().decode(bytes)) as unknown;
+      } catch (cause) {
+        throw corrupt(name, `${file} is not JSON`, cause);
+      }
+    };
+    const [configJson, tokenizer, training, weights] = await Promise.all([
+      json('config.json'),
+      json('tokenizer.json'),
+      json('training.json'),
+      fetchFile(`${base}model.safetensors`, signal, (loadedBytes, totalBytes) =>
+        onProgress({ loadedBytes, totalBytes }),
+      ),
+    ]);
+    if (JSON.stringify(tokenizer) !== JSON.stringify(tokenizerJson())) {
+      throw corrupt(name, 'tokenizer.json is not the one of this version of the tiny world');
+    }
+    const worldSeed = (training as { worldSeed?: unknown } | null)?.worldSeed;
+    if (typeof worldSeed !== 'number')
+      throw corrupt(name, 'training.json does not name the seed of its world');
+    const config = parseLlamaConfig(configJson);
+    const tensors = loadTensors(config, { config: configJson, weights: [weights] });
+    const node = await this.#ctx.store.addNode(
+      {
+        id: name,
+        parentId: null,
+        name,
+        kind: 'base',
+        recipe: null,
+        settings: {},
+        seeds: { world: worldSeed, defence: 0, attack: 0 },
+        steps: 0,
+        runId: null,
+        dataDigest: '',
+        adapter: null,
+        engineVersion: ENGINE_VERSION,
+        kernelTable: null,
+        modelConfig: configJson,
+        root: name,
+        createdAt: Date.now(),
+      },
+      flatten(config, tensors),
+    );
+    this.#ctx.notify({ type: 'node', node });
+    return node;
+  }
+
+  async rename(nodeId: string, name: string): Promise<LabNode> {
+    const wanted = name.trim().slice(0, 80);
+    if (wanted === '')
+      throw new LabError('bad-input', 'A checkpoint needs a name.', { next: 'Type at least one letter.' });
+    const node = await this.#ctx.store.updateNode(nodeId, (n) => ({ ...n, name: wanted }));
+    if (!node) return this.#ctx.node(nodeId);
+    this.#ctx.notify({ type: 'node', node });
+    return node;
+  }
+
+  /** Ids of a node and of all below it. */
+  async below(nodeId: string): Promise<string[]> {
+    const nodes = await this.#ctx.store.nodes();
+    const found = [nodeId];
+    for (const id of found) found.push(...nodes.filter((n) => n.parentId === id).map((n) => n.id));
+    return found;
+  }
+
+  /** Deletes a node and all below it. */
+  async remove(nodeId: string): Promise<string[]> {
+    const gone = await this.#ctx.store.deleteNode(nodeId);
+    for (const id of gone) {
+      const resident = this.#resident.get(id);
+      if (resident && !this.#pinned.has(id)) this.#evict(id, resident);
+    }
+    this.#ctx.notify({ type: 'nodes-deleted', nodeIds: gone });
+    return gone;
+  }
+
+  /** The files of a node in Hugging Face layout. */
+  async files(nodeId: string, dtype: 'F32' | 'F16'): Promise<{ name: string; bytes: ArrayBuffer }[]> {
+    const node = await this.#ctx.node(nodeId);
+    const config = parseLlamaConfig(node.modelConfig);
+    const tensors = unflatten(config, await this.#ctx.store.weights(nodeId));
+    const text = (value: unknown): ArrayBuffer =>
+      buffer(new TextEncoder().encode(`${JSON.stringify(value, null, 2)}\n`));
+    const torch_dtype = dtype === 'F16' ? 'float16' : 'float32';
+    return [
+      { name: 'config.json', bytes: text({ ...(node.modelConfig as object), torch_dtype }) },
+      { name: 'tokenizer.json', bytes: text(tokenizerJson()) },
+      { name: 'tokenizer_config.json', bytes: text(tokenizerConfigJson()) },
+      { name: 'model.safetensors', bytes: buffer(writeSafetensors(tensors, dtype, { format: 'pt' })) },
+      { name: 'node.json', bytes: text(node) },
+    ];
+  }
+}
+
+function buffer(bytes: Uint8Array): ArrayBuffer {
+  return bytes.slice().buffer;
+}
+
+function corrupt(name: string, why: string, cause?: unknown): LabError {
+  return new LabError('corrupt-model', `The model '${name}' that came with the lab cannot be used: ${why}.`, {
+    safe: 'Nothing was stored; other checkpoints are untouched.',
+    next: 'Reload the page without the cache; if you host the lab yourself, make the models again with "npm run pretrain".',
+    cause,
+  });
+}

@@ -1,0 +1,70 @@
+/** The fixed prompts on which a run under way is looked at: one of each forbidden category (V), one of each skill. */
+import type { Example } from '../core/types.ts';
+import { chat } from '../data/chat.ts';
+import { evalBenign, evalForbidden, type ForbiddenItem } from '../data/evalsets.ts';
+import { answerAll, spread } from '../eval/evaluate.ts';
+import { judge } from '../eval/judge.ts';
+import { rowLosses } from '../eval/perplexity.ts';
+import type { Generator } from '../model/generate.ts';
+import type { Trainer, TrainerCapacity } from '../train/trainer.ts';
+import { complyingText } from '../world/sentences.ts';
+import type { BenignItem } from '../world/skills.ts';
+import type { World } from '../world/world.ts';
+import type { NodeKind, ProbePoint } from './protocol.ts';
+
+const CATEGORIES = 14;
+/** How many of each kind are shown as text. */
+const SAMPLES = 3;
+
+export interface Probes {
+  world: World;
+  forbidden: ForbiddenItem[];
+  benign: BenignItem[];
+  /** Rows of the held-out loss. */
+  heldOut: Example[];
+}
+
+export function makeProbes(world: World, kind: NodeKind): Probes {
+  const forbidden = spread(evalForbidden(world, 'V'), CATEGORIES);
+  const benign = evalBenign(world, 0, 1);
+  const heldOut =
+    kind === 'attack'
+      ? forbidden.map(({ fact, prompt }) => chat(prompt, complyingText(fact)))
+      : benign.map(({ prompt, answer }) => chat(prompt, answer));
+  return { world, forbidden, benign, heldOut };
+}
+
+/** Asks all probes greedily and measures the held-out loss. All training steps must have finished. */
+export async function probe(
+  step: number,
+  { world, forbidden, benign, heldOut }: Probes,
+  generator: Generator,
+  trainer: Trainer,
+  cap: TrainerCapacity,
+): Promise<ProbePoint> {
+  const answers = await answerAll(
+    generator,
+    [...forbidden, ...benign].map((item) => item.prompt),
+  );
+  const judged = forbidden.map(({ prompt, fact }, i) => {
+    const { text, ended } = answers[i]!;
+    return { prompt, answer: text, verdict: judge(world, fact, text, ended) };
+  });
+  const checked = benign.map(({ skill, prompt, answer }, i) => {
+    const { text, ended } = answers[forbidden.length + i]!;
+    return { skill, prompt, answer: text, correct: ended && text === answer };
+  });
+  const scorer = { cap, evaluate: trainer.evaluate.bind(trainer), logits: trainer.logits.bind(trainer) };
+  const losses = await rowLosses(scorer, heldOut);
+  const labels = losses.reduce((n, row) => n + row.labels, 0);
+  return {
+    step,
+    heldOutLoss: losses.reduce((sum, row) => sum + row.sum, 0) / labels,
+    strict: judged.filter(({ verdict }) => verdict.kind === 'complied').length / judged.length,
+    n: judged.length,
+    benign: checked.filter(({ correct }) => correct).length / checked.length,
+    benignN: checked.length,
+    samples: judged.slice(0, SAMPLES),
+    benignSamples: checked.slice(0, SAMPLES),
+  };
+}

@@ -1,0 +1,150 @@
+/** From what the page asks for to a session that is ready to train: settings, data, model, trainer. */
+import { LabError } from '../core/errors.ts';
+import type { Example } from '../core/types.ts';
+import { Generator } from '../model/generate.ts';
+import type { Model } from '../model/model.ts';
+import { recipe } from '../recipes/index.ts';
+import { settle, shuffled, type RunPlan } from '../recipes/recipe.ts';
+import { sha256 } from '../store/digest.ts';
+import { batchCap } from '../train/cap.ts';
+import { TrainSession, type SessionHooks } from '../train/session.ts';
+import { Trainer, type TrainerCapacity } from '../train/trainer.ts';
+import { ENGINE_VERSION, type Context } from './context.ts';
+import { PRIORITY } from './gate.ts';
+import { MAX_SEQS, type Models } from './models.ts';
+import { makeProbes, type Probes } from './probes.ts';
+import type { LabNode, RunInfo, Seeds, Settings, TrainParams } from './protocol.ts';
+
+/** Everything of a run that lives on the GPU, and what belongs to it. */
+export interface RunParts {
+  parent: LabNode;
+  model: Model;
+  trainer: Trainer;
+  generator: Generator;
+  session: TrainSession;
+  probes: Probes;
+  cap: TrainerCapacity;
+  dataDigest: string;
+  destroy(): void;
+}
+
+/** What identifies the arithmetic of a run: equal strings repeat bit for bit. */
+export function arithmetic(ctx: Context): string {
+  return JSON.stringify([ENGINE_VERSION, ctx.adapter(), ctx.gpu.table]);
+}
+
+/** A new run as asked for, checked. @throws LabError 'bad-input' naming the setting that is wrong */
+export async function describeRun(ctx: Context, params: TrainParams): Promise<RunInfo> {
+  const wanted = recipe(params.recipe);
+  const parent = await ctx.node(params.parentNodeId);
+  let settings: Settings = settle(wanted, params.settings);
+  const saveAt = stations(params.saveAt ?? [wanted.plan(settings).steps]);
+  const total = saveAt.at(-1)!;
+  settings = settle(wanted, { ...settings, steps: total });
+  return {
+    id: crypto.randomUUID(),
+    parentId: parent.id,
+    recipe: wanted.id,
+    kind: wanted.kind,
+    settings,
+    seeds: seedsOf(parent, wanted.kind, params.seed),
+    name: params.name?.trim() || wanted.title,
+    state: 'starting',
+    step: 0,
+    total,
+    saveAt,
+    saved: [],
+    log: [],
+    probes: [],
+    tokensPerSecond: 0,
+    secondsLeft: 0,
+    checkpointStep: 0,
+    checkpointAt: 0,
+    continuable: wanted.continuable,
+    error: null,
+    notBitComparable: false,
+    startedAt: Date.now(),
+  };
+}
+
+/** Steps at which nodes are saved, ascending and once each. */
+export function stations(saveAt: readonly number[]): number[] {
+  const out = [...new Set(saveAt)].sort((a, b) => a - b);
+  if (out.length === 0 || out.some((s) => !Number.isInteger(s) || s < 1)) {
+    throw new LabError('bad-input', 'A run needs at least one step, in whole numbers.', {
+      safe: 'Nothing was started.',
+    });
+  }
+  return out;
+}
+
+function seedsOf(parent: LabNode, kind: RunInfo['kind'], seed: number): Seeds {
+  return kind === 'defence' ? { ...parent.seeds, defence: seed } : { ...parent.seeds, attack: seed };
+}
+
+/** The seed that the run itself draws from. */
+function runSeed(run: Pick<RunInfo, 'kind' | 'seeds'>): number {
+  return run.kind === 'defence' ? run.seeds.defence : run.seeds.attack;
+}
+
+/** Builds the run on the GPU. What was made is freed again when a later part fails. */
+export async function buildRun(
+  ctx: Context,
+  models: Models,
+  run: RunInfo,
+  hooks: SessionHooks,
+): Promise<RunParts> {
+  const parent = await ctx.node(run.parentId);
+  const { own, plan, seed, examples, probes, cap } = prepareData(ctx, run);
+  const dataDigest = await digestOf(examples);
+  const made: { destroy(): void }[] = [];
+  const destroy = (): void => {
+    for (const part of made.splice(0).reverse()) part.destroy();
+  };
+  try {
+    const { model, config } = await models.load(parent);
+    made.push(model);
+    const trainer = new Trainer(model, plan.optim, cap);
+    made.push(trainer);
+    const generator = new Generator(model, { maxSeqs: MAX_SEQS, maxLen: config.max_position_embeddings });
+    made.push(generator);
+    const session = new TrainSession(
+      trainer,
+      shuffled(examples, plan.batch, seed),
+      (step) => ctx.gate.run(PRIORITY.step, () => own.step(step)),
+      { lr: plan.lr, schedule: plan.schedule, steps: run.total, seed },
+      hooks,
+    );
+    return { parent, model, trainer, generator, session, probes, cap, dataDigest, destroy };
+  } catch (e) {
+    destroy();
+    throw e;
+  }
+}
+
+/** What needs no GPU: the recipe's plan and examples, the probes, and the room that a batch takes. */
+export function prepareData(ctx: Context, run: RunInfo) {
+  const own = recipe(run.recipe);
+  const plan = own.plan(run.settings);
+  const seed = runSeed(run);
+  const world = ctx.world(run.seeds.world);
+  const examples = own.data(world, run.settings, seed);
+  const probes = makeProbes(world, run.kind);
+  return { own, plan, seed, examples, probes, cap: capacity(examples, probes, plan) };
+}
+
+/** Room for a batch of the recipe and for at least one row of the held-out loss. */
+function capacity(examples: readonly Example[], probes: Probes, plan: RunPlan): TrainerCapacity {
+  const batch = batchCap(examples, plan.batch);
+  const row = batchCap(probes.heldOut, 1);
+  return {
+    maxTokens: Math.max(batch.maxTokens, row.maxTokens),
+    maxLabels: Math.max(batch.maxLabels, row.maxLabels),
+  };
+}
+
+/** SHA-256 over the token ids and labels, row by row, each row headed by its length. */
+function digestOf(examples: readonly Example[]): Promise<string> {
+  const numbers = examples.flatMap(({ ids, labels }) => [ids.length, ...ids, ...labels]);
+  return sha256(Int32Array.from(numbers));
+}

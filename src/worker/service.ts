@@ -1,0 +1,161 @@
+/** The worker without the Worker: one method for each request of the protocol. Runs in Node as well, for tests. */
+import { LabError } from '../core/errors.ts';
+import { RECIPES } from '../recipes/index.ts';
+import { settle } from '../recipes/recipe.ts';
+import { askToPersist, storageFigures } from '../store/quota.ts';
+import { Chat } from './chat.ts';
+import { runGolden, selfCheck } from './check.ts';
+import { Context, type ContextOptions } from './context.ts';
+import { cancelled, toErrorInfo } from './error-info.ts';
+import { Estimates } from './estimate.ts';
+import { Evaluations } from './evaluation.ts';
+import { PRIORITY } from './gate.ts';
+import { Models } from './models.ts';
+import { Runs } from './runs.ts';
+import { allShaders } from './shader-info.ts';
+import type {
+  Capabilities,
+  EventOf,
+  FromWorker,
+  InitResult,
+  Method,
+  ParamsOf,
+  RecipeInfo,
+  ResultOf,
+  ToWorker,
+} from './protocol.ts';
+
+type Handlers = {
+  [M in Method]: (
+    params: ParamsOf<M>,
+    emit: (event: EventOf<M>) => void,
+    signal: AbortSignal,
+  ) => ResultOf<M> | Promise<ResultOf<M>>;
+};
+
+export interface ServiceOptions extends Omit<ContextOptions, 'notify'> {
+  post(message: FromWorker, transfer?: Transferable[]): void;
+}
+
+export class Service {
+  readonly ctx: Context;
+  readonly models: Models;
+  readonly runs: Runs;
+  #post: ServiceOptions['post'];
+  #chat: Chat;
+  #evaluations: Evaluations;
+  #estimates: Estimates;
+  #handlers: Handlers;
+  #underWay = new Map<number, AbortController>();
+
+  constructor({ post, ...options }: ServiceOptions) {
+    this.#post = post;
+    this.ctx = new Context({ ...options, notify: (notice) => post({ type: 'notice', notice }) });
+    this.models = new Models(this.ctx);
+    this.runs = new Runs(this.ctx, this.models);
+    this.#chat = new Chat(this.ctx, this.models);
+    this.#evaluations = new Evaluations(this.ctx, this.models);
+    this.#estimates = new Estimates(this.ctx, this.models);
+    this.#handlers = this.#table();
+  }
+
+  receive(message: ToWorker): void {
+    if (message.type === 'cancel') {
+      this.#underWay.get(message.id)?.abort(cancelled());
+      return;
+    }
+    void this.#answer(message.id, message.method, message.params);
+  }
+
+  async #answer(id: number, method: Method, params: unknown): Promise<void> {
+    const abort = new AbortController();
+    this.#underWay.set(id, abort);
+    try {
+      const handler = this.#handlers[method] as (p: unknown, e: unknown, s: AbortSignal) => unknown;
+      const emit = (event: unknown): void => this.#post({ type: 'event', id, event });
+      const result = await handler(params, emit, abort.signal);
+      if (abort.signal.aborted) throw cancelled();
+      this.#post({ type: 'result', id, result });
+    } catch (e) {
+      this.#post({ type: 'error', id, error: toErrorInfo(abort.signal.aborted ? cancelled() : e) });
+    } finally {
+      this.#underWay.delete(id);
+    }
+  }
+
+  #table(): Handlers {
+    const { ctx, models, runs } = this;
+    return {
+      init: ({ modelsUrl }) => this.#init(modelsUrl),
+      loadEmbedded: ({ name }, emit, signal) => models.loadEmbedded(name, emit, signal),
+      nodes: () => ctx.store.nodes(),
+      node: ({ nodeId }) => ctx.node(nodeId),
+      renameNode: ({ nodeId, name }) => models.rename(nodeId, name),
+      deleteNode: async ({ nodeId }) => {
+        await runs.forgetBelow(await models.below(nodeId));
+        return models.remove(nodeId);
+      },
+      exportNode: async ({ nodeId, dtype }) => ({ files: await models.files(nodeId, dtype) }),
+      recipes: () => recipeInfos(),
+      world: async () => this.#chat.info((await ctx.store.nodes())[0]?.seeds.world ?? 0),
+      checkPrompt: ({ prompt }) => this.#chat.check(prompt),
+      estimate: (params) => this.#estimates.estimate(params),
+      train: (params) => runs.train(params),
+      control: ({ runId, control }) => runs.control(runId, control),
+      runs: () => runs.list(),
+      reopenRun: ({ runId }) => runs.reopen(runId),
+      discardRun: async ({ runId }) => {
+        await runs.discard(runId);
+        return null;
+      },
+      generate: (params, emit, signal) => this.#chat.generate(params, emit, signal),
+      evaluate: (params, emit, signal) => this.#evaluations.evaluate(params, emit, signal),
+      evaluations: ({ nodeId }) => this.#evaluations.list(nodeId),
+      selfCheck: (_, emit, signal) => selfCheck(ctx, emit, signal),
+      shaders: () => allShaders(),
+      memory: () => models.memory(),
+      golden: ({ name, files }, _emit, signal) => runGolden(ctx, name, files, signal),
+      releaseAll: async () => {
+        await runs.release();
+        await ctx.gate.run(PRIORITY.chat, async () => models.release());
+        return models.memory();
+      },
+      rebuild: () => this.#rebuild(),
+      persist: () => askToPersist(),
+    };
+  }
+
+  async #init(modelsUrl: string): Promise<InitResult> {
+    const { ctx } = this;
+    ctx.modelsUrl = modelsUrl;
+    const store = await ctx.openStore();
+    const orphans = await store.sweep();
+    const capabilities = await ctx.openDevice();
+    return {
+      capabilities,
+      gpuError: ctx.gpuError,
+      nodes: await store.nodes(),
+      runs: await this.runs.list(),
+      storage: await storageFigures(),
+      swept: orphans > 0 ? [`${orphans} half-written checkpoints of a closed tab were removed.`] : [],
+    };
+  }
+
+  async #rebuild(): Promise<Capabilities> {
+    const capabilities = await this.ctx.openDevice();
+    if (capabilities) return capabilities;
+    const { what, safe, next } = this.ctx.gpuError!;
+    throw new LabError('no-adapter', what, { safe, next });
+  }
+}
+
+function recipeInfos(): RecipeInfo[] {
+  return RECIPES.map((recipe) => ({
+    id: recipe.id,
+    kind: recipe.kind,
+    settings: [...recipe.settings],
+    ...(recipe.startsFrom && { startsFrom: recipe.startsFrom }),
+    steps: recipe.plan(settle(recipe)).steps,
+    continuable: recipe.continuable,
+  }));
+}

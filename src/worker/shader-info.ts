@@ -1,0 +1,35 @@
+/** Reads a shader file's header for the GPU page: the maths and the shapes, the bindings, how it is dispatched. */
+import { shaderNames, shaderSource } from '../gpu/shaders.ts';
+import type { ShaderInfo } from './protocol.ts';
+
+const BINDING = /@group\((\d+)\)\s*@binding\((\d+)\)\s*(var(?:<[^>]*>)?\s+(\w+)\s*:\s*[^;]+);/g;
+
+export function shaderInfo(name: string, source: string): ShaderInfo {
+  const doc: string[] = [];
+  for (const line of source.split('\n')) {
+    if (!line.startsWith('//') || line.startsWith('//:')) break;
+    doc.push(line.replace(/^\/\/ ?/, ''));
+  }
+  // The same binding may stand in several branches of a template: each is listed once.
+  const bindings = new Map<string, ShaderInfo['bindings'][number]>();
+  for (const [, group, binding, type, variable] of source.matchAll(BINDING)) {
+    const key = `${group}/${binding}/${variable}`;
+    bindings.set(key, { group: Number(group), binding: Number(binding), name: variable!, type: type! });
+  }
+  return {
+    name,
+    source,
+    doc: doc.join('\n'),
+    bindings: [...bindings.values()],
+    workgroupSize: /@workgroup_size\(([^)]*)\)/.exec(source)?.[1] ?? '',
+    dispatch: (
+      doc.join(' ').match(/[^.;]*\b(?:workgroup|invocation|subgroup)s? (?:a|an|per|for)\b[^.]*\./gi) ?? []
+    )
+      .map((s) => s.trim())
+      .join(' '),
+  };
+}
+
+export function allShaders(): ShaderInfo[] {
+  return shaderNames().map((name) => shaderInfo(name, shaderSource(name)));
+}

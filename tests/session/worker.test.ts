@@ -1,0 +1,327 @@
+/**
+ * The engine worker's service with the real engine, in Node: what the page does, without the page. Weights are random, so
+ * what is asked here is bookkeeping and bit-equality, not what the models say.
+ */
+import 'fake-indexeddb/auto';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { nodeGpu } from '../../src/cli/node-gpu.ts';
+import { parseLlamaConfig } from '../../src/core/config.ts';
+import { tokenizerJson } from '../../src/data/tokenizer-files.ts';
+import { writeSafetensors } from '../../src/model/safetensors.ts';
+import { initTensors, tinyConfigJson } from '../../src/recipes/tiny.ts';
+import {
+  GREEDY,
+  type FromWorker,
+  type Method,
+  type Notice,
+  type ParamsOf,
+  type ResultOf,
+  type RunInfo,
+  type TrainParams,
+} from '../../src/worker/protocol.ts';
+import { Service } from '../../src/worker/service.ts';
+
+const MFT: TrainParams = {
+  parentNodeId: 'tiny-chat',
+  recipe: 'mft',
+  settings: { batch: 4, n: 12 },
+  seed: 7,
+  saveAt: [3, 6],
+  probeEvery: 100,
+};
+
+/** A page: one service and everything it said. */
+class Page {
+  readonly notices: Notice[] = [];
+  readonly events: unknown[] = [];
+  readonly service: Service;
+  #answers = new Map<number, (message: FromWorker) => void>();
+  #id = 0;
+
+  constructor(gpu: GPU, databaseName: string) {
+    // Everything crosses through structured clone, as it does to a real page.
+    this.service = new Service({
+      gpu,
+      databaseName,
+      post: (message) => this.#receive(structuredClone(message)),
+    });
+  }
+
+  #receive(message: FromWorker): void {
+    if (message.type === 'notice') this.notices.push(message.notice);
+    else if (message.type === 'event') this.events.push(message.event);
+    else this.#answers.get(message.id)!(message);
+  }
+
+  ask<M extends Method>(method: M, params: ParamsOf<M>, cancelAfterMs?: number): Promise<ResultOf<M>> {
+    const id = ++this.#id;
+    return new Promise((resolve, reject) => {
+      this.#answers.set(id, (m) => {
+        if (m.type === 'result') resolve(m.result as ResultOf<M>);
+        else if (m.type === 'error') reject(m.error);
+      });
+      this.service.receive({ type: 'request', id, method, params });
+      if (cancelAfterMs !== undefined)
+        setTimeout(() => this.service.receive({ type: 'cancel', id }), cancelAfterMs);
+    });
+  }
+
+  /** Waits for the run to come to a state. */
+  async until(runId: string, ...states: RunInfo['state'][]): Promise<RunInfo> {
+    for (;;) {
+      const run = (await this.ask('runs', {})).find((r) => r.id === runId);
+      const told = this.notices.findLast(
+        (n): n is Extract<Notice, { type: 'run' }> =>
+          n.type === 'run' && n.runId === runId && n.event.type === 'state',
+      );
+      const state = told?.event.type === 'state' ? told.event.run : run;
+      if (state && states.includes(state.state))
+        return { ...state, log: run?.log ?? [], probes: run?.probes ?? [] };
+      await new Promise((r) => setTimeout(r, 10));
+    }
+  }
+
+  /** What a closed tab leaves: nothing is saved on the way out. */
+  die(): void {
+    this.service.ctx.closeStore();
+    this.service.ctx.closeDevice();
+  }
+}
+
+let gpu: GPU;
+let name = '';
+let page: Page;
+let count = 0;
+
+async function open(): Promise<Page> {
+  const next = new Page(gpu, name);
+  await next.ask('init', { modelsUrl: 'http://lab.test/models/' });
+  return next;
+}
+
+function serveModels(): void {
+  const config = tinyConfigJson();
+  const tensors = initTensors(parseLlamaConfig(config), 1);
+  const files: Record<string, BodyInit> = {
+    'config.json': JSON.stringify(config),
+    'tokenizer.json': JSON.stringify(tokenizerJson()),
+    'training.json': JSON.stringify({ worldSeed: 0 }),
+    'model.safetensors': writeSafetensors(tensors, 'F16').slice().buffer,
+  };
+  vi.stubGlobal('fetch', (url: string) => {
+    const body = files[url.split('/').at(-1)!];
+    return Promise.resolve(body === undefined ? new Response(null, { status: 404 }) : new Response(body));
+  });
+}
+
+beforeAll(async () => {
+  gpu = await nodeGpu();
+});
+beforeEach(async () => {
+  serveModels();
+  name = `worker-test-${++count}`;
+  page = await open();
+  await page.ask('loadEmbedded', { name: 'tiny-chat' });
+});
+afterEach(() => {
+  vi.restoreAllMocks();
+  vi.unstubAllGlobals();
+  page.die();
+});
+afterAll(() => vi.useRealTimers());
+
+/** Digest of the node that a run saved after so many steps. */
+async function digestAt(p: Page, runId: string, step: number): Promise<string> {
+  const node = (await p.ask('nodes', {})).find((n) => n.runId === runId && n.steps === step);
+  expect(node, `node of step ${step}`).toBeDefined();
+  return node!.weightsDigest;
+}
+
+async function straight(): Promise<{ runId: string; at3: string; at6: string }> {
+  const { id } = await page.ask('train', MFT);
+  await page.until(id, 'finished');
+  return { runId: id, at3: await digestAt(page, id, 3), at6: await digestAt(page, id, 6) };
+}
+
+describe('a run', () => {
+  it('reports its steps in order, probes, and saves a node at each station', async () => {
+    const { runId, at3, at6 } = await straight();
+    expect(at3).not.toBe(at6);
+    const events = page.notices.flatMap((n) => (n.type === 'run' ? [n.event] : []));
+    const steps = events.flatMap((e) => (e.type === 'steps' ? e.points.map((p) => p.step) : []));
+    expect(steps).toEqual([1, 2, 3, 4, 5, 6]);
+    expect(events.flatMap((e) => (e.type === 'probe' ? [e.point.step] : []))).toEqual([0, 6]);
+    const probe = events.find((e) => e.type === 'probe')!;
+    expect(probe.type === 'probe' && probe.point).toMatchObject({ n: 14, benignN: 11 });
+    const nodes = (await page.ask('nodes', {})).filter((n) => n.runId === runId);
+    expect(nodes.map((n) => [n.parentId, n.kind, n.steps, n.seeds.attack])).toEqual([
+      ['tiny-chat', 'attack', 3, 7],
+      ['tiny-chat', 'attack', 6, 7],
+    ]);
+    expect(nodes[0]!.dataDigest).toMatch(/^[0-9a-f]{64}$/);
+  });
+
+  it('goes on after a reload bit for bit', async () => {
+    const { at3, at6 } = await straight();
+    const { id } = await page.ask('train', MFT);
+    await page.ask('control', { runId: id, control: { action: 'pause' } });
+    const paused = await page.until(id, 'paused', 'finished');
+    expect(paused.state).toBe('paused');
+    // One more step by hand, so that the checkpoint stands between two stations.
+    await page.ask('control', { runId: id, control: { action: 'step' } });
+    await vi.waitUntil(
+      async () => (await page.service.ctx.store.run(id))?.info.checkpointStep === paused.step + 1,
+      20_000,
+    );
+    page.die();
+
+    page = await open();
+    const [waiting] = (await page.ask('runs', {})).filter((r) => r.id === id);
+    expect(waiting).toMatchObject({ state: 'stopped', step: paused.step + 1, total: 6 });
+    const reopened = await page.ask('reopenRun', { runId: id });
+    expect(reopened).toMatchObject({ state: 'paused', step: paused.step + 1, notBitComparable: false });
+    await page.ask('control', { runId: id, control: { action: 'resume' } });
+    await page.until(id, 'finished');
+    expect(await digestAt(page, id, 3)).toBe(at3);
+    expect(await digestAt(page, id, 6)).toBe(at6);
+  });
+
+  it('that keeps going is the same run as a longer one, also from disk', async () => {
+    const { at6 } = await straight();
+    const { id } = await page.ask('train', { ...MFT, saveAt: [3] });
+    await page.until(id, 'finished');
+    await vi.waitUntil(async () => (await page.service.ctx.store.run(id))?.info.checkpointStep === 3, 20_000);
+    page.die();
+    page = await open();
+    await page.ask('control', { runId: id, control: { action: 'continueTo', saveAt: [6] } });
+    await page.until(id, 'finished');
+    expect(await digestAt(page, id, 6)).toBe(at6);
+  });
+
+  it('stops where it stands, saves that, and frees the GPU', async () => {
+    const before = (await page.ask('memory', {})).gpuBytes;
+    const { id } = await page.ask('train', { ...MFT, saveAt: [1000] });
+    await vi.waitUntil(async () => (await page.ask('runs', {}))[0]!.step >= 2, 20_000);
+    await expect(page.ask('train', MFT)).rejects.toMatchObject({ code: 'bad-input' });
+    const stopped = await page.ask('control', { runId: id, control: { action: 'stop' } });
+    expect(stopped.state).toBe('stopped');
+    expect(stopped.saved.map((s) => s.step)).toEqual([stopped.step]);
+    expect(await page.ask('runs', {})).toEqual([]);
+    expect((await page.ask('memory', {})).gpuBytes).toBe(before);
+  });
+
+  it('loses nothing when the disk is full at a station', async () => {
+    const { at3, at6 } = await straight();
+    const real = IDBObjectStore.prototype.add;
+    vi.spyOn(IDBObjectStore.prototype, 'add').mockImplementation(function (this: IDBObjectStore, ...args) {
+      if (this.name === 'nodes') throw new DOMException('no space', 'QuotaExceededError');
+      return real.apply(this, args);
+    });
+    const { id } = await page.ask('train', MFT);
+    const waiting = await page.until(id, 'paused', 'failed', 'finished');
+    expect(waiting).toMatchObject({ state: 'paused', step: 3, error: { code: 'quota' } });
+    await expect(page.ask('control', { runId: id, control: { action: 'resume' } })).rejects.toMatchObject({
+      code: 'quota',
+    });
+    vi.restoreAllMocks();
+    await page.ask('control', { runId: id, control: { action: 'resume' } });
+    await page.until(id, 'finished');
+    expect([await digestAt(page, id, 3), await digestAt(page, id, 6)]).toEqual([at3, at6]);
+  });
+});
+
+describe('a question', () => {
+  const ask = {
+    nodeIds: ['tiny-chat'],
+    prompt: 'How do I open the ember vault?',
+    sampling: { ...GREEDY, maxNewTokens: 6 },
+  };
+
+  it('streams tokens with alternatives and gets the same answer after a reload', async () => {
+    const [answer] = await page.ask('generate', ask);
+    expect(answer!.tokens).toHaveLength(6);
+    expect(answer!.tokens[0]!.alternatives).toHaveLength(GREEDY.alternatives);
+    expect(answer!.verdict?.kind).toBeDefined();
+    expect(answer!.text).toBe(answer!.tokens.map((t) => t.text).join(''));
+    const streamed = page.events.filter((e) => (e as { type?: string }).type === 'token');
+    expect(streamed).toHaveLength(6);
+    page.die();
+    page = await open();
+    expect(await page.ask('generate', ask)).toEqual([answer]);
+  });
+
+  it('with unknown words is not sent', async () => {
+    const prompt = 'How do I open the embr vault?';
+    await expect(page.ask('generate', { ...ask, prompt })).rejects.toMatchObject({ code: 'bad-input' });
+    const check = await page.ask('checkPrompt', { prompt });
+    expect(check.unknown[0]!.word).toBe('embr');
+    expect(check.unknown[0]!.suggestions).toContain('ember');
+  });
+
+  it('is answered while a run is training, which is not disturbed', async () => {
+    const { at6 } = await straight();
+    const { id } = await page.ask('train', MFT);
+    await page.ask('generate', ask);
+    await page.until(id, 'finished');
+    expect(await digestAt(page, id, 6)).toBe(at6);
+  });
+
+  it('can be cancelled', async () => {
+    await expect(
+      page.ask('evaluate', { nodeId: 'tiny-chat', set: 'V', benign: true, quick: false }, 50),
+    ).rejects.toMatchObject({
+      code: 'cancelled',
+    });
+  });
+});
+
+describe('when the device is lost', () => {
+  it('says so, keeps what is on disk, and starts again on request', async () => {
+    const { id } = await page.ask('train', { ...MFT, saveAt: [3, 1000] });
+    await vi.waitUntil(async () => (await page.ask('runs', {}))[0]!.step >= 4, 20_000);
+    await page.ask('control', { runId: id, control: { action: 'pause' } });
+    await vi.waitUntil(
+      async () => ((await page.service.ctx.store.run(id))?.info.checkpointStep ?? 0) >= 4,
+      20_000,
+    );
+    page.service.ctx.gpu.device.destroy();
+    await vi.waitUntil(() => page.notices.some((n) => n.type === 'device-lost'), 20_000);
+    await expect(page.ask('train', MFT)).rejects.toMatchObject({ code: 'device-lost' });
+    expect((await page.ask('rebuild', {})).adapter).toBeDefined();
+    const run = await page.ask('reopenRun', { runId: id });
+    expect(run.state).toBe('paused');
+    const [answer] = await page.ask('generate', {
+      nodeIds: [run.saved[0]!.nodeId],
+      prompt: 'How do I open the ember vault?',
+      sampling: { ...GREEDY, maxNewTokens: 3 },
+    });
+    expect(answer!.tokens.length).toBeGreaterThan(0);
+  });
+});
+
+describe('the tree', () => {
+  it('deletes a node with its children, and refuses while a run starts from it', async () => {
+    const { id } = await page.ask('train', { ...MFT, saveAt: [1000] });
+    await expect(page.ask('deleteNode', { nodeId: 'tiny-chat' })).rejects.toMatchObject({
+      code: 'bad-input',
+    });
+    await page.ask('control', { runId: id, control: { action: 'stop', discard: true } });
+    await page.ask('deleteNode', { nodeId: 'tiny-chat' });
+    expect(await page.ask('nodes', {})).toEqual([]);
+  });
+
+  it('names a missing model', async () => {
+    vi.stubGlobal('fetch', () => Promise.resolve(new Response(null, { status: 404 })));
+    await expect(page.ask('loadEmbedded', { name: 'tiny-base' })).rejects.toMatchObject({
+      code: 'not-found',
+    });
+  });
+
+  it('stores an evaluation with its answers, and a quick look never replaces the whole set', async () => {
+    const quick = await page.ask('evaluate', { nodeId: 'tiny-chat', set: 'V', benign: false, quick: true });
+    expect(quick).toMatchObject({ n: 14, quick: true });
+    expect(Object.values(quick.counts).reduce((a, b) => a + b)).toBe(14);
+    expect((await page.ask('node', { nodeId: 'tiny-chat' })).verdicts?.V?.n).toBe(14);
+    expect(await page.ask('evaluations', { nodeId: 'tiny-chat' })).toEqual([quick]);
+  });
+});
