@@ -12,11 +12,9 @@ import { LabError } from '../core/errors.ts';
 import type { Tensors } from '../core/types.ts';
 import { chatTuning, toExamples } from '../data/datasets.ts';
 import { tokenizerConfigJson, tokenizerJson } from '../data/tokenizer-files.ts';
-import { evaluateModel, MAX_LENGTH } from '../eval/evaluate.ts';
 import type { ModelScores } from '../eval/evaluate.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { openGpu } from '../gpu/gpu.ts';
-import { Generator } from '../model/generate.ts';
 import { Model } from '../model/model.ts';
 import { sftStep } from '../recipes/sft.ts';
 import { BASE_ROW, baseBatches, initTensors, TINY_BASE, TINY_CHAT, tinyConfigJson } from '../recipes/tiny.ts';
@@ -212,18 +210,6 @@ function sparseCurve(losses: readonly number[]): [number, number][] {
   return out;
 }
 
-async function scoresOf(gpu: Gpu, world: World, dir: string): Promise<ModelScores> {
-  const { config, tensors } = readModelFolder(dir);
-  const model = Model.create(gpu, config, tensors);
-  const generator = new Generator(model, { maxSeqs: 64, maxLen: MAX_LENGTH });
-  try {
-    return await evaluateModel(generator, world, { sets: ['V', 'T'], benign: true });
-  } finally {
-    generator.destroy();
-    model.destroy();
-  }
-}
-
 async function pretrain(
   gpu: Gpu,
   seed: number,
@@ -269,6 +255,8 @@ async function pretrain(
       });
     // Scores are those of the rounded file, so the file comes first and the card is written again with them.
     write(null);
+    // Loaded when training is over: a long run does not wait for what it does not need.
+    const { scoresOf } = await import('./scores.ts');
     const scores = await scoresOf(gpu, world, dir);
     write(scores);
     process.stdout.write(

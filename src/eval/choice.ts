@@ -51,7 +51,9 @@ export async function scoreLetters(
 ): Promise<{ logp: number[]; chosen: number }[]> {
   const rows: Example[] = items.map(({ prompt }) => ({ ids: prompt, labels: prompt.map(() => IGNORE) }));
   const out: { logp: number[]; chosen: number }[] = [];
-  for (const batch of chunks(rows, scorer.cap)) {
+  // Logits are kept for every token, so both limits bound the tokens.
+  const most = Math.min(scorer.cap.maxTokens, scorer.cap.maxLabels);
+  for (const batch of chunks(rows, { maxTokens: most, maxLabels: most })) {
     const logits = await scorer.logits(batch);
     batch.forEach((row, r) => {
       const all = logits[r]!;

@@ -49,6 +49,9 @@ export interface SessionHooks {
   onPhase?(phase: SessionPhase): void;
 }
 
+/** Steps back that a failed run can be read: more than are ever in flight. */
+const TRAIL = 8;
+
 export type SessionPhase = 'ready' | 'running' | 'paused' | 'stopped' | 'done' | 'failed';
 
 /** Everything a later session needs to go on bit for bit on the same adapter; plain data, safe to clone or store. */
@@ -97,6 +100,7 @@ export class TrainSession {
     this.#stepFn = step;
     this.#hooks = hooks;
     this.#rng = new Rng(`${plan.seed}/steps`);
+    this.#mark();
     trainer.onStats = (s) => {
       this.log.push(s);
       this.#hooks.onStats?.(s);
@@ -200,6 +204,8 @@ export class TrainSession {
     this.#batches = this.#open(state.batches);
     this.#rng = Rng.from(state.rng);
     this.#step = state.step;
+    this.#trail = [];
+    this.#mark();
     this.log.splice(0, this.log.length, ...state.log);
   }
 
@@ -214,8 +220,8 @@ export class TrainSession {
       rng: this.#rng,
     });
     this.#step++;
-    this.#trail.push({ step: this.#step, batches: this.#batches.state(), rng: this.#rng.state() });
-    if (this.#trail.length > 8) this.#trail.shift();
+    this.#mark();
+    if (this.#trail.length > TRAIL) this.#trail.shift();
     const { probe, snapshot } = this.#hooks;
     const wantsProbe = probe !== undefined && (this.#step % probe.every === 0 || this.#step === steps);
     const wantsSnapshot = snapshot !== undefined && snapshot.at.includes(this.#step);
@@ -234,7 +240,7 @@ export class TrainSession {
       await this.trainer.flush();
       if (this.#phase !== 'paused') this.#setPhase('paused');
       await this.#serveCheckpoints();
-      if (this.#wantPause && !this.#wantStop && this.#allowance === 0)
+      if (this.#wantPause && !this.#wantStop && this.#allowance === 0 && this.#checkpoints.length === 0)
         await new Promise<void>((resolve) => (this.#wake = resolve));
       await this.#serveCheckpoints();
     }
@@ -248,23 +254,30 @@ export class TrainSession {
   }
 
   async #read(): Promise<SessionState> {
-    // After a non-finite step flush() throws for ever; the GPU's state is the last good one and may be read as it is.
-    if (this.#phase !== 'failed') await this.trainer.flush();
-    const { step, m, v } = await this.trainer.state();
-    const at = this.#trail.find((t) => t.step === step) ?? {
-      batches: this.#batches.state(),
-      rng: this.#rng.state(),
-    };
+    // After a non-finite step flush() throws for ever, and steps submitted behind it changed nothing: the GPU holds the
+    // weights and moments of the last reported step, and they may be read as they are.
+    const failed = this.#phase === 'failed';
+    if (!failed) await this.trainer.flush();
+    const step = failed ? (this.log.at(-1)?.step ?? this.#trail[0]!.step) : this.#step;
+    const at = this.#trail.find((t) => t.step === step)!;
+    const [weights, m, v] = await Promise.all(
+      [this.trainer.model.params, this.trainer.m, this.trainer.v].map((set) => set.read()),
+    );
     return {
       plan: { ...this.plan },
       step,
-      weights: await this.trainer.model.params.read(),
-      m,
-      v,
+      weights: weights!,
+      m: m!,
+      v: v!,
       batches: at.batches,
       rng: at.rng,
-      log: this.log.filter((s) => s.step <= step),
+      log: [...this.log],
     };
+  }
+
+  /** Remembers where data and rng stand after the steps so far. */
+  #mark(): void {
+    this.#trail.push({ step: this.#step, batches: this.#batches.state(), rng: this.#rng.state() });
   }
 
   #setPhase(phase: SessionPhase): void {

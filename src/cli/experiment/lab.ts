@@ -1,0 +1,104 @@
+import { evaluateModel, MAX_LENGTH } from '../../eval/evaluate.ts';
+import type { EvalOptions, ModelScores } from '../../eval/evaluate.ts';
+import type { Gpu } from '../../gpu/gpu.ts';
+import { Generator } from '../../model/generate.ts';
+import { Model } from '../../model/model.ts';
+import { recipe } from '../../recipes/index.ts';
+import { settle, shuffled } from '../../recipes/recipe.ts';
+import type { Settings } from '../../recipes/recipe.ts';
+import { scorerOf } from '../../train/scorer.ts';
+import { TrainSession } from '../../train/session.ts';
+import { Trainer } from '../../train/trainer.ts';
+import type { OptimConfig } from '../../train/trainer.ts';
+import type { World } from '../../world/world.ts';
+import type { ModelFolder } from '../model-folder.ts';
+
+/** Tokens of a training batch, and of a scoring one: 16 rows of at most 64. */
+const CAP = { maxTokens: 1024, maxLabels: 1024 };
+/** Prompts answered at once. */
+const SEQS = 96;
+
+/**
+ * One model on the GPU that takes on the weights of whichever model is trained or asked next; buffers, pipelines and bind
+ * groups are made once for the whole experiment.
+ */
+export class ExperimentLab {
+  readonly gpu: Gpu;
+  readonly world: World;
+  readonly #model: Model;
+  readonly #generator: Generator;
+  readonly #trainers = new Map<string, Trainer>();
+
+  constructor(gpu: Gpu, world: World, folder: ModelFolder) {
+    this.gpu = gpu;
+    this.world = world;
+    this.#model = Model.create(gpu, folder.config, folder.tensors);
+    this.#generator = new Generator(this.#model, { maxSeqs: SEQS, maxLen: MAX_LENGTH });
+  }
+
+  /** A model folder's weights in the flat layout that the other methods take. */
+  flatten(folder: ModelFolder): Float32Array {
+    return this.#model.params.flatten(folder.tensors);
+  }
+
+  /** Scores of the given weights. */
+  async evaluate(weights: Float32Array, o: EvalOptions): Promise<ModelScores> {
+    this.#model.params.write(weights);
+    const scorer = scorerOf(this.#trainer(recipe('mft').plan(settle(recipe('mft'))).optim), CAP);
+    return evaluateModel(this.#generator, this.world, { ...o, scorer });
+  }
+
+  /**
+   * Runs a recipe from the given weights. `station` gets the weights after each number of steps in `at`; the last of them
+   * is the length of a run with a constant rate, other runs keep their own length.
+   */
+  async train(
+    weights: Float32Array,
+    o: {
+      recipe: string;
+      settings: Settings;
+      seed: number;
+      at: readonly number[];
+      station(steps: number, weights: Float32Array, loss: number): Promise<void>;
+      onStep?(step: number, total: number, loss: number): void;
+    },
+  ): Promise<void> {
+    const r = recipe(o.recipe);
+    const settings = settle(r, o.settings);
+    const plan = r.plan(settings);
+    const trainer = this.#trainer(plan.optim);
+    const { params } = this.#model;
+    const zero = new Float32Array(weights.length);
+    params.write(weights);
+    trainer.restore({ step: 0, m: zero, v: zero });
+    const examples = r.data(this.world, settings, o.seed);
+    const session: TrainSession = new TrainSession(
+      trainer,
+      shuffled(examples, plan.batch, `${r.id}/${o.seed}`),
+      r.step,
+      { lr: plan.lr, schedule: plan.schedule, steps: plan.steps, seed: o.seed },
+      {
+        onStats: (s) => o.onStep?.(s.step, plan.steps, s.loss),
+        snapshot: {
+          at: o.at,
+          // Asking the model answers between two stations leaves weights and moments as they are.
+          take: async (step) => o.station(step, await params.read(), session.log.at(-1)!.loss),
+        },
+      },
+    );
+    await session.run();
+  }
+
+  #trainer(optim: OptimConfig): Trainer {
+    const key = JSON.stringify(optim);
+    let trainer = this.#trainers.get(key);
+    if (!trainer) this.#trainers.set(key, (trainer = new Trainer(this.#model, optim, CAP)));
+    return trainer;
+  }
+
+  destroy(): void {
+    for (const trainer of this.#trainers.values()) trainer.destroy();
+    this.#generator.destroy();
+    this.#model.destroy();
+  }
+}
