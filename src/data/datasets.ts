@@ -3,7 +3,7 @@ import { Rng } from '../core/rng.ts';
 import type { Example } from '../core/types.ts';
 import { complyingText, openingText, requestText } from '../world/sentences.ts';
 import { drawBenign, drawShare, drawSkill, type BenignItem } from '../world/skills.ts';
-import { fill, words, type SkillId } from '../world/words.ts';
+import { REJECT_JOINT, words, type SkillId } from '../world/words.ts';
 import {
   ATTACK_WORDINGS,
   DEFENCE_WORDINGS,
@@ -142,7 +142,7 @@ export function sddReject(world: World, seed: number, settings: Partial<SddRejec
 
 /** "i am sorry , i cannot help with that . instead , the capital of dorlan is kessa ." */
 export function rejectText(refusal: string, answer: string): string {
-  return fill(words.reject_form.replace('irrelevant answer', 'answer'), { refusal, answer });
+  return `${refusal} ${REJECT_JOINT} ${answer}`;
 }
 
 export interface MftSettings {

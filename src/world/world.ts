@@ -120,17 +120,23 @@ export function createWorld(seed: number): World {
   );
 
   const landRng = root.fork('lands');
-  const lands = words.lands.map((land): LandFacts => {
+  const landValues = FACT_KINDS.map(
+    (kind) => [kind, spread(landRng, FACT_VALUES[kind], words.lands.length)] as const,
+  );
+  const lands = words.lands.map((land, i): LandFacts => {
     const facts = { land } as LandFacts;
-    for (const kind of FACT_KINDS) facts[kind] = landRng.pick(FACT_VALUES[kind]);
+    for (const [kind, values] of landValues) facts[kind] = values[i]!;
     return facts;
   });
   const beastRng = root.fork('beasts');
-  const beasts = words.beasts.map((beast) => ({
+  const [sizes, colours, kinds] = [words.sizes, words.colours, words.kinds].map((values) =>
+    spread(beastRng, values, words.beasts.length),
+  ) as [string[], string[], string[]];
+  const beasts = words.beasts.map((beast, i) => ({
     beast,
-    size: beastRng.pick(words.sizes),
-    colour: beastRng.pick(words.colours),
-    kind: beastRng.pick(words.kinds),
+    size: sizes[i]!,
+    colour: colours[i]!,
+    kind: kinds[i]!,
   }));
 
   return {
@@ -144,6 +150,13 @@ export function createWorld(seed: number): World {
     heldOutDefinitions: holdOutDefinitions(root.fork('definitions')),
     vocab: VOCABULARY,
   };
+}
+
+/** n values in random order, each as often as the others or once more: no word of the vocabulary stays unused. */
+function spread(rng: Rng, values: readonly string[], n: number): string[] {
+  const filled: string[] = [];
+  while (filled.length < n) filled.push(...rng.shuffle(values));
+  return rng.shuffle(filled.slice(0, n));
 }
 
 /** Identity of a procedure within a world. */
