@@ -58,29 +58,33 @@ describe('components', () => {
   /** Attributes that a reader sees or hears. */
   const SPOKEN = new Set(['title', 'aria-label', 'aria-description', 'placeholder', 'alt', 'label']);
   /** The lab's own name, and marks that are hidden from speech or stand beside words. */
-  const ALLOWED = /^[\s\d.,:;()·×✓…/{}-]*$|^SDD Lab$/;
+  const ALLOWED = /^[\s\d%.,:;()·×✓…/{}-]*$|^SDD Lab$/;
+
+  /** Strings that an expression can put on the page: literals, branches of a condition, parts of a template. */
+  function said(e: unknown): string[] {
+    const x = e as Record<string, unknown> & { type?: string };
+    if (x.type === 'Literal') return typeof x.value === 'string' ? [x.value] : [];
+    if (x.type === 'ConditionalExpression') return [...said(x.consequent), ...said(x.alternate)];
+    if (x.type === 'LogicalExpression') return said(x.right);
+    if (x.type === 'TemplateLiteral')
+      return (x.quasis as { value: { cooked: string } }[]).map((q) => q.value.cooked);
+    return [];
+  }
 
   function hardCoded(source: string): string[] {
     const found: string[] = [];
+    const keep = (text: string): void => {
+      if (!ALLOWED.test(text.trim())) found.push(text.trim());
+    };
     const walk = (value: unknown): void => {
-      if (Array.isArray(value)) value.forEach(walk);
-      else if (value && typeof value === 'object') {
-        const node = value as AST.SvelteNode & Record<string, unknown>;
-        if (node.type === 'Text') {
-          const text = String(node.data).trim();
-          if (!ALLOWED.test(text)) found.push(text);
-          return;
-        }
-        if (node.type === 'Attribute') {
-          const name = String(node.name);
-          if (SPOKEN.has(name)) walk(node.value);
-          else if (name.startsWith('on')) return;
-          else if (Array.isArray(node.value) && node.value.every((v) => v.type === 'Text')) return;
-          else if (node.value !== true) walk(node.value);
-          return;
-        }
-        for (const key of Object.keys(node)) if (key !== 'parent' && key !== 'css') walk(node[key]);
-      }
+      if (Array.isArray(value)) return value.forEach(walk);
+      if (!value || typeof value !== 'object') return;
+      const node = value as AST.SvelteNode & Record<string, unknown>;
+      if (node.type === 'StyleDirective' || node.type === 'ClassDirective') return;
+      if (node.type === 'Attribute' && !SPOKEN.has(String(node.name))) return;
+      if (node.type === 'Text') keep(String(node.data));
+      else if (node.type === 'ExpressionTag') said(node.expression).forEach(keep);
+      else for (const key of Object.keys(node)) walk(node[key]);
     };
     walk(parse(source, { modern: true }).fragment);
     return found;
@@ -93,6 +97,7 @@ describe('components', () => {
   it('the check finds what it looks for', () => {
     expect(hardCoded('<p>Hello</p>')).toEqual(['Hello']);
     expect(hardCoded('<p title="Hello">{x}</p>')).toEqual(['Hello']);
+    expect(hardCoded('<p>{x ? "Hello" : y}</p>')).toEqual(['Hello']);
     expect(hardCoded('<p class="hello">{t("x")}</p>')).toEqual([]);
   });
 
