@@ -45,6 +45,7 @@ export class Run {
   #timer: ReturnType<typeof setTimeout> | null = null;
   #driving: Promise<void> | null = null;
   #saving: Promise<void> | null = null;
+  #saveAgain = false;
   #discarded = false;
   /** Nodes that could not be written (full disk); `resume` tries again before it trains on. */
   #unsaved: { step: number; weights: Float32Array }[] = [];
@@ -123,11 +124,21 @@ export class Run {
     }
   }
 
-  /** Writes where the run stands to disk. Failures are shown in the run, which goes on. */
+  /**
+   * Writes where the run stands to disk; resolves when a state not older than this call is there. Failures are shown in
+   * the run, which goes on.
+   */
   checkpoint(): Promise<void> {
-    if (this.#discarded) return Promise.resolve();
-    this.#saving ??= this.#save().finally(() => (this.#saving = null));
+    this.#saveAgain = true;
+    this.#saving ??= this.#saveAll().finally(() => (this.#saving = null));
     return this.#saving;
+  }
+
+  async #saveAll(): Promise<void> {
+    while (this.#saveAgain && !this.#discarded) {
+      this.#saveAgain = false;
+      await this.#save();
+    }
   }
 
   /** Pauses, writes a checkpoint and frees the GPU. */
@@ -165,7 +176,6 @@ export class Run {
       this.info.error = toErrorInfo(e);
       this.#setState('failed');
       // The last good state is still there: weights and moments of the step before.
-      await this.#saving;
       await this.checkpoint();
     }
   }
@@ -256,8 +266,12 @@ export class Run {
     const left = this.info.total - step;
     this.info.secondsLeft = this.#pace.secondsLeft(left, Math.ceil(left / this.#probeEvery));
     this.#timer ??= setTimeout(() => this.#flush(), REPORT_MS);
-    if (Date.now() - Math.max(this.info.checkpointAt, this.info.startedAt) > CHECKPOINT_MS)
+    const since = Math.max(this.info.checkpointAt, this.info.startedAt);
+    // A single step while paused changes no phase: it is written at once as well.
+    if (this.#parts.session.phase === 'paused') {
+      this.#flush();
       void this.checkpoint();
+    } else if (!this.#saving && Date.now() - since > CHECKPOINT_MS) void this.checkpoint();
   }
 
   #flush(): void {
