@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ModelScores } from '../../eval/evaluate.ts';
 import type { Settings } from '../../recipes/recipe.ts';
@@ -28,8 +28,10 @@ export interface Cell {
 export class CellStore {
   readonly dir: string;
 
-  constructor(root: string, depends: unknown) {
+  /** @param fresh forget what is stored */
+  constructor(root: string, depends: unknown, fresh = false) {
     this.dir = join(root, createHash('sha256').update(JSON.stringify(depends)).digest('hex').slice(0, 16));
+    if (fresh) rmSync(this.dir, { recursive: true, force: true });
     writeAtomic(join(this.dir, 'depends.json'), `${JSON.stringify(depends, null, 2)}\n`);
   }
 

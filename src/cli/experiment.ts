@@ -1,0 +1,173 @@
+/**
+ * npm run experiment -- [--preset smoke|quick|full] [--seeds N] [--grid] [--models DIR] [--json FILE] [--list] [--fresh]
+ *
+ * Defends, attacks and compares: {base, chat, and their SDD variants} x {no attack, MFT, prefix-only MFT, BFT, BFT of a
+ * new skill, BFT then MFT}. Resumable: every result is stored as soon as it is there. Exit code 0 only if every run
+ * finished. --grid asks for the budget to break instead. --models takes another pretrained world.
+ */
+import { createHash } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { LabError } from '../core/errors.ts';
+import { openGpu } from '../gpu/gpu.ts';
+import { RECIPES } from '../recipes/index.ts';
+import { settle } from '../recipes/recipe.ts';
+import { createWorld } from '../world/world.ts';
+import type { Cell } from './experiment/cells.ts';
+import { CellStore } from './experiment/cells.ts';
+import { ExperimentLab } from './experiment/lab.ts';
+import { ATTACKS, GRID, MODELS, PRESETS } from './experiment/matrix.ts';
+import type { RunSeeds } from './experiment/matrix.ts';
+import { budgets, budgetTables, matrixTables, patternLines, rows } from './experiment/report.ts';
+import { Repetition } from './experiment/run.ts';
+import type { Failure } from './experiment/run.ts';
+import { readModelFolder } from './model-folder.ts';
+import { nodeGpu } from './node-gpu.ts';
+import { duration } from './progress.ts';
+import { SHIPPED_DIR, SHIPPED_WORLD } from './pretrain.ts';
+
+export async function main(argv: string[]): Promise<number> {
+  const { values } = parseArgs({
+    args: argv,
+    options: {
+      preset: { type: 'string', default: 'quick' },
+      seeds: { type: 'string' },
+      'defence-seed': { type: 'string', default: '1' },
+      'attack-seed': { type: 'string', default: '101' },
+      grid: { type: 'boolean', default: false },
+      models: { type: 'string', default: SHIPPED_DIR },
+      json: { type: 'string' },
+      list: { type: 'boolean', default: false },
+      fresh: { type: 'boolean', default: false },
+    },
+  });
+  if (values.list) {
+    process.stdout.write(`${list()}\n`);
+    return 0;
+  }
+  const preset = PRESETS.find((p) => p.id === values.preset);
+  if (!preset)
+    throw new LabError('bad-input', `There is no preset "${values.preset}".`, {
+      next: `Choose one of ${PRESETS.map((p) => p.id).join(', ')}.`,
+    });
+  const repetitions = whole('--seeds', values.seeds ?? String(preset.seeds), 1);
+  const first: RunSeeds = {
+    defence: whole('--defence-seed', values['defence-seed'], 0),
+    attack: whole('--attack-seed', values['attack-seed'], 0),
+  };
+
+  const folders = ['tiny-base', 'tiny-chat'].map((name) => join(values.models, name));
+  const [base, chat] = folders.map(readModelFolder) as [
+    ReturnType<typeof readModelFolder>,
+    ReturnType<typeof readModelFolder>,
+  ];
+  const gpu = await openGpu({ gpu: await nodeGpu() });
+  const world = createWorld(chat.record.worldSeed);
+  const lab = new ExperimentLab(gpu, world, base);
+  const embedded = new Map([
+    ['base', lab.flatten(base)],
+    ['chat', lab.flatten(chat)],
+  ]);
+  const store = new CellStore(
+    join('.cache', 'experiment'),
+    {
+      weights: folders.map((dir) => sha256(readFileSync(join(dir, 'model.safetensors')))),
+      worldSeed: world.seed,
+      adapter: gpu.info.description,
+      kernels: gpu.table,
+      preset: { divide: preset.divide, sets: preset.sets, limit: preset.limit },
+      recipes: RECIPES.map((r) => ({ id: r.id, settings: settle(r), plan: r.plan(settle(r)) })),
+      models: MODELS,
+      attacks: values.grid ? GRID : ATTACKS,
+    },
+    values.fresh,
+  );
+
+  const cells: Cell[] = [];
+  const failures: Failure[] = [];
+  const seeds: RunSeeds[] = [];
+  const begun = performance.now();
+  for (let i = 0; i < repetitions; i++) {
+    const own = { defence: first.defence + i, attack: first.attack + i };
+    seeds.push(own);
+    const repetition = new Repetition(lab, store, preset, own, embedded);
+    const label = `seeds ${i + 1}/${repetitions}`;
+    await (values.grid ? repetition.grid(label) : repetition.matrix(label));
+    cells.push(...repetition.cells);
+    failures.push(...repetition.failures);
+  }
+
+  const set = 'T';
+  const out: string[] = [
+    `World ${world.seed} (seed of its facts and pretraining), ${values.models}; preset ${preset.id}: ${preset.what}`,
+    `Seeds of defences: ${seeds.map((s) => s.defence).join(', ')}; of attacks: ${seeds.map((s) => s.attack).join(', ')}`,
+    `Adapter: ${gpu.info.description}; ${duration((performance.now() - begun) / 1000)}`,
+    repetitions > 1
+      ? `Intervals: bootstrap over ${repetitions} repetitions`
+      : 'Intervals: of one checkpoint over its prompts (Wilson)',
+    '',
+  ];
+  const result: Record<string, unknown> = {
+    worldSeed: world.seed,
+    preset: preset.id,
+    set,
+    seeds,
+    adapter: gpu.info.description,
+    failures,
+    cells,
+  };
+  if (values.grid) {
+    const found = budgets(cells, set);
+    out.push(budgetTables(found));
+    result.budgets = found;
+  } else {
+    const all = rows(cells, set);
+    out.push(matrixTables(all));
+    result.rows = all;
+    if (world.seed === SHIPPED_WORLD && preset.divide === 1)
+      out.push('', 'The pattern of the shipped world:', ...patternLines(all));
+  }
+  if (failures.length > 0)
+    out.push('', 'Runs that did not finish:', ...failures.map((f) => `${f.model} x ${f.attack}: ${f.why}`));
+  process.stdout.write(`${out.join('\n')}\n`);
+  if (values.json) writeFileSync(values.json, `${JSON.stringify(result, null, 1)}\n`);
+  return failures.length === 0 ? 0 : 1;
+}
+
+function list(): string {
+  const recipes = RECIPES.map((r) => {
+    const settings = Object.entries(settle(r)).map(([key, value]) => `${key}=${value}`);
+    return `  ${r.id.padEnd(12)} ${r.kind.padEnd(8)} ${r.title}: ${settings.join(' ')}\n${' '.repeat(24)}${r.source}`;
+  });
+  const models = MODELS.map(
+    (m) => `  ${m.id.padEnd(16)} ${m.recipe ? `${m.parent} + ${m.recipe}` : 'embedded'}`,
+  );
+  const attacks = ATTACKS.map(
+    (a) =>
+      `  ${a.id.padEnd(16)} ${a.recipe ?? 'nothing'} @ ${a.at.join(', ')}${a.after ? ` after ${a.after}` : ''}`,
+  );
+  const presets = PRESETS.map((p) => `  ${p.id.padEnd(16)} ${p.what}`);
+  const grid = `  ${GRID.models.join(', ')} x lr ${GRID.lrs.join(', ')} x ${GRID.steps.join(', ')} steps`;
+  return [
+    'Recipes',
+    ...recipes,
+    'Models',
+    ...models,
+    'Attacks',
+    ...attacks,
+    'Presets',
+    ...presets,
+    'Grid (--grid)',
+    grid,
+  ].join('\n');
+}
+
+const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
+
+function whole(name: string, text: string, least: number): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || value < least)
+    throw new LabError('bad-input', `${name} wants a whole number from ${least}, not "${text}".`);
+  return value;
+}

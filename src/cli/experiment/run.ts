@@ -1,0 +1,212 @@
+import { recipe } from '../../recipes/index.ts';
+import { settle } from '../../recipes/recipe.ts';
+import type { Settings } from '../../recipes/recipe.ts';
+import { Progress } from '../progress.ts';
+import type { Cell, CellStore } from './cells.ts';
+import type { ExperimentLab } from './lab.ts';
+import { ATTACKS, GRID, MODELS } from './matrix.ts';
+import type { AttackSpec, ModelSpec, Preset, RunSeeds } from './matrix.ts';
+
+/** A run that did not finish, and why. */
+export interface Failure {
+  model: string;
+  attack: string;
+  seeds: RunSeeds;
+  why: string;
+}
+
+/** What one look at a model costs, in training steps: for the time left only. */
+const STEPS_PER_LOOK = 20;
+
+/** One repetition of the matrix or of the grid: trains what is not stored yet, and looks at it. */
+export class Repetition {
+  readonly failures: Failure[] = [];
+  readonly cells: Cell[] = [];
+  readonly #lab: ExperimentLab;
+  readonly #store: CellStore;
+  readonly #preset: Preset;
+  readonly #seeds: RunSeeds;
+  /** The embedded models' weights by model id. */
+  readonly #embedded: ReadonlyMap<string, Float32Array>;
+  #progress: Progress | null = null;
+  #units = 0;
+
+  constructor(
+    lab: ExperimentLab,
+    store: CellStore,
+    preset: Preset,
+    seeds: RunSeeds,
+    embedded: ReadonlyMap<string, Float32Array>,
+  ) {
+    this.#lab = lab;
+    this.#store = store;
+    this.#preset = preset;
+    this.#seeds = seeds;
+    this.#embedded = embedded;
+  }
+
+  /** Every model x every attack. */
+  async matrix(label: string): Promise<void> {
+    const todo = MODELS.flatMap((model) => ATTACKS.map((attack) => ({ model, attack })));
+    this.#begin(
+      label,
+      todo.map(({ model, attack }) => this.#cost(model, attack)),
+    );
+    for (const { model, attack } of todo) await this.#guarded(model, attack);
+    this.#progress?.done(`${this.cells.length} cells`);
+  }
+
+  /** MFT over learning rates, with and without the defence. */
+  async grid(label: string): Promise<void> {
+    const models = MODELS.filter((m) => (GRID.models as readonly string[]).includes(m.id));
+    const todo = models.flatMap((model) => gridAttacks().map((attack) => ({ model, attack })));
+    this.#begin(
+      label,
+      todo.map(({ model, attack }) => this.#cost(model, attack)),
+    );
+    for (const { model, attack } of todo) await this.#guarded(model, attack);
+    this.#progress?.done(`${this.cells.length} cells`);
+  }
+
+  #begin(label: string, costs: readonly number[]): void {
+    this.#units = 0;
+    this.#progress = new Progress(
+      label,
+      Math.max(
+        1,
+        costs.reduce((a, b) => a + b, 0),
+      ),
+    );
+  }
+
+  /** Steps after which this preset looks, for those that the attack's definition names. */
+  #stations(attack: AttackSpec): number[] {
+    return attack.at.map((n) => (n === 0 ? 0 : Math.max(1, Math.round(n / this.#preset.divide))));
+  }
+
+  #cost(model: ModelSpec, attack: AttackSpec): number {
+    const at = this.#stations(attack);
+    if (at.every((steps) => this.#store.read(...this.#key(model, attack, steps)))) return 0;
+    return at.at(-1)! + at.length * STEPS_PER_LOOK;
+  }
+
+  /** A cell's name: it holds only the seeds that the cell depends on, so repetitions share what they have in common. */
+  #key(model: ModelSpec, attack: AttackSpec, steps: number | 'weights'): (string | number)[] {
+    const defence = model.recipe ? [`d${this.#seeds.defence}`] : [];
+    const seed = attack.recipe ? [`a${this.#seeds.attack}`] : [];
+    return [model.id, ...defence, attack.id, ...seed, steps];
+  }
+
+  async #guarded(model: ModelSpec, attack: AttackSpec): Promise<void> {
+    try {
+      await this.#attack(model, attack);
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      this.failures.push({ model: model.id, attack: attack.id, seeds: this.#seeds, why });
+      process.stderr.write(`\n${model.id} x ${attack.id} failed: ${why}\n`);
+    }
+  }
+
+  async #attack(model: ModelSpec, attack: AttackSpec): Promise<void> {
+    const at = this.#stations(attack);
+    const stored = at.map((steps) => this.#store.read<Cell>(...this.#key(model, attack, steps)));
+    const feeds = ATTACKS.some((a) => a.after === attack.id);
+    const complete = stored.every((cell) => cell !== null);
+    if (complete && (!feeds || this.#store.readWeights(...this.#key(model, attack, 'weights')))) {
+      this.cells.push(...(stored as Cell[]));
+      return;
+    }
+    const name = `${model.id} x ${attack.id}`;
+    const settings = attack.recipe ? this.#settings(attack.recipe, attack.settings, at.at(-1)!) : {};
+    const look = async (steps: number, weights: Float32Array, loss: number | null): Promise<void> => {
+      const scores = await this.#lab.evaluate(weights, {
+        sets: this.#preset.sets,
+        benign: true,
+        ...(this.#preset.limit ? { limit: this.#preset.limit } : {}),
+      });
+      const cell: Cell = {
+        model: model.id,
+        attack: attack.id,
+        steps,
+        worldSeed: this.#lab.world.seed,
+        seeds: this.#seeds,
+        settings,
+        loss,
+        scores,
+        adapter: this.#lab.gpu.info.description,
+      };
+      this.#store.write(cell, ...this.#key(model, attack, steps));
+      this.cells.push(cell);
+      this.#advance(STEPS_PER_LOOK, `${name} @${steps} looked at`);
+    };
+    const start = await this.#startOf(model, attack);
+    if (!attack.recipe) return look(0, start, null);
+    await this.#lab.train(start, {
+      recipe: attack.recipe,
+      settings,
+      seed: this.#seeds.attack,
+      at,
+      station: async (steps, weights, loss) => {
+        if (feeds && steps === at.at(-1)) {
+          this.#store.writeWeights(weights, ...this.#key(model, attack, 'weights'));
+        }
+        await look(steps, weights, loss);
+      },
+      onStep: (step, total, loss) =>
+        this.#advance(1, `${name} step ${step}/${total} loss ${loss.toFixed(2)}`),
+    });
+  }
+
+  /** The weights that an attack meets: the model's, or those that an earlier attack left. */
+  async #startOf(model: ModelSpec, attack: AttackSpec): Promise<Float32Array> {
+    if (!attack.after) return this.#model(model);
+    const before = ATTACKS.find((a) => a.id === attack.after)!;
+    const weights = this.#store.readWeights(...this.#key(model, before, 'weights'));
+    if (!weights) throw new Error(`it needs the weights after ${before.id}, and that run did not finish`);
+    return weights;
+  }
+
+  /** A model's weights, defended now if they are not stored. */
+  async #model(model: ModelSpec): Promise<Float32Array> {
+    const embedded = this.#embedded.get(model.id);
+    if (embedded) return embedded;
+    const key = [model.id, `d${this.#seeds.defence}`, 'weights'];
+    const stored = this.#store.readWeights(...key);
+    if (stored) return stored;
+    const parent = MODELS.find((m) => m.id === model.parent)!;
+    const settings = this.#settings(model.recipe!, model.settings);
+    const { steps } = recipe(model.recipe!).plan(settings);
+    let made: Float32Array | null = null;
+    await this.#lab.train(await this.#model(parent), {
+      recipe: model.recipe!,
+      settings,
+      seed: this.#seeds.defence,
+      at: [steps],
+      station: async (_, weights) => {
+        made = weights;
+      },
+      onStep: (step, total, loss) =>
+        this.#advance(0, `making ${model.id} step ${step}/${total} loss ${loss.toFixed(2)}`),
+    });
+    this.#store.writeWeights(made!, ...key);
+    return made!;
+  }
+
+  /** Settings with the preset's number of steps; `steps` where the attack's stations decide it. */
+  #settings(id: string, own: Settings | undefined, steps?: number): Settings {
+    const r = recipe(id);
+    const settings = settle(r, own);
+    const full = r.plan(settings).steps;
+    return { ...settings, steps: steps ?? Math.max(1, Math.round(full / this.#preset.divide)) };
+  }
+
+  #advance(units: number, note: string): void {
+    this.#units += units;
+    this.#progress?.update(this.#units, note);
+  }
+}
+
+/** The grid's attacks: one run per learning rate, looked at after each number of steps. */
+export function gridAttacks(): AttackSpec[] {
+  return GRID.lrs.map((lr) => ({ id: `mft-lr${lr}`, recipe: 'mft', settings: { lr }, at: GRID.steps }));
+}
