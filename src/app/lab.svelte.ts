@@ -332,15 +332,20 @@ export class Lab {
   }
 
   async refreshMemory(): Promise<void> {
-    this.memory = (await this.#try('memory', {})) ?? this.memory;
+    const memory = await this.#try('memory', {});
+    if (!memory) return;
+    this.memory = memory;
+    this.storage = memory.storage;
   }
 
   async releaseAll(): Promise<void> {
     this.memory = (await this.#try('releaseAll', {})) ?? this.memory;
   }
 
+  /** Asks the browser not to evict the lab's data on its own; only a page may ask, a worker may not. */
   async persist(): Promise<void> {
-    this.storage = (await this.#try('persist', {})) ?? this.storage;
+    await navigator.storage?.persist?.().catch(() => false);
+    await this.refreshMemory();
   }
 
   async golden(name: string, files: Record<string, ArrayBuffer>): Promise<GoldenResult | null> {

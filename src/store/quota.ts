@@ -15,9 +15,3 @@ export async function storageFigures(): Promise<StorageFigures> {
     persisted: persisted ?? false,
   };
 }
-
-/** Asks the browser not to evict the lab's data on its own. Workers may not ask everywhere: then nothing changes. */
-export async function askToPersist(): Promise<StorageFigures> {
-  if (typeof navigator !== 'undefined') await navigator.storage?.persist?.().catch(() => false);
-  return storageFigures();
-}

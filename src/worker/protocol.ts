@@ -499,8 +499,6 @@ export interface Requests {
   releaseAll: { params: Record<string, never>; result: MemoryInfo; event: never };
   /** After device-lost: opens a new device; nodes and runs come from the store. */
   rebuild: { params: Record<string, never>; result: Capabilities; event: never };
-  /** Asks the browser not to evict the lab's data. */
-  persist: { params: Record<string, never>; result: StorageInfo; event: never };
 }
 
 export interface InitResult {

@@ -2,7 +2,7 @@
 import { LabError } from '../core/errors.ts';
 import { RECIPES } from '../recipes/index.ts';
 import { settle } from '../recipes/recipe.ts';
-import { askToPersist, storageFigures } from '../store/quota.ts';
+import { storageFigures } from '../store/quota.ts';
 import { Chat } from './chat.ts';
 import { runGolden, selfCheck } from './check.ts';
 import { Context, type ContextOptions } from './context.ts';
@@ -121,7 +121,6 @@ export class Service {
         return models.memory();
       },
       rebuild: () => this.#rebuild(),
-      persist: () => askToPersist(),
     };
   }
 

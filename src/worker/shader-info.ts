@@ -22,12 +22,17 @@ export function shaderInfo(name: string, source: string): ShaderInfo {
     doc: doc.join('\n'),
     bindings: [...bindings.values()],
     workgroupSize: /@workgroup_size\(([^)]*)\)/.exec(source)?.[1] ?? '',
-    dispatch: (
-      doc.join(' ').match(/[^.;]*\b(?:workgroup|invocation|subgroup)s? (?:a|an|per|for)\b[^.]*\./gi) ?? []
-    )
-      .map((s) => s.trim())
-      .join(' '),
+    dispatch: dispatchOf(doc.join(' ')),
   };
+}
+
+/** The sentence that starts with 'Dispatch:', or those that say what a workgroup or an invocation does. */
+function dispatchOf(doc: string): string {
+  const sentences = doc.split(/(?<=[.;])\s+/);
+  const explicit = sentences.filter((s) => s.startsWith('Dispatch:'));
+  return (
+    explicit.length > 0 ? explicit : sentences.filter((s) => /\b(workgroup|invocation)\b/i.test(s))
+  ).join(' ');
 }
 
 export function allShaders(): ShaderInfo[] {

@@ -3,12 +3,14 @@
  * what is asked here is bookkeeping and bit-equality, not what the models say.
  */
 import 'fake-indexeddb/auto';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { nodeGpu } from '../../src/cli/node-gpu.ts';
 import { parseLlamaConfig } from '../../src/core/config.ts';
+import { LabError } from '../../src/core/errors.ts';
 import { tokenizerJson } from '../../src/data/tokenizer-files.ts';
 import { writeSafetensors } from '../../src/model/safetensors.ts';
 import { initTensors, tinyConfigJson } from '../../src/recipes/tiny.ts';
+import { Trainer } from '../../src/train/trainer.ts';
 import {
   GREEDY,
   type FromWorker,
@@ -128,7 +130,6 @@ afterEach(() => {
   vi.unstubAllGlobals();
   page.die();
 });
-afterAll(() => vi.useRealTimers());
 
 /** Digest of the node that a run saved after so many steps. */
 async function digestAt(p: Page, runId: string, step: number): Promise<string> {
@@ -208,6 +209,22 @@ describe('a run', () => {
     expect(stopped.saved.map((s) => s.step)).toEqual([stopped.step]);
     expect(await page.ask('runs', {})).toEqual([]);
     expect((await page.ask('memory', {})).gpuBytes).toBe(before);
+  });
+
+  it('that meets a number that is not finite keeps the last good state and says where', async () => {
+    const { at3 } = await straight();
+    const real = Trainer.prototype.step;
+    vi.spyOn(Trainer.prototype, 'step').mockImplementation(async function (this: Trainer, ...args) {
+      if (this.stepCount < 3) return real.apply(this, args);
+      await this.flush();
+      throw new LabError('non-finite', 'Step 4 gave a number that is not finite, in the gradient of norm.');
+    });
+    const { id } = await page.ask('train', { ...MFT, saveAt: [6] });
+    const failed = await page.until(id, 'failed', 'finished');
+    expect(failed).toMatchObject({ state: 'failed', step: 3, error: { code: 'non-finite' } });
+    await vi.waitUntil(async () => (await page.service.ctx.store.run(id))?.info.checkpointStep === 3, 20_000);
+    await page.ask('control', { runId: id, control: { action: 'stop' } });
+    expect(await digestAt(page, id, 3)).toBe(at3);
   });
 
   it('loses nothing when the disk is full at a station', async () => {
