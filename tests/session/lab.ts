@@ -1,0 +1,51 @@
+import type { Example } from '../../src/core/types.ts';
+import { parseLlamaConfig } from '../../src/core/config.ts';
+import { chatTuning, toExamples } from '../../src/data/datasets.ts';
+import type { Gpu } from '../../src/gpu/gpu.ts';
+import { Model } from '../../src/model/model.ts';
+import { shuffled } from '../../src/recipes/recipe.ts';
+import { sftStep } from '../../src/recipes/sft.ts';
+import { initTensors, tinyConfigJson } from '../../src/recipes/tiny.ts';
+import { batchCap } from '../../src/train/cap.ts';
+import { TrainSession, type SessionHooks, type SessionPlan, type StepFn } from '../../src/train/session.ts';
+import { Trainer } from '../../src/train/trainer.ts';
+import { createWorld } from '../../src/world/world.ts';
+
+export const PLAN: SessionPlan = {
+  lr: 3e-3,
+  schedule: { warmup: 2, hold: 0, decay: 'cosine', floor: 0.1 },
+  steps: 20,
+  seed: 'test',
+};
+
+const config = parseLlamaConfig({
+  ...tinyConfigJson(),
+  hidden_size: 32,
+  intermediate_size: 48,
+  num_hidden_layers: 2,
+  num_attention_heads: 2,
+  head_dim: 16,
+});
+const examples: Example[] = toExamples(chatTuning(createWorld(0), 1, { refusals: 15, benign: 15 }));
+const BATCH = 4;
+
+/** A small model in training on a data set of 30 examples in batches of 4: epochs end within batches. */
+export function openRun(
+  gpu: Gpu,
+  o: { plan?: Partial<SessionPlan>; step?: StepFn; hooks?: SessionHooks } = {},
+) {
+  const model = Model.create(gpu, config, initTensors(config, 7));
+  const optim = { betas: [0.9, 0.99] as const, eps: 1e-8, weight_decay: 0.01, clip: 1 };
+  const trainer = new Trainer(model, optim, batchCap(examples, BATCH));
+  const open = shuffled(examples, BATCH, 'test');
+  const session = new TrainSession(trainer, open, o.step ?? sftStep, { ...PLAN, ...o.plan }, o.hooks);
+  return {
+    session,
+    model,
+    trainer,
+    close(): void {
+      trainer.destroy();
+      model.destroy();
+    },
+  };
+}
