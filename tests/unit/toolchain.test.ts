@@ -43,6 +43,8 @@ describe('the direction of imports', () => {
     ['src/ui/deep/A.svelte', '<script lang="ts">import { x } from \'../../model/model.ts\';</script>'],
     ['src/app/a.ts', "import { x } from '../worker/engine.ts';"],
     ['src/worker/a.ts', "import { x } from '../reference/ops.ts';"],
+    ['src/worker/b.ts', "import { x } from '../selfcheck/index.ts';"],
+    ['src/selfcheck/a.ts', "import { x } from '../worker/engine.ts';"],
     ['src/train/a.ts', "import { x } from '../recipes/sdd.ts';"],
     ['src/data/a.ts', "import { x } from '../../tests/help.ts';"],
     ['src/newfolder/a.ts', "import { x } from '../core/rng.ts';"],
