@@ -1,0 +1,60 @@
+import type { Gpu } from '../gpu/gpu.ts';
+import { attentionChecks } from './attention-checks.ts';
+import { Bench, OutOfBounds, type Check } from './bench.ts';
+import { matmulChecks } from './matmul-checks.ts';
+import { rowChecks } from './row-checks.ts';
+import { stepChecks } from './step-checks.ts';
+
+export interface KernelCheck {
+  /** Shader file (or files that work together) without ending. */
+  kernel: string;
+  /** Awkward shapes, in words. */
+  shape: string;
+  /** Largest relative error against the float64 reference; Infinity for a wrong write or choice. */
+  error: number;
+  tolerance: number;
+  ok: boolean;
+  milliseconds: number;
+}
+
+/** Every kernel on awkward sizes, in the order of the data. */
+export const kernelChecks: readonly Check[] = [
+  ...rowChecks,
+  ...matmulChecks,
+  ...attentionChecks,
+  ...stepChecks,
+].sort((a, b) => (a.kernel < b.kernel ? -1 : a.kernel > b.kernel ? 1 : 0));
+
+/** Runs one check; its buffers are freed again. */
+export async function runCheck(gpu: Gpu, check: Check): Promise<KernelCheck> {
+  const { shape, tolerance } = check;
+  const family = check.kernel.includes('matmul') ? gpu.table.matmul : gpu.table.attention;
+  const kernel = check.kernel.replaceAll('*', family);
+  const begun = performance.now();
+  const bench = new Bench(gpu, `${check.kernel}/${shape}`);
+  let error: number;
+  try {
+    error = await check.run(bench);
+  } catch (cause) {
+    if (!(cause instanceof OutOfBounds)) throw cause;
+    error = Infinity;
+  } finally {
+    bench.free();
+  }
+  return { kernel, shape, error, tolerance, ok: error <= tolerance, milliseconds: performance.now() - begun };
+}
+
+/** Compares every kernel with the float64 reference on this GPU. Stops early, with what it has, when aborted. */
+export async function runSelfCheck(
+  gpu: Gpu,
+  o: { signal?: AbortSignal; onCheck?: (check: KernelCheck, done: number, total: number) => void } = {},
+): Promise<KernelCheck[]> {
+  const done: KernelCheck[] = [];
+  for (const check of kernelChecks) {
+    if (o.signal?.aborted) break;
+    const result = await runCheck(gpu, check);
+    done.push(result);
+    o.onCheck?.(result, done.length, kernelChecks.length);
+  }
+  return done;
+}

@@ -1,0 +1,275 @@
+import { IGNORE } from '../core/types.ts';
+import {
+  add,
+  combine,
+  embed,
+  embedBackward,
+  rope,
+  scatterRows,
+  swiglu,
+  swigluBackward,
+} from '../kernels/elementwise.ts';
+import { crossEntropy, lossSum, NO_LABEL } from '../kernels/loss.ts';
+import { columnSum, NORM_BLOCK, rmsnorm, rmsnormBackward, rmsnormWeight } from '../kernels/rmsnorm.ts';
+import * as ref from '../reference/ops.ts';
+import { beside, columns, dims, TOL, tokenWords, worst, type Bench, type Check, type Slot } from './bench.ts';
+
+/** [rows, width] */
+const SIZES = [
+  [1, 1],
+  [3, 33],
+  [7, 65],
+  [65, 7],
+] as const;
+const EPS = 1e-5;
+
+const each = (
+  kernel: string,
+  what: string,
+  run: (b: Bench, rows: number, width: number) => Promise<number>,
+): Check[] =>
+  SIZES.map(([rows, width]) => ({
+    kernel,
+    shape: `${what}[${rows}, ${width}]`,
+    tolerance: TOL,
+    run: (b) => run(b, rows, width),
+  }));
+
+const embedding: Check[] = [
+  ...each('01_embed', '', async (b, rows, width) => {
+    const ids = Array.from({ length: rows }, () => b.rng.int(9));
+    const table = b.random(9 * width);
+    const x = b.room(rows * width);
+    b.run(embed({ ids: b.words(ids), table, x, width }), dims({ tokens: rows }));
+    return b.error(x, ref.embedding(table.host, ids, width));
+  }),
+  ...each('17_embed_backward', 'added, repeated ids: ', async (b, rows, width) => {
+    const ids = Array.from({ length: rows }, () => b.rng.int(9));
+    const distinct = [...new Set(ids)];
+    const order = distinct.flatMap((id) => [...ids.keys()].filter((n) => ids[n] === id));
+    let begin = 0;
+    const entries = distinct.flatMap((id) => {
+      const end = begin + ids.filter((x) => x === id).length;
+      const entry = [id, begin, end, 0];
+      begin = end;
+      return entry;
+    });
+    const dx = b.random(rows * width);
+    const before = b.normal(9 * width);
+    const grad = b.put(before);
+    b.run(
+      embedBackward({ distinct: b.words(entries), order: b.words(order), dx, grad, width }),
+      dims({ tokens: rows, distinct: distinct.length }),
+    );
+    return b.error(grad, ref.add(ref.embeddingBackward(dx.host, ids, 9, width), before));
+  }),
+  ...each('18_scatter_rows', '', async (b, rows, width) => {
+    const rowOf = Array.from({ length: rows }, (_, n) => (n % 3 === 1 ? NO_LABEL : Math.floor(n / 2)));
+    const drow = b.random(rows * width);
+    const dx = b.room(rows * width);
+    b.run(scatterRows({ rowOf: b.words(rowOf), drow, dx, width }), dims({ tokens: rows }));
+    const expected = new Float64Array(rows * width);
+    rowOf.forEach((r, n) => {
+      if (r !== NO_LABEL) expected.set(drow.host.subarray(r * width, (r + 1) * width), n * width);
+    });
+    return b.error(dx, expected);
+  }),
+];
+
+const norms: Check[] = [
+  ...each('02_rmsnorm', '', async (b, rows, width) => {
+    const [x, w] = [b.random(rows * width), b.random(width)];
+    const [y, rstd] = [b.room(rows * width), b.room(rows)];
+    b.run(rmsnorm({ x, w, y, rstd, rows: 'tokens', width, eps: EPS }), dims({ tokens: rows }));
+    return b.error(y, ref.rmsnorm(x.host, w.host, rows, width, EPS));
+  }),
+  ...each('02_rmsnorm', 'tiny values (epsilon matters): ', async (b, rows, width) => {
+    const [x, w] = [b.random(rows * width, 1e-3), b.random(width)];
+    const [y, rstd] = [b.room(rows * width), b.room(rows)];
+    b.run(rmsnorm({ x, w, y, rstd, rows, width, eps: EPS }), dims({}));
+    return b.error(y, ref.rmsnorm(x.host, w.host, rows, width, EPS));
+  }),
+  ...each('02_rmsnorm', 'after a residual sum: ', async (b, rows, width) => {
+    const [x, delta, pert, w] = [0, 0, 0, 0].map(() => b.random(rows * width)) as [Slot, Slot, Slot, Slot];
+    const [y, rstd, sum] = [b.room(rows * width), b.room(rows), b.room(rows * width)];
+    const errors: number[] = [];
+    for (const p of [undefined, pert]) {
+      const extra = p ? { pert: p } : {};
+      b.run(
+        rmsnorm({ x, w, y, rstd, add: { delta, sum, ...extra }, rows: 'tokens', width, eps: EPS }),
+        dims({ tokens: rows }),
+      );
+      const s = p ? ref.add(ref.add(x.host, delta.host), p.host) : ref.add(x.host, delta.host);
+      errors.push(await b.error(sum, s), await b.error(y, ref.rmsnorm(s, w.host, rows, width, EPS)));
+    }
+    return worst(...errors);
+  }),
+  ...each('02_rmsnorm', 'of chosen rows: ', async (b, rows, width) => {
+    const chosen = [...Array(rows).keys()].filter((n) => n % 3 !== 1).reverse();
+    const [x, w] = [b.random(rows * width), b.random(width)];
+    const [y, rstd, sum] = [
+      b.room(chosen.length * width),
+      b.room(chosen.length),
+      b.room(chosen.length * width),
+    ];
+    b.run(
+      rmsnorm({ x, w, y, rstd, gather: { rows: b.words(chosen), sum }, rows: 'rows', width, eps: EPS }),
+      dims({ tokens: rows, rows: chosen.length }),
+    );
+    const s = ref.embedding(x.host, chosen, width);
+    return worst(await b.error(sum, s), await b.error(y, ref.rmsnorm(s, w.host, chosen.length, width, EPS)));
+  }),
+  ...each('11_rmsnorm_backward, 12_rmsnorm_weight, 13_column_sum', 'added: ', async (b, rows, width) => {
+    const [x, w, dy] = [b.random(rows * width), b.random(width), b.random(rows * width)];
+    const [y, rstd] = [b.room(rows * width), b.room(rows)];
+    const [dx0, dw0] = [b.normal(rows * width), b.normal(width)];
+    const [dx, grad] = [b.put(dx0), b.put(dw0)];
+    const partial = b.room(Math.ceil(rows / NORM_BLOCK) * width);
+    const sizes = { rows: 'tokens' as const, width };
+    b.run(
+      [
+        rmsnorm({ x, w, y, rstd, ...sizes, eps: EPS }),
+        rmsnormBackward({ dy, x, w, rstd, dx, accumulate: true, ...sizes }),
+        rmsnormWeight({ dy, x, rstd, partial, ...sizes }),
+        columnSum({ partial, grad, norms: 1, ...sizes, partialStride: partial.length, gradStride: width }),
+      ],
+      dims({ tokens: rows }),
+    );
+    const expected = ref.rmsnormBackward(dy.host, x.host, w.host, rows, width, EPS);
+    return worst(
+      await b.error(dx, ref.add(expected.dx, dx0)),
+      await b.error(grad, ref.add(expected.dw, dw0)),
+    );
+  }),
+];
+
+const rotary: Check[] = (
+  [
+    [1, [1], 1, 1, 2],
+    [1, [7, 3], 3, 1, 10],
+    [-1, [33, 1, 65], 4, 2, 6],
+  ] as const
+).map(([sign, lengths, heads, kvHeads, headDim]) => ({
+  kernel: '04_rope',
+  shape: `${sign > 0 ? 'forward' : 'backward'}, rows of ${lengths.join(', ')}; ${heads} + ${kvHeads} heads of ${headDim}`,
+  tolerance: TOL,
+  async run(b) {
+    const positions = lengths.flatMap((n) => [...Array(n).keys()]);
+    const n = positions.length;
+    const invFreq = Float64Array.from({ length: headDim / 2 }, (_, i) => 100 ** ((-2 * i) / headDim));
+    const longest = Math.max(...lengths);
+    const table = new Float64Array(longest * headDim);
+    for (let p = 0; p < longest; p++)
+      invFreq.forEach((f, i) => table.set([Math.cos(p * f), Math.sin(p * f)], p * headDim + 2 * i));
+    const rotated = (heads + kvHeads) * headDim;
+    const stride = rotated + kvHeads * headDim;
+    const qkv = b.random(n * stride);
+    b.run(
+      rope({
+        tokens: b.words(tokenWords(lengths)),
+        table: b.put(table),
+        qkv,
+        stride,
+        heads: heads + kvHeads,
+        headDim,
+        sign,
+      }),
+      dims({ tokens: n }),
+    );
+    const turned = ref.rope(
+      columns(qkv.host, stride, 0, rotated),
+      heads + kvHeads,
+      headDim,
+      positions,
+      invFreq,
+      sign,
+    );
+    return b.error(qkv, beside(n, turned, columns(qkv.host, stride, rotated, kvHeads * headDim)));
+  },
+}));
+
+const elementwise: Check[] = [
+  ...each('06_swiglu', '', async (b, rows, width) => {
+    const gu = b.random(rows * 2 * width, 3);
+    const act = b.room(rows * width);
+    b.run(swiglu({ gu, act, width }), dims({ tokens: rows }));
+    const [gate, up] = [columns(gu.host, 2 * width, 0, width), columns(gu.host, 2 * width, width, width)];
+    return b.error(act, ref.swiglu(gate, up));
+  }),
+  ...each('16_swiglu_backward', '', async (b, rows, width) => {
+    const gu = b.random(rows * 2 * width, 3);
+    const dact = b.random(rows * width);
+    b.run(swigluBackward({ gu, dact, width }), dims({ tokens: rows }));
+    const [gate, up] = [columns(gu.host, 2 * width, 0, width), columns(gu.host, 2 * width, width, width)];
+    const { dgate, dup } = ref.swigluBackward(dact.host, gate, up);
+    return b.error(gu, beside(rows, dgate, dup));
+  }),
+  ...each('07_add', 'with and without a perturbation: ', async (b, rows, width) => {
+    const [x, y, pert] = [b.random(rows * width), b.random(rows * width), b.random(rows * width)];
+    const [plain, pushed] = [b.room(rows * width), b.room(rows * width)];
+    b.run(
+      [
+        add({ a: x, b: y, sum: plain, rows: 'tokens', width }),
+        add({ a: x, b: y, sum: pushed, pert, rows: 'tokens', width }),
+      ],
+      dims({ tokens: rows }),
+    );
+    const sum = ref.add(x.host, y.host);
+    return worst(await b.error(plain, sum), await b.error(pushed, ref.add(sum, pert.host)));
+  }),
+  ...each('40_combine', 'a x + b y, and a copy over NaN: ', async (b, rows, width) => {
+    const [x, y] = [b.random(rows * width), b.random(rows * width)];
+    const copy = b.room(rows * width);
+    b.run(
+      [
+        combine({ x, y, a: 0.25, b: -2, rows: 'tokens', width }),
+        combine({ x, y: copy, a: 1, b: 0, rows: 'tokens', width }),
+      ],
+      dims({ tokens: rows }),
+    );
+    const mixed = x.host.map((v, i) => 0.25 * v - 2 * y.host[i]!);
+    return worst(await b.error(y, mixed), await b.error(copy, x.host));
+  }),
+];
+
+/** [rows, vocabulary] */
+const LOSSES = [
+  [1, 1],
+  [3, 7],
+  [7, 131],
+  [65, 33],
+] as const;
+
+const losses: Check[] = LOSSES.map(([rows, vocab]) => ({
+  kernel: '08_cross_entropy, 09_loss_sum',
+  shape: `[${rows}, ${vocab}], some rows without label, logits up to 100`,
+  tolerance: TOL,
+  async run(b) {
+    const values = b.normal(rows * vocab, 4).map((x, i) => (i % 11 === 3 ? Math.fround(x + 90) : x));
+    const targets = Array.from({ length: rows }, (_, n) => (n % 3 === 1 ? IGNORE : b.rng.int(vocab)));
+    const labels = b.words(targets.map((t) => (t === IGNORE ? NO_LABEL : t)));
+    const [kept, logits] = [b.put(values), b.put(values)];
+    const [loss, again] = [b.room(rows), b.room(rows)];
+    const state = b.put(new Float64Array(8));
+    const scale = Math.fround(1 / 7);
+    b.run(
+      [
+        crossEntropy({ labels, logits: kept, loss, vocab, grad: false }),
+        crossEntropy({ labels, logits, loss: again, vocab, grad: true }),
+        lossSum({ loss, state }),
+      ],
+      dims({ rows, scale }),
+    );
+    const expected = ref.crossEntropy(values, targets, vocab);
+    const sum = expected.reduce((x, y) => x + y, 0) * scale;
+    return worst(
+      await b.error(loss, expected),
+      await b.error(again, expected),
+      await b.error(kept, values),
+      await b.error(logits, ref.crossEntropyBackward(values, targets, vocab, scale)),
+      await b.error(state, Float64Array.of(sum, 0, 0, 0, 0, 0, 0, 0)),
+    );
+  },
+}));
+
+export const rowChecks: Check[] = [...embedding, ...norms, ...rotary, ...elementwise, ...losses];
