@@ -12,12 +12,12 @@
 @compute @workgroup_size(${SG})
 fn main(@builtin(workgroup_id) g: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
   let last = P.tokens - 1u;
-  let n0 = g.x * ${R}u;
+  let tile = g.x * ${R}u;
   let head = g.y;
   let key_at = KEY + head / GROUP * HD;
   let value_at = VALUE + head / GROUP * HD;
 //:for i 0 R
-  let n${i} = min(n0 + ${i}u, last);
+  let n${i} = min(tile + ${i}u, last);
   let first${i} = tokens[n${i}].first;
   var top${i} = -1.0e30;
   var sum${i} = 0.0;
@@ -26,7 +26,7 @@ fn main(@builtin(workgroup_id) g: vec3u, @builtin(subgroup_invocation_id) lane: 
   var o${i}_${d} = 0.0;
 //:end
 //:end
-  let end = min(n0 + ${R}u, P.tokens);
+  let end = min(tile + ${R}u, P.tokens);
   for (var j = first0; j < end; j += ${SG}u) {
     let key = min(j + lane, last) * STRIDE + key_at;
 //:for i 0 R
@@ -72,7 +72,7 @@ fn main(@builtin(workgroup_id) g: vec3u, @builtin(subgroup_invocation_id) lane: 
   }
 //:for i 0 R
   let total${i} = subgroupAdd(sum${i});
-  if (n0 + ${i}u <= last) {
+  if (tile + ${i}u <= last) {
     if (lane == 0u) { lse[n${i} * HEADS + head] = top${i} + log(total${i}); }
 //:for d 0 DD
     if (${d}u * ${SG}u + lane < HD) { out[(n${i} * HEADS + head) * HD + ${d}u * ${SG}u + lane] = o${i}_${d} / total${i}; }

@@ -13,12 +13,12 @@
 @compute @workgroup_size(${SG})
 fn main(@builtin(workgroup_id) g: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
   let last = P.tokens - 1u;
-  let n0 = g.x * ${R}u;
+  let tile = g.x * ${R}u;
   let head = g.y;
   let key_at = KEY + head / GROUP * HD;
   let value_at = VALUE + head / GROUP * HD;
 //:for i 0 R
-  let n${i} = min(n0 + ${i}u, last);
+  let n${i} = min(tile + ${i}u, last);
   let first${i} = tokens[n${i}].first;
   let lse${i} = lse[n${i} * HEADS + head];
   var dot${i} = 0.0;
@@ -32,7 +32,7 @@ fn main(@builtin(workgroup_id) g: vec3u, @builtin(subgroup_invocation_id) lane: 
 //:end
   let delta${i} = subgroupAdd(dot${i});
 //:end
-  let end = min(n0 + ${R}u, P.tokens);
+  let end = min(tile + ${R}u, P.tokens);
   for (var j = first0; j < end; j += ${SG}u) {
     let key = min(j + lane, last) * STRIDE + key_at;
     let value = min(j + lane, last) * STRIDE + value_at;
@@ -74,7 +74,7 @@ fn main(@builtin(workgroup_id) g: vec3u, @builtin(subgroup_invocation_id) lane: 
 //:end
   }
 //:for i 0 R
-  if (n0 + ${i}u <= last) {
+  if (tile + ${i}u <= last) {
     if (lane == 0u) { delta[n${i} * HEADS + head] = delta${i}; }
 //:for d 0 DD
     if (in${i}_${d}) { dqkv[n${i} * STRIDE + head * HD + ${d}u * ${SG}u + lane] = dq${i}_${d}; }

@@ -12,10 +12,10 @@
 @compute @workgroup_size(${SG})
 fn main(@builtin(workgroup_id) g: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
   let last = P.tokens - 1u;
-  let j0 = g.x * ${R}u;
+  let tile = g.x * ${R}u;
   let kv = g.y;
 //:for i 0 R
-  let j${i} = min(j0 + ${i}u, last);
+  let j${i} = min(tile + ${i}u, last);
   let end${i} = tokens[j${i}].end;
 //:for d 0 DD
   let in${i}_${d} = ${d}u * ${SG}u + lane < HD;
@@ -26,9 +26,9 @@ fn main(@builtin(workgroup_id) g: vec3u, @builtin(subgroup_invocation_id) lane: 
   var dv${i}_${d} = 0.0;
 //:end
 //:end
-  let end = tokens[min(j0 + ${R}u - 1u, last)].end;
+  let end = tokens[min(tile + ${R}u - 1u, last)].end;
   for (var head = kv * GROUP; head < (kv + 1u) * GROUP; head++) {
-    for (var n = j0; n < end; n += ${SG}u) {
+    for (var n = tile; n < end; n += ${SG}u) {
       let mine = min(n + lane, last);
       let query = mine * STRIDE + head * HD;
       let grad = (mine * HEADS + head) * HD;
@@ -76,7 +76,7 @@ fn main(@builtin(workgroup_id) g: vec3u, @builtin(subgroup_invocation_id) lane: 
     }
   }
 //:for i 0 R
-  if (j0 + ${i}u <= last) {
+  if (tile + ${i}u <= last) {
 //:for d 0 DD
     if (in${i}_${d}) {
       dqkv[at${i}_${d} + KEY] = dk${i}_${d};

@@ -12,7 +12,7 @@ import { openGpu } from '../gpu/gpu.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { Model } from '../model/model.ts';
 import { Trainer } from '../train/trainer.ts';
-import { nodeGpu } from './node-gpu.ts';
+import { nap, nodeGpu } from './node-gpu.ts';
 
 interface BenchConfig {
   hidden: number;
@@ -203,7 +203,7 @@ export async function main(argv: string[]): Promise<number> {
       'bad-input',
       `--steps wants a whole number above ${WARM_UP_STEPS}, not "${values.steps}".`,
     );
-  const gpu = await openGpu({ gpu: await nodeGpu() });
+  const gpu = await openGpu({ gpu: await nodeGpu(), nap });
   for (const name of values.config === 'all' ? Object.keys(CONFIGS) : [values.config]) {
     const r = await bench(gpu, name, steps);
     process.stdout.write(

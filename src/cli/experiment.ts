@@ -23,7 +23,7 @@ import { budgets, budgetTables, matrixTables, patternLines, rows } from './exper
 import { Repetition } from './experiment/run.ts';
 import type { Failure } from './experiment/run.ts';
 import { readModelFolder } from './model-folder.ts';
-import { nodeGpu } from './node-gpu.ts';
+import { nap, nodeGpu } from './node-gpu.ts';
 import { duration } from './progress.ts';
 import { SHIPPED_DIR, SHIPPED_WORLD } from './pretrain.ts';
 
@@ -62,7 +62,7 @@ export async function main(argv: string[]): Promise<number> {
     ReturnType<typeof readModelFolder>,
     ReturnType<typeof readModelFolder>,
   ];
-  const gpu = await openGpu({ gpu: await nodeGpu() });
+  const gpu = await openGpu({ gpu: await nodeGpu(), nap });
   const world = createWorld(chat.record.worldSeed);
   const lab = new ExperimentLab(gpu, world, base);
   const embedded = new Map([

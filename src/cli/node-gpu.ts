@@ -16,6 +16,13 @@ export function nodeGpu(): Promise<GPU> {
   return kept.sddLabGpu;
 }
 
+const clock = new Int32Array(new SharedArrayBuffer(4));
+
+/** Sleeps this thread; see Gpu.nap. */
+export function nap(ms: number): void {
+  Atomics.wait(clock, 0, 0, ms);
+}
+
 async function open(): Promise<GPU> {
   let dawn: typeof import('webgpu');
   try {

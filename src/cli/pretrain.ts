@@ -30,7 +30,7 @@ import { dropState, loadState, saveState } from './checkpoint-file.ts';
 import { modelCard } from './model-card.ts';
 import { readModelFolder, writeModelFolder } from './model-folder.ts';
 import type { TrainingRecord } from './model-folder.ts';
-import { nodeGpu } from './node-gpu.ts';
+import { nap, nodeGpu } from './node-gpu.ts';
 import { Progress } from './progress.ts';
 
 export const SHIPPED_WORLD = 0;
@@ -302,7 +302,7 @@ export async function main(argv: string[]): Promise<number> {
       'bad-input',
       'A shortened run is not a shipped model: name a folder for it with --out.',
     );
-  const gpu = await openGpu({ gpu: await nodeGpu() });
+  const gpu = await openGpu({ gpu: await nodeGpu(), nap });
   if (values.verify) return verify(gpu, out);
   return pretrain(gpu, seed, out, {
     base: count('--steps', values.steps, TINY_BASE.steps),

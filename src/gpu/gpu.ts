@@ -40,6 +40,8 @@ export interface OpenOptions {
   gpu?: GPU;
   /** Pretend that the adapter can do less, to test the other paths. */
   force?: { subgroups?: false; maxStorageBufferBindingSize?: number };
+  /** See Gpu.nap. */
+  nap?: (ms: number) => void;
 }
 
 /**
@@ -94,7 +96,7 @@ export async function openGpu(options: OpenOptions = {}): Promise<Gpu> {
       maxComputeInvocationsPerWorkgroup: adapter.limits.maxComputeInvocationsPerWorkgroup,
     },
   };
-  return new Gpu(device, summary, table);
+  return new Gpu(device, summary, table, options.nap);
 }
 
 /** One device with its pipelines and its count of what is alive. Every buffer of the engine is made here. */
@@ -115,11 +117,17 @@ export class Gpu {
   readonly lost: Promise<LabError>;
   /** First validation or memory error that no caller caught. */
   onError: ((error: LabError) => void) | undefined;
+  /**
+   * Sleeps the calling thread. Given in Node only, where a pending result keeps the main thread spinning and so takes a core
+   * from a software adapter; whoever waits for the GPU sleeps through most of the time that it will need.
+   */
+  readonly nap: ((ms: number) => void) | undefined;
 
   private readonly pipelines = new Map<string, GPUComputePipeline>();
   private readonly layouts = new Map<string, GPUBindGroupLayout>();
 
-  constructor(device: GPUDevice, info: AdapterSummary, table: KernelTable) {
+  constructor(device: GPUDevice, info: AdapterSummary, table: KernelTable, nap?: (ms: number) => void) {
+    this.nap = nap;
     this.device = device;
     this.info = info;
     this.table = table;

@@ -13,6 +13,8 @@ export class ReadbackRing {
   private readonly gpu: Gpu;
   private readonly slots: Slot[];
   private next = 0;
+  /** How long `ready` had to wait lately, ms. */
+  private usualWait = 0;
 
   /** @param depth submits in flight at most */
   constructor(gpu: Gpu, bytes: number, depth: number) {
@@ -25,7 +27,12 @@ export class ReadbackRing {
 
   /** Waits for a free slot. */
   async ready(): Promise<void> {
-    await this.slots[this.next]!.pending;
+    const { pending } = this.slots[this.next]!;
+    if (!pending) return;
+    const start = performance.now();
+    if (this.usualWait > 4) this.gpu.nap?.(this.usualWait * 0.9);
+    await pending;
+    this.usualWait += 0.2 * (performance.now() - start - this.usualWait);
   }
 
   /**

@@ -37,13 +37,17 @@ export function matmul(gpu: Gpu, m: Matmul): Op<Dims> {
     };
   }
   const sg = gpu.table.subgroupSize;
-  const parts = sg >= 16 ? 1 : 16 / sg;
-  const tile = m.layout === 'TN' ? parts * sg : 16;
-  const cols = 2;
+  const { parts, cols } = tileOf(sg);
   return {
     ...shared,
     shader: '03_matmul_subgroup',
-    defines: { ...flags, R: tile, PARTS: parts, COLS: cols },
-    workgroups: (d) => [Math.ceil(sizeOf(m.N, d) / (cols * sg)), Math.ceil(sizeOf(m.M, d) / tile), 1],
+    defines: { ...flags, PARTS: parts, COLS: cols },
+    workgroups: (d) => [Math.ceil(sizeOf(m.N, d) / (cols * sg)), Math.ceil(sizeOf(m.M, d) / (parts * sg)), 1],
   };
+}
+
+/** Narrow subgroups are software adapters, where spilled sums cost less than loads; wide ones have registers for 64 sums. */
+function tileOf(subgroupSize: number): { parts: number; cols: number } {
+  if (subgroupSize <= 8) return { parts: 32 / subgroupSize, cols: 4 };
+  return { parts: 1, cols: Math.max(1, 64 / subgroupSize) };
 }

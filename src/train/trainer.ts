@@ -184,7 +184,9 @@ export class Trainer {
     this.norm.encode(pass);
     this.update.encode(pass);
     pass.end();
-    const submitted = this.ring.record(encoder, this.state, (bytes) => this.report({ step, lr, tokens, labels }, bytes));
+    const submitted = this.ring.record(encoder, this.state, (bytes) =>
+      this.report({ step, lr, tokens, labels }, bytes),
+    );
     this.gpu.submit(encoder);
     submitted();
   }
@@ -267,7 +269,8 @@ export class Trainer {
   }
 
   destroy(): void {
-    for (const program of [this.forward, this.score, this.backward, this.norm, this.update]) program.destroy();
+    for (const program of [this.forward, this.score, this.backward, this.norm, this.update])
+      program.destroy();
     for (const set of [this.grads, this.m, this.v]) set.destroy();
     this.acts.destroy();
     this.batch.destroy();
@@ -287,7 +290,13 @@ export class Trainer {
     return { tokens, labels };
   }
 
-  private runForward(batch: Batch, wanted: RowsWanted, scale: number, then?: Program<Dims>, first = true): Dims {
+  private runForward(
+    batch: Batch,
+    wanted: RowsWanted,
+    scale: number,
+    then?: Program<Dims>,
+    first = true,
+  ): Dims {
     const dims = { ...this.batch.write(batch, wanted), scale };
     this.forward.prepare(dims);
     then?.prepare(dims);
@@ -304,7 +313,10 @@ export class Trainer {
     return dims;
   }
 
-  private report(about: { step: number; lr: number; tokens: number; labels: number }, bytes: ArrayBuffer): void {
+  private report(
+    about: { step: number; lr: number; tokens: number; labels: number },
+    bytes: ArrayBuffer,
+  ): void {
     const view = new DataView(bytes);
     if (view.getUint32(16, true) !== 0) {
       this.failure ??= nonFinite(view, this.model.params);
@@ -341,7 +353,9 @@ function nonFinite(view: DataView, params: ParamSet): LabError {
   const at = view.getUint32(24, true);
   const count = view.getUint32(28, true);
   const entry = params.layout.entries.find((e) => at >= e.offset && at < e.offset + e.size);
-  const where = entry ? `the gradient of ${entry.name}${count > 1 ? ` (${count} numbers)` : ''}` : 'the loss or the norm';
+  const where = entry
+    ? `the gradient of ${entry.name}${count > 1 ? ` (${count} numbers)` : ''}`
+    : 'the loss or the norm';
   return new LabError('non-finite', `Step ${step} gave a number that is not finite, in ${where}.`, {
     safe: `The weights are those after step ${step - 1}; nothing was written since.`,
     next: 'Lower the learning rate, or look at the data of this step.',
