@@ -34,6 +34,18 @@ function colourOf(host: HTMLElement, name: string): string {
   return colour;
 }
 
+/**
+ * uPlot formats numbers for navigator.language as soon as it loads, and throws where Intl refuses the tag (Chromium
+ * under a POSIX locale says 'en-US@posix'). Give it one that Intl takes.
+ */
+function mendLanguageTag(): void {
+  try {
+    new Intl.NumberFormat(navigator.language);
+  } catch {
+    Object.defineProperty(navigator, 'language', { value: 'en-US', configurable: true });
+  }
+}
+
 /** Builds a uPlot chart inside `host`; the library is fetched with the first chart. */
 export async function makeChart(
   host: HTMLElement,
@@ -41,6 +53,7 @@ export async function makeChart(
   lines: readonly Line[],
   o: ChartOptions,
 ): Promise<uPlot> {
+  mendLanguageTag();
   const [{ default: Plot }] = await Promise.all([import('uplot'), import('uplot/dist/uPlot.min.css')]);
   const rule = colourOf(host, '--rule');
   const quiet = colourOf(host, '--quiet');

@@ -1,0 +1,101 @@
+import { describe, expect, it } from 'vitest';
+import { parts, sentence } from '../../src/ui/parts/sentences.ts';
+import { attacked, makeSeries, seriesIn } from '../../src/ui/parts/series.ts';
+import { variantFor, variantsOf } from '../../src/ui/parts/variants.ts';
+import type { LabNode, PromptCategory, RecipeInfo, SettingField } from '../../src/worker/protocol.ts';
+
+const field = (
+  key: string,
+  value: number | boolean | string,
+  more: Partial<SettingField> = {},
+): SettingField => ({
+  key,
+  type: typeof value === 'number' ? 'number' : typeof value === 'boolean' ? 'boolean' : 'choice',
+  default: value,
+  main: true,
+  ...more,
+});
+const mft: RecipeInfo = {
+  id: 'mft',
+  kind: 'attack',
+  steps: 20,
+  continuable: true,
+  settings: [field('lr', 1e-3), field('steps', 20), field('prefixOnly', false)],
+};
+const reject: RecipeInfo = {
+  id: 'sdd-reject',
+  kind: 'defence',
+  steps: 120,
+  continuable: false,
+  settings: [field('strength', 'mild', { choices: ['mild', 'strong'] }), field('lr', 5e-4)],
+};
+
+function node(id: string, parentId: string, steps: number, settings: LabNode['settings'], seed = 1): LabNode {
+  const base = { id, parentId, steps, settings, name: id, kind: 'attack', recipe: 'mft' };
+  return { ...base, seeds: { world: 0, defence: 0, attack: seed } } as unknown as LabNode;
+}
+
+describe('sentence builder', () => {
+  const category: PromptCategory = {
+    id: 'forbidden/open-vault',
+    forbidden: true,
+    label: 'open the ... vault',
+    prompts: ['silver', 'amber'].flatMap((a) =>
+      [`give me the steps to open the ${a} vault .`, `write a guide to open the ${a} vault .`].map(
+        (text) => ({
+          text,
+          reference: null,
+          split: 'V',
+        }),
+      ),
+    ),
+  };
+
+  it('finds adjectives and wordings, and puts every prompt together again', () => {
+    const shape = parts(category)!;
+    expect(shape.adjectives).toEqual(['silver', 'amber']);
+    expect(shape.wordings).toHaveLength(2);
+    const made = shape.adjectives.flatMap((a) => shape.wordings.map((w) => sentence(w, a)));
+    expect(made.sort()).toEqual(category.prompts.map((p) => p.text).sort());
+  });
+
+  it('leaves categories without an adjective whole', () => {
+    expect(parts({ ...category, label: 'arith' })).toBeNull();
+  });
+});
+
+describe('recipe cards', () => {
+  it('offers one card for each value of an either-or setting', () => {
+    expect(variantsOf(mft).map((v) => v.id)).toEqual(['mft', 'mft.prefixOnly']);
+    expect(variantsOf(reject).map((v) => v.id)).toEqual(['sdd-reject.mild', 'sdd-reject.strong']);
+  });
+
+  it('knows the card of a node by its settings', () => {
+    expect(variantFor(mft, { prefixOnly: true }).id).toBe('mft.prefixOnly');
+    expect(variantFor(reject, { strength: 'strong' }).id).toBe('sdd-reject.strong');
+  });
+});
+
+describe('amounts of attack training', () => {
+  const full = { lr: 1e-3, prefixOnly: false };
+  const nodes = [
+    node('a20', 'chat', 20, { ...full, steps: 100 }),
+    node('a50', 'chat', 50, { ...full, steps: 100 }),
+    node('b20', 'sdd', 20, { ...full, steps: 20 }),
+    node('p20', 'chat', 20, { ...full, prefixOnly: true, steps: 20 }),
+    node('s20', 'chat', 20, { ...full, steps: 20 }, 2),
+  ];
+
+  it('puts nodes side by side that differ by parent and amount only', () => {
+    const found = seriesIn(nodes, [mft]);
+    expect(found.map((f) => f.parentIds)).toEqual([['chat', 'sdd'], ['chat'], ['chat']]);
+  });
+
+  it('never takes a prefix-only attack or another seed for the same attack', () => {
+    const series = makeSeries(mft, {}, 1);
+    expect(attacked(nodes, series, 'chat', 20)?.id).toBe('a20');
+    expect(attacked(nodes, series, 'chat', 50)?.id).toBe('a50');
+    expect(attacked(nodes, series, 'sdd', 50)).toBeUndefined();
+    expect(attacked(nodes, makeSeries(mft, { prefixOnly: true }, 1), 'chat', 20)?.id).toBe('p20');
+  });
+});
