@@ -49,17 +49,17 @@ const CRASHED: ErrorInfo = {
 
 export class EngineClient {
   #spawn: () => WorkerPort;
-  #port: WorkerPort;
+  /** Null until the first request, and after a crash until the next one. */
+  #port: WorkerPort | null = null;
   #pending = new Map<number, Pending>();
   #nextId = 1;
 
   onNotice: (notice: Notice) => void = () => {};
-  /** The worker died; a new one is already there and waits for `init`. */
+  /** The worker died; the next request starts a new one, which waits for `init`. */
   onCrash: (error: ErrorInfo) => void = () => {};
 
   constructor(spawn: () => WorkerPort) {
     this.#spawn = spawn;
-    this.#port = this.#start();
   }
 
   /** Rejects with EngineError; 'cancelled' when `signal` fired. */
@@ -90,22 +90,18 @@ export class EngineClient {
     });
   }
 
-  /** Kills the worker and starts a new one; requests under way fail with 'worker-crashed'. */
+  /** Kills the worker; requests under way fail with 'worker-crashed'. */
   restart(error: ErrorInfo = CRASHED): void {
-    this.#port.terminate();
+    this.#port?.terminate();
+    this.#port = null;
     const lost = [...this.#pending.values()];
     this.#pending.clear();
-    this.#port = this.#start();
     for (const p of lost) p.reject(new EngineError(error));
     this.onCrash(error);
   }
 
-  close(): void {
-    this.#port.terminate();
-    this.#pending.clear();
-  }
-
   #send(message: ToWorker): void {
+    this.#port ??= this.#start();
     this.#port.postMessage(message);
   }
 

@@ -66,7 +66,11 @@ export interface SelfCheckState {
   milliseconds: number;
 }
 
+/** Two crashes within this time: the engine cannot start here. */
+const CRASH_LOOP_MS = 10_000;
+
 export class Lab {
+  #crashedAt = -Infinity;
   readonly client: EngineClient;
   readonly compare: Compare;
   readonly showMe: ShowMe;
@@ -115,10 +119,7 @@ export class Lab {
     this.compare = new Compare(client);
     this.showMe = new ShowMe(this);
     client.onNotice = (notice) => this.#onNotice(notice);
-    client.onCrash = (error) => {
-      this.error = error;
-      void this.start();
-    };
+    client.onCrash = (error) => this.#onCrash(error);
   }
 
   // ------------------------------------------------------------------------------------------------------- readings
@@ -357,6 +358,22 @@ export class Lab {
   }
 
   // --------------------------------------------------------------------------------------------------------- within
+
+  /** Starts the engine again, but not over and over. */
+  #onCrash(error: ErrorInfo): void {
+    const again = performance.now() - this.#crashedAt < CRASH_LOOP_MS;
+    this.#crashedAt = performance.now();
+    if (again) {
+      this.fatal = {
+        ...error,
+        next: 'Reload the page; if it happens again, please report it with this text.',
+      };
+      this.phase = 'closed';
+      return;
+    }
+    this.error = error;
+    void this.start();
+  }
 
   async #try<M extends Method>(method: M, params: ParamsOf<M>): Promise<ResultOf<M> | null> {
     try {

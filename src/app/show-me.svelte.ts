@@ -125,6 +125,7 @@ export class ShowMe {
       recipe,
       settings: {},
       seed,
+      probeEvery: steps === undefined ? 50 : 10, // few probes: what counts here is the end
       ...(steps !== undefined && { saveAt: [steps] }),
     });
     if (!run || (await run.ended()) !== 'finished') return null;

@@ -8,8 +8,8 @@ import type { RunControl, RunInfo, TrainParams } from './protocol.ts';
 import { describeRun } from './run-setup.ts';
 import { Run, type StoredPlain } from './run.ts';
 
-/** Probes in a run of usual length. */
-const PROBES = 10;
+/** Probes in a run of its default length; a run that may be made longer has fewer in each part. */
+const PROBES = { fixed: 10, continuable: 4 } as const;
 
 export class Runs {
   #ctx: Context;
@@ -39,8 +39,9 @@ export class Runs {
     return this.#inTurn(async () => {
       this.#requireFree();
       const info = await describeRun(this.#ctx, params);
-      const probeEvery =
-        params.probeEvery ?? Math.max(1, Math.ceil(recipe(info.recipe).plan(info.settings).steps / PROBES));
+      const usual = recipe(info.recipe).plan(info.settings).steps;
+      const probes = info.continuable ? PROBES.continuable : PROBES.fixed;
+      const probeEvery = params.probeEvery ?? Math.max(1, Math.ceil(usual / probes));
       const run = await this.#load(info.id, () => Run.open(this.#ctx, this.#models, info, { probeEvery }));
       run.announce();
       run.start();
