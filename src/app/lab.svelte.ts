@@ -180,6 +180,7 @@ export class Lab {
   async start(): Promise<void> {
     this.phase = 'starting';
     this.fatal = null;
+    for (const run of this.runs) run.lose();
     try {
       const init = await this.client.request('init', {
         modelsUrl: new URL('models/', document.baseURI).href,
@@ -410,6 +411,7 @@ export class Lab {
         this.#onRun(notice);
         break;
       case 'run-gone':
+        this.runs.find((r) => r.id === notice.runId)?.lose();
         this.runs = this.runs.filter((r) => r.id !== notice.runId);
         if (this.runId === notice.runId) this.runId = null;
         break;

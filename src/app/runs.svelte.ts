@@ -36,6 +36,11 @@ export class RunView {
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
+  /** The worker that drove the run is gone, or has forgotten it. */
+  lose(): void {
+    if (this.active) this.#setHead({ ...this.head, state: 'stopped' });
+  }
+
   replace(run: RunInfo): void {
     const { log, probes, ...head } = run;
     this.#setHead(head);

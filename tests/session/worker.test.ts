@@ -23,6 +23,9 @@ import {
 } from '../../src/worker/protocol.ts';
 import { Service } from '../../src/worker/service.ts';
 
+/** Software adapters on a busy machine are slow; a wait that ends early is no finding. */
+const WAIT_MS = 120_000;
+
 const MFT: TrainParams = {
   parentNodeId: 'tiny-chat',
   recipe: 'mft',
@@ -176,7 +179,7 @@ describe('a run', () => {
     await page.ask('control', { runId: id, control: { action: 'step' } });
     await vi.waitUntil(
       async () => (await page.service.ctx.store.run(id))?.info.checkpointStep === paused.step + 1,
-      20_000,
+      WAIT_MS,
     );
     page.die();
 
@@ -195,7 +198,10 @@ describe('a run', () => {
     const { at6 } = await straight();
     const { id } = await page.ask('train', { ...MFT, saveAt: [3] });
     await page.until(id, 'finished');
-    await vi.waitUntil(async () => (await page.service.ctx.store.run(id))?.info.checkpointStep === 3, 20_000);
+    await vi.waitUntil(
+      async () => (await page.service.ctx.store.run(id))?.info.checkpointStep === 3,
+      WAIT_MS,
+    );
     page.die();
     page = await open();
     await page.ask('control', { runId: id, control: { action: 'continueTo', saveAt: [6] } });
@@ -206,7 +212,7 @@ describe('a run', () => {
   it('stops where it stands, saves that, and frees the GPU', async () => {
     const before = (await page.ask('memory', {})).gpuBytes;
     const { id } = await page.ask('train', { ...MFT, saveAt: [1000] });
-    await vi.waitUntil(async () => (await page.ask('runs', {}))[0]!.step >= 2, 20_000);
+    await vi.waitUntil(async () => (await page.ask('runs', {}))[0]!.step >= 2, WAIT_MS);
     await expect(page.ask('train', MFT)).rejects.toMatchObject({ code: 'bad-input' });
     const stopped = await page.ask('control', { runId: id, control: { action: 'stop' } });
     expect(stopped.state).toBe('stopped');
@@ -226,7 +232,10 @@ describe('a run', () => {
     const { id } = await page.ask('train', { ...MFT, saveAt: [6] });
     const failed = await page.until(id, 'failed', 'finished');
     expect(failed).toMatchObject({ state: 'failed', step: 3, error: { code: 'non-finite' } });
-    await vi.waitUntil(async () => (await page.service.ctx.store.run(id))?.info.checkpointStep === 3, 20_000);
+    await vi.waitUntil(
+      async () => (await page.service.ctx.store.run(id))?.info.checkpointStep === 3,
+      WAIT_MS,
+    );
     await page.ask('control', { runId: id, control: { action: 'stop' } });
     expect(await digestAt(page, id, 3)).toBe(at3);
   });
@@ -299,14 +308,14 @@ describe('a question', () => {
 describe('when the device is lost', () => {
   it('says so, keeps what is on disk, and starts again on request', async () => {
     const { id } = await page.ask('train', { ...MFT, saveAt: [3, 1000] });
-    await vi.waitUntil(async () => (await page.ask('runs', {}))[0]!.step >= 4, 20_000);
+    await vi.waitUntil(async () => (await page.ask('runs', {}))[0]!.step >= 4, WAIT_MS);
     await page.ask('control', { runId: id, control: { action: 'pause' } });
     await vi.waitUntil(
       async () => ((await page.service.ctx.store.run(id))?.info.checkpointStep ?? 0) >= 4,
-      20_000,
+      WAIT_MS,
     );
     page.service.ctx.gpu.device.destroy();
-    await vi.waitUntil(() => page.notices.some((n) => n.type === 'device-lost'), 20_000);
+    await vi.waitUntil(() => page.notices.some((n) => n.type === 'device-lost'), WAIT_MS);
     await expect(page.ask('train', MFT)).rejects.toMatchObject({ code: 'device-lost' });
     expect((await page.ask('rebuild', {})).adapter).toBeDefined();
     const run = await page.ask('reopenRun', { runId: id });
