@@ -123,6 +123,7 @@ export class Gpu {
    */
   readonly nap: ((ms: number) => void) | undefined;
 
+  private readonly usualWaits = new Map<string, number>();
   private readonly pipelines = new Map<string, GPUComputePipeline>();
   private readonly layouts = new Map<string, GPUBindGroupLayout>();
 
@@ -225,7 +226,7 @@ export class Gpu {
       const encoder = this.device.createCommandEncoder();
       encoder.copyBufferToBuffer(buffer, offset, staging, 0, bytes);
       this.submit(encoder);
-      await staging.mapAsync(GPUMapMode.READ);
+      await this.patiently(`read ${buffer.label}`, staging.mapAsync(GPUMapMode.READ));
       return staging.getMappedRange(0, bytes).slice(0);
     } finally {
       this.free(staging);
@@ -234,6 +235,23 @@ export class Gpu {
 
   async readFloats(buffer: GPUBuffer, offset = 0, count = (buffer.size - offset) / 4): Promise<Float32Array> {
     return new Float32Array(await this.read(buffer, offset, count * 4));
+  }
+
+  /**
+   * Awaits a result of the GPU; with `nap`, sleeps first through most of the time that results of this kind took lately.
+   */
+  async patiently<T>(kind: string, result: Promise<T>): Promise<T> {
+    if (!this.nap) return result;
+    const usual = this.usualWaits.get(kind) ?? 0;
+    const start = performance.now();
+    const asleep = usual > 4 ? Math.min(usual * 0.8, 1000) : 0;
+    if (asleep > 0) this.nap(asleep);
+    const woke = performance.now();
+    const value = await result;
+    // nothing left to wait for after the nap: it was too long (the first step compiles, others share the processor)
+    const overslept = performance.now() - woke < asleep * 0.05;
+    this.usualWaits.set(kind, overslept ? usual * 0.7 : performance.now() - start);
+    return value;
   }
 
   /** Lanes of a reducing workgroup: one subgroup, or 64 with shared memory. */

@@ -13,8 +13,6 @@ export class ReadbackRing {
   private readonly gpu: Gpu;
   private readonly slots: Slot[];
   private next = 0;
-  /** How long `ready` had to wait lately, ms. */
-  private usualWait = 0;
 
   /** @param depth submits in flight at most */
   constructor(gpu: Gpu, bytes: number, depth: number) {
@@ -28,11 +26,7 @@ export class ReadbackRing {
   /** Waits for a free slot. */
   async ready(): Promise<void> {
     const { pending } = this.slots[this.next]!;
-    if (!pending) return;
-    const start = performance.now();
-    if (this.usualWait > 4) this.gpu.nap?.(this.usualWait * 0.9);
-    await pending;
-    this.usualWait += 0.2 * (performance.now() - start - this.usualWait);
+    if (pending) await this.gpu.patiently('step', pending);
   }
 
   /**

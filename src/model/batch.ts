@@ -11,8 +11,8 @@ export interface Capacity {
   maxRows: number;
 }
 
-/** Which predictions a batch asks for: those that have a label, or all. */
-export type RowsWanted = 'labelled' | 'all';
+/** Which predictions a batch asks for: those that have a label, all, or the one after each row's last token. */
+export type RowsWanted = 'labelled' | 'all' | 'last';
 
 /**
  * A batch packed row behind row, without padding, in one GPU buffer: ids, what each token knows of its row, which tokens'
@@ -58,10 +58,10 @@ export class PackedBatch {
 
   /**
    * Packs and uploads a batch.
-   * @param firstPosition of every row, for generation after a prefix
+   * @param firstRow number of the first row, where the batch is a part of a longer list
    * @returns its sizes, without `scale`
    */
-  write(batch: Batch, wanted: RowsWanted): Omit<Dims, 'scale'> {
+  write(batch: Batch, wanted: RowsWanted, firstRow = 0): Omit<Dims, 'scale'> {
     const at = (binding: Binding) => binding.offset! / 4;
     const w = this.words;
     let n = 0;
@@ -80,12 +80,13 @@ export class PackedBatch {
           });
         }
         w[at(this.ids) + n] = id;
-        w.set([i, first, end, row], at(this.tokens) + n * 4);
+        w.set([i, first, end, firstRow + row], at(this.tokens) + n * 4);
         const mates = tokensOf.get(id);
         if (mates) mates.push(n);
         else tokensOf.set(id, [n]);
         const label = i + 1 < example.labels.length ? example.labels[i + 1]! : IGNORE;
-        if (wanted === 'all' || label !== IGNORE) {
+        const ask = wanted === 'labelled' ? label !== IGNORE : wanted === 'all' || n === end - 1;
+        if (ask) {
           if (r >= this.capacity.maxRows) throw tooLarge('predicted tokens', this.capacity.maxRows);
           w[at(this.rows) + r] = n;
           w[at(this.labels) + r] = label === IGNORE ? NO_LABEL : label;

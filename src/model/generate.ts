@@ -1,0 +1,302 @@
+import { LabError } from '../core/errors.ts';
+import { Rng } from '../core/rng.ts';
+import type { Gpu } from '../gpu/gpu.ts';
+import { Program } from '../gpu/program.ts';
+import { range, type Dims } from '../kernels/common.ts';
+import { select } from '../kernels/loss.ts';
+import { Activations, widths } from './activations.ts';
+import { PackedBatch } from './batch.ts';
+import { forwardOps } from './forward.ts';
+import type { Model } from './model.ts';
+import { alternatives, draw, rowLogprobs, type Sampling } from './sampling.ts';
+
+export interface GenOptions {
+  maxNewTokens: number;
+  /** Ends a row; it is the row's last token then. */
+  eos: number;
+  /** 0 (default): greedy. */
+  temperature?: number;
+  /** Keep the k likeliest tokens; 0 or absent: all. */
+  topK?: number;
+  /** Keep the likeliest tokens up to this sum of probability. */
+  topP?: number;
+  /** Same seed, same tokens; each row draws from its own stream. */
+  seed?: number;
+  /** Alternatives reported per token, at most 8. */
+  topAlternatives?: number;
+  onToken?: (row: number, token: GenToken) => void;
+  signal?: AbortSignal | undefined;
+}
+
+export interface TokenChance {
+  id: number;
+  /** Natural logarithm of the model's probability, at temperature 1. */
+  logprob: number;
+}
+
+export interface GenToken extends TokenChance {
+  /** The likeliest tokens here, best first; empty unless asked for. */
+  top: TokenChance[];
+}
+
+/** Tokens decoded between two readbacks. Longer: fewer waits, more tokens computed for rows that have ended. */
+const STEPS_PER_READ = 8;
+const MOST_ALTERNATIVES = 8;
+/** Prompt tokens that one prefill pass takes, unless a single prompt is longer. */
+const PREFILL_TOKENS = 1024;
+
+interface Row {
+  /** Its number among the prompts, and its place in the cache. */
+  index: number;
+  /** Position of the token that is fed next. */
+  pos: number;
+  id: number;
+}
+
+/**
+ * Answers to many prompts at once, with a key/value cache. Greedy choices are made on the GPU, several tokens between two
+ * readbacks of a few bytes; sampling reads the logits back, so that top-k and top-p are exact.
+ */
+export class Generator {
+  readonly model: Model;
+  readonly cap: { maxSeqs: number; maxLen: number };
+  private readonly gpu: Gpu;
+  private readonly cache: GPUBuffer[];
+  private readonly prompts: PackedBatch;
+  private readonly promptActs: Activations;
+  private readonly acts: Activations;
+  private readonly prefill: Program<Dims>;
+  private readonly decode: Program<Dims>;
+  private readonly ids: GPUBuffer;
+  private readonly tokens: GPUBuffer;
+  private readonly rows: GPUBuffer;
+  private readonly picks: GPUBuffer;
+  private readonly selects = new Map<number, Program<Dims & { step: number }>[]>();
+  private readonly prefillTokens: number;
+
+  /** @param cap prompts at once, and positions per row (prompt and answer); at most the model's positions */
+  constructor(model: Model, cap: { maxSeqs: number; maxLen: number }) {
+    const { gpu, config } = model;
+    this.model = model;
+    this.gpu = gpu;
+    this.cap = { maxSeqs: cap.maxSeqs, maxLen: Math.min(cap.maxLen, config.max_position_embeddings) };
+    const { maxSeqs, maxLen } = this.cap;
+    const kv = 2 * config.num_key_value_heads * config.head_dim;
+    this.cache = Array.from({ length: config.num_hidden_layers }, (_, l) =>
+      gpu.buffer(`cache ${l}`, maxSeqs * maxLen * kv * 4),
+    );
+    const layers = this.cache.map((buffer) => ({ buffer }));
+    const { params, ropeTable } = model;
+
+    this.prefillTokens = Math.min(Math.max(PREFILL_TOKENS, maxLen), maxSeqs * maxLen);
+    const promptCap = { maxTokens: this.prefillTokens, maxRows: maxSeqs };
+    this.prompts = new PackedBatch(gpu, promptCap, config.vocab_size);
+    this.promptActs = new Activations(gpu, config, promptCap, false);
+    const shared = { gpu, config, params, ropeTable };
+    const at = { layers, positions: maxLen };
+    this.prefill = new Program(
+      gpu,
+      'prefill',
+      forwardOps({ ...shared, acts: this.promptActs, input: this.prompts, cache: { ...at, decode: false } }),
+    );
+
+    this.ids = gpu.buffer('next ids', maxSeqs * 4);
+    this.tokens = gpu.buffer('next tokens', maxSeqs * 16);
+    this.rows = gpu.buffer('rows', maxSeqs * 4);
+    this.picks = gpu.buffer('picks', STEPS_PER_READ * maxSeqs * MOST_ALTERNATIVES * 8);
+    gpu.device.queue.writeBuffer(this.rows, 0, Uint32Array.from({ length: maxSeqs }, (_, i) => i));
+    this.acts = new Activations(gpu, config, { maxTokens: maxSeqs, maxRows: maxSeqs }, false);
+    const input = {
+      ids: range(this.ids, 0, maxSeqs),
+      tokens: range(this.tokens, 0, maxSeqs * 4),
+      rows: range(this.rows, 0, maxSeqs),
+    };
+    this.decode = new Program(
+      gpu,
+      'decode',
+      forwardOps({ ...shared, acts: this.acts, input, cache: { ...at, decode: true } }),
+    );
+  }
+
+  /**
+   * Continues every prompt until its end-of-turn token, maxNewTokens, or the last position.
+   * @returns per prompt its new tokens, the end-of-turn token included
+   * @throws LabError 'bad-input' on too many, empty or too long prompts, 'cancelled' when the signal fires
+   */
+  async generate(prompts: readonly (readonly number[])[], o: GenOptions): Promise<GenToken[][]> {
+    this.check(prompts);
+    const out: GenToken[][] = prompts.map(() => []);
+    if (prompts.length === 0) return out;
+    const longest = Math.max(...prompts.map((p) => p.length));
+    const steps = Math.min(o.maxNewTokens, this.cap.maxLen - longest + 1);
+    if (steps <= 0) return out;
+    this.fill(prompts);
+    const rows = prompts.map((p, index) => ({ index, pos: p.length - 1, id: 0 }));
+    const take = (row: Row, token: GenToken): boolean => {
+      out[row.index]!.push(token);
+      o.onToken?.(row.index, token);
+      row.pos++;
+      row.id = token.id;
+      return token.id !== o.eos;
+    };
+    if ((o.temperature ?? 0) > 0) await this.sample(rows, steps, o, take);
+    else await this.greedy(rows, steps, o, take);
+    return out;
+  }
+
+  destroy(): void {
+    for (const program of [this.prefill, this.decode, ...[...this.selects.values()].flat()]) program.destroy();
+    for (const buffer of [...this.cache, this.ids, this.tokens, this.rows, this.picks]) this.gpu.free(buffer);
+    this.promptActs.destroy();
+    this.acts.destroy();
+    this.prompts.destroy();
+  }
+
+  /** Runs all prompts, in parts that fit; leaves keys and values in the cache and each row's logits in `acts`. */
+  private fill(prompts: readonly (readonly number[])[]): void {
+    const rowBytes = widths(this.model.config).vocab * 4;
+    for (let from = 0; from < prompts.length; ) {
+      let to = from;
+      for (let sum = 0; to < prompts.length && sum + prompts[to]!.length <= this.prefillTokens; to++)
+        sum += prompts[to]!.length;
+      const part = prompts.slice(from, to).map((ids) => ({ ids, labels: [] }));
+      this.prefill.prepare({ ...this.prompts.write(part, 'last', from), scale: 0 });
+      const encoder = this.gpu.device.createCommandEncoder();
+      const pass = encoder.beginComputePass();
+      this.prefill.encode(pass);
+      pass.end();
+      encoder.copyBufferToBuffer(
+        this.promptActs.logits.buffer,
+        0,
+        this.acts.logits.buffer,
+        from * rowBytes,
+        (to - from) * rowBytes,
+      );
+      this.gpu.submit(encoder);
+      from = to;
+    }
+  }
+
+  private async greedy(
+    all: Row[],
+    steps: number,
+    o: GenOptions,
+    take: (row: Row, token: GenToken) => boolean,
+  ): Promise<void> {
+    const wanted = Math.min(o.topAlternatives ?? 0, MOST_ALTERNATIVES);
+    const top = wanted > 1 ? MOST_ALTERNATIVES : 1;
+    const selects = this.selectPrograms(top);
+    let rows = all;
+    let forwarded = true; // the prompts' logits are there
+    this.writeRows(rows);
+    for (let done = 0; done < steps && rows.length > 0; ) {
+      throwIfAborted(o.signal);
+      const count = Math.min(STEPS_PER_READ, steps - done);
+      const dims = { tokens: rows.length, rows: rows.length, distinct: 0, scale: 0 };
+      this.decode.prepare(dims);
+      for (let step = 0; step < count; step++) selects[step]!.prepare({ ...dims, step });
+      const encoder = this.gpu.device.createCommandEncoder();
+      const pass = encoder.beginComputePass();
+      for (let step = 0; step < count; step++) {
+        if (!forwarded) this.decode.encode(pass);
+        forwarded = false;
+        selects[step]!.encode(pass);
+      }
+      pass.end();
+      this.gpu.submit(encoder);
+      const words = new DataView(await this.gpu.read(this.picks, 0, count * rows.length * top * 8));
+      const going = new Set(rows);
+      for (let step = 0; step < count; step++) {
+        rows.forEach((row, r) => {
+          if (!going.has(row)) return;
+          const chances = Array.from({ length: top }, (_, k) => {
+            const at = ((step * rows.length + r) * top + k) * 8;
+            return { id: words.getUint32(at, true), logprob: words.getFloat32(at + 4, true) };
+          });
+          if (!take(row, { ...chances[0]!, top: chances.slice(0, wanted) })) going.delete(row);
+        });
+      }
+      done += count;
+      if (going.size < rows.length) {
+        rows = rows.filter((row) => going.has(row));
+        this.writeRows(rows);
+      }
+    }
+  }
+
+  private async sample(
+    all: Row[],
+    steps: number,
+    o: GenOptions,
+    take: (row: Row, token: GenToken) => boolean,
+  ): Promise<void> {
+    const { vocab } = widths(this.model.config);
+    const sampling: Sampling = { temperature: o.temperature!, topK: o.topK ?? 0, topP: o.topP ?? 1 };
+    const rngs = all.map((_, i) => new Rng(`${o.seed ?? 0}/${i}`));
+    let rows = all;
+    for (let done = 0; done < steps && rows.length > 0; done++) {
+      throwIfAborted(o.signal);
+      if (done > 0) {
+        this.writeRows(rows);
+        this.decode.run({ tokens: rows.length, rows: rows.length, distinct: 0, scale: 0 });
+      }
+      const logits = await this.gpu.readFloats(this.acts.logits.buffer, 0, rows.length * vocab);
+      rows = rows.filter((row, r) => {
+        const logprobs = rowLogprobs(logits.subarray(r * vocab, (r + 1) * vocab));
+        const id = draw(logprobs, sampling, rngs[row.index]!);
+        return take(row, {
+          id,
+          logprob: logprobs[id]!,
+          top: alternatives(logprobs, Math.min(o.topAlternatives ?? 0, MOST_ALTERNATIVES)),
+        });
+      });
+    }
+  }
+
+  /** The state of the rows that go on: next id and position each. */
+  private writeRows(rows: readonly Row[]): void {
+    const { queue } = this.gpu.device;
+    queue.writeBuffer(this.ids, 0, Uint32Array.from(rows, (row) => row.id));
+    queue.writeBuffer(this.tokens, 0, Uint32Array.from(rows.flatMap((row) => [row.pos, 0, 0, row.index])));
+  }
+
+  private selectPrograms(top: number): Program<Dims & { step: number }>[] {
+    let programs = this.selects.get(top);
+    if (!programs) {
+      const { maxSeqs } = this.cap;
+      programs = Array.from(
+        { length: STEPS_PER_READ },
+        () =>
+          new Program(this.gpu, 'select', [
+            select({
+              logits: this.acts.logits,
+              ids: range(this.ids, 0, maxSeqs),
+              tokens: range(this.tokens, 0, maxSeqs * 4),
+              picks: { buffer: this.picks },
+              vocab: this.model.config.vocab_size,
+              top: Math.min(top, this.model.config.vocab_size),
+            }),
+          ]),
+      );
+      this.selects.set(top, programs);
+    }
+    return programs;
+  }
+
+  private check(prompts: readonly (readonly number[])[]): void {
+    const { maxSeqs, maxLen } = this.cap;
+    const next = { safe: 'Nothing was changed.', next: 'Ask for fewer or shorter prompts.' };
+    if (prompts.length > maxSeqs)
+      throw new LabError('bad-input', `${prompts.length} prompts at once; there is room for ${maxSeqs}.`, next);
+    for (const prompt of prompts) {
+      if (prompt.length === 0) throw new LabError('bad-input', 'A prompt is empty.', next);
+      if (prompt.length > maxLen)
+        throw new LabError('bad-input', `A prompt has ${prompt.length} tokens; ${maxLen} fit.`, next);
+    }
+  }
+}
+
+function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted)
+    throw new LabError('cancelled', 'The answer was stopped.', { safe: 'Everything saved is whole.' });
+}
