@@ -93,8 +93,9 @@ export async function runGoldenCase(gpu: Gpu, name: string, files: CaseFiles): P
   const config = parseLlamaConfig(json(files, 'config.json'));
   const model = Model.create(gpu, config, loadCase(config, files));
   try {
-    await runBatches(model, files, report);
+    // before the training steps: the continuation is that of the stored weights
     if (files['generation.json']) await runGeneration(model, files, report);
+    await runBatches(model, files, report);
   } finally {
     model.destroy();
   }
