@@ -18,11 +18,5 @@ if (isStale()) {
     process.exit(code);
   }
 }
-const { url, close } = await serveDist({ port, open: values.open ?? false });
+const { url } = await serveDist({ port, open: values.open ?? false });
 console.log(`SDD Lab: ${url}   (Ctrl-C ends it)`);
-
-for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM'])) {
-  process.on(signal, () => {
-    void close().finally(() => process.exit(0));
-  });
-}

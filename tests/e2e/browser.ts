@@ -13,6 +13,9 @@ import type { FromWorker, Method, ParamsOf, ResultOf, ToWorker } from '../../src
 
 const root = resolve(import.meta.dirname, '../..');
 
+/** The exit code of this process's one build. */
+let built: Promise<number> | undefined;
+
 /** Chromium tells a page's uncaptured GPU errors to its console, but a worker's to nobody: both are made to say so. */
 function reportGpuErrors(): void {
   if (typeof GPUAdapter === 'undefined') return;
@@ -86,7 +89,8 @@ export class Lab {
 
   /** Builds when the sources changed, serves dist/ on a free port, starts the browser and opens the page. */
   static async start(o: LabOptions = {}): Promise<Lab> {
-    if (isStale() && (await build()) !== 0) throw new Error('The build failed, so there is no page to test.');
+    built ??= isStale() ? build() : Promise.resolve(0);
+    if ((await built) !== 0) throw new Error('The build failed, so there is no page to test.');
     const server = await serveDist({ port: 0, ...(o.base ? { base: o.base } : {}) });
     const browser = await launchBrowser({ args: o.args ?? [] });
     const context = await browser.newContext({
