@@ -1,0 +1,58 @@
+import { basename } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { readCase } from '../../src/cli/golden.ts';
+import { nodeGpu } from '../../src/cli/node-gpu.ts';
+import { openGpu, type Gpu } from '../../src/gpu/gpu.ts';
+import { runGoldenCase } from '../../src/selfcheck/golden.ts';
+import { caseDirOr } from './golden-dir.ts';
+
+const CASES = [
+  'A_gqa_padded',
+  'B_headdim_untied',
+  'C_tied_llama3rope_mqa',
+  'E_grad_accum',
+  'F_bf16',
+  'G_sharded',
+  'H_long',
+  'N_taps',
+  'R_stories260k',
+];
+
+describe('the engine equals the golden values', () => {
+  let gpu: Promise<Gpu> | undefined;
+  let shared: Promise<Gpu> | undefined;
+
+  it.for(CASES)('case %s', async (name, { skip }) => {
+    const dir = caseDirOr(skip, name, 'the engine on it');
+    gpu ??= nodeGpu().then((source) => openGpu({ gpu: source }));
+    const result = await runGoldenCase(await gpu, basename(dir), readCase(dir));
+    expect(result.groups.filter((g) => !g.ok)).toEqual([]);
+    expect(result.unsupported).toBeNull();
+    expect(result.ok).toBe(true);
+  });
+
+  it('case A_gqa_padded without subgroups', async ({ skip }) => {
+    const dir = caseDirOr(skip, 'A_gqa_padded', 'the engine on it');
+    shared ??= nodeGpu().then((source) => openGpu({ gpu: source, force: { subgroups: false } }));
+    const result = await runGoldenCase(await shared, basename(dir), readCase(dir));
+    expect(result.groups.filter((g) => !g.ok)).toEqual([]);
+    expect(result.ok).toBe(true);
+  });
+
+  it('notices weights that are not those of the case', async ({ skip }) => {
+    const dir = caseDirOr(skip, 'A_gqa_padded', 'the engine on it');
+    gpu ??= nodeGpu().then((source) => openGpu({ gpu: source }));
+    const files = readCase(dir);
+    const weights = files['model.safetensors']!;
+    new DataView(weights).setFloat32(weights.byteLength - 400, 9, true);
+    const result = await runGoldenCase(await gpu, basename(dir), files);
+    expect(result.ok).toBe(false);
+  });
+
+  it('names kinds of cases that it does not know', async ({ skip }) => {
+    const dir = caseDirOr(skip, 'D_lora', 'naming an unsupported kind');
+    gpu ??= nodeGpu().then((source) => openGpu({ gpu: source }));
+    const result = await runGoldenCase(await gpu, basename(dir), readCase(dir));
+    expect(result).toMatchObject({ ok: false, unsupported: 'LoRA adapters' });
+  });
+});
