@@ -17,7 +17,7 @@ export default defineConfig({
         test: {
           name: 'gpu',
           include: ['tests/{kernels,gradcheck,golden,session}/**/*.test.ts'],
-          testTimeout: 300_000,
+          testTimeout: 600_000,
           hookTimeout: 300_000,
           ...oneProcess,
         },
@@ -27,8 +27,8 @@ export default defineConfig({
         test: {
           name: 'e2e',
           include: ['tests/e2e/**/*.test.ts'],
-          testTimeout: 300_000,
-          hookTimeout: 120_000,
+          testTimeout: 600_000,
+          hookTimeout: 600_000,
           ...oneProcess,
         },
       },

@@ -13,6 +13,7 @@ export async function launchBrowser({ args = [] } = {}) {
     return chromium.launch({
       executablePath: unpackChromium().executable,
       headless: true,
+      timeout: 180_000, // a busy machine starts a browser slowly
       env: /** @type {Record<string, string>} */ (softwareGpuEnv()),
       args: [
         '--no-sandbox', // a container's root has none

@@ -99,6 +99,8 @@ export class Lab {
       locale: o.locale ?? 'en-US',
       reducedMotion: o.reducedMotion ? 'reduce' : 'no-preference',
     });
+    // Slowness is no fault: on a busy two-core machine everything takes ten times as long.
+    context.setDefaultTimeout(120_000);
     const lab = new Lab(server.url, browser, context, server);
     if (!o.untouched) {
       await context.addInitScript(reportGpuErrors);
