@@ -6,7 +6,6 @@ const SHAPES: { lengths: number[]; s: ref.HeadShape }[] = [
   { lengths: [1], s: { heads: 1, kvHeads: 1, headDim: 2 } },
   { lengths: [3, 7, 1, 9], s: { heads: 3, kvHeads: 1, headDim: 32 } },
   { lengths: [33, 65], s: { heads: 6, kvHeads: 2, headDim: 10 } },
-  { lengths: [17, 1], s: { heads: 4, kvHeads: 4, headDim: 18 } },
 ];
 
 const words = (lengths: readonly number[], s: ref.HeadShape): string =>
