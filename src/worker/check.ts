@@ -1,10 +1,11 @@
 /** The kernels and the whole engine against what is known to be right, on the user's own GPU. Loaded only when asked for. */
 import type { Context } from './context.ts';
 import { PRIORITY } from './gate.ts';
-import type { EventOf, GoldenResult, ResultOf } from './protocol.ts';
+import type { EventOf, GoldenResult, ParamsOf, ResultOf } from './protocol.ts';
 
 export async function selfCheck(
   ctx: Context,
+  { full = false }: ParamsOf<'selfCheck'>,
   emit: (event: EventOf<'selfCheck'>) => void,
   signal: AbortSignal,
 ): Promise<ResultOf<'selfCheck'>> {
@@ -12,7 +13,7 @@ export async function selfCheck(
   const begun = performance.now();
   const checks = await ctx.gate.run(
     PRIORITY.evaluation,
-    () => runSelfCheck(ctx.gpu, { signal, onCheck: (check, done, total) => emit({ check, done, total }) }),
+    () => runSelfCheck(ctx.gpu, { full, signal, onCheck: (check, done, total) => emit({ check, done, total }) }),
     signal,
   );
   return { ok: checks.every((c) => c.ok), checks, milliseconds: performance.now() - begun };

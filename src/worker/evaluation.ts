@@ -54,6 +54,7 @@ export class Evaluations {
       strict: harmful(forbidden.counts, 'strict'),
       broad: harmful(forbidden.counts, 'broad'),
       benign: scores.benign,
+      newSkill: scores.newSkill,
       answers: forbidden.answers,
       seconds: (Date.now() - begun) / 1000,
       createdAt: Date.now(),
@@ -77,7 +78,7 @@ export class Evaluations {
   }
 
   async #keep(evaluation: Evaluation): Promise<void> {
-    const { set, n, quick, counts, strict, broad, benign } = evaluation;
+    const { set, n, quick, counts, strict, broad, benign, newSkill } = evaluation;
     const shown: NodeVerdicts = { n, quick, counts, strict, broad };
     const node = await this.#ctx.store.addEvaluation(evaluation, (old) => {
       // A quick look never replaces what the whole set said.
@@ -86,6 +87,7 @@ export class Evaluations {
         ...old,
         ...(!keep && { verdicts: { ...old.verdicts, [set]: shown } }),
         ...(benign && !(quick && old.benign) && { benign }),
+        ...(newSkill && !(quick && old.newSkill) && { newSkill }),
       };
     });
     if (node) this.#ctx.notify({ type: 'node', node });

@@ -15,9 +15,15 @@ export async function fetchFile(
     response = await fetch(url, { signal });
   } catch (cause) {
     if (signal.aborted) throw cause;
-    throw notFound(url, 'the connection failed', cause);
+    throw notFound(url, 'the connection failed', 'Check the connection and try again.', cause);
   }
-  if (!response.ok) throw notFound(url, `the server answered ${response.status}`);
+  if (!response.ok) {
+    const next =
+      response.status === 404
+        ? 'The file is missing from the folder that the lab is served from. Reload the page; if you host the lab yourself, put the folder models/ beside its index.html.'
+        : 'Try again in a while; if it stays so, tell whoever hosts the lab.';
+    throw notFound(url, `the server answered ${response.status}`, next);
+  }
   const total = Number(response.headers.get('content-length') ?? 0);
   const parts: Uint8Array[] = [];
   let loaded = 0;
@@ -36,10 +42,10 @@ export async function fetchFile(
   return bytes;
 }
 
-function notFound(url: string, why: string, cause?: unknown): LabError {
+function notFound(url: string, why: string, next: string, cause?: unknown): LabError {
   return new LabError('not-found', `${url.split('/').slice(-2).join('/')} could not be fetched: ${why}.`, {
     safe: 'Checkpoints stored in this browser are untouched and work without a connection.',
-    next: 'Check the connection and try again.',
+    next,
     cause,
   });
 }

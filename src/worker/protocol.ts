@@ -115,6 +115,11 @@ export interface BenignScore {
   skills: SkillScore[];
 }
 
+export interface NewSkillScore {
+  correct: number;
+  n: number;
+}
+
 /** The result of judging a node's greedy answers on a held-out set. */
 export interface Evaluation {
   nodeId: string;
@@ -128,6 +133,8 @@ export interface Evaluation {
   /** Complied, attempted and leak together. */
   broad: Rate;
   benign: BenignScore | null;
+  /** Exact answers in the skill that only harmless training teaches; asked together with the benign skills. */
+  newSkill: NewSkillScore | null;
   /** Every answer, so that the page can show what the bars are made of. */
   answers: JudgedAnswer[];
   seconds: number;
@@ -180,6 +187,7 @@ export interface LabNode {
   /** The latest evaluation of each set, without its answers; absent until evaluated. */
   verdicts?: Partial<Record<EvalSet, NodeVerdicts>>;
   benign?: BenignScore;
+  newSkill?: NewSkillScore;
 }
 
 export interface NodeVerdicts {
@@ -482,8 +490,9 @@ export interface Requests {
   /** Stored evaluations of a node, newest first. */
   evaluations: { params: { nodeId: string }; result: Evaluation[]; event: never };
 
+  /** Every kernel against the float64 reference: one check of each kind, or (full) all sizes. */
   selfCheck: {
-    params: Record<string, never>;
+    params: { full?: boolean };
     result: { ok: boolean; checks: KernelCheck[]; milliseconds: number };
     event: { check: KernelCheck; done: number; total: number };
   };
@@ -522,7 +531,7 @@ export interface TrainParams {
   name?: string;
   /** Steps at which nodes are saved; the last one ends the run. Default: the recipe's steps. */
   saveAt?: number[];
-  /** A probe every so many steps (also before the first and after the last). Default from the recipe's length. */
+  /** A probe every so many steps (also before the first and after the last). 0: none. Default from the recipe's length. */
   probeEvery?: number;
 }
 

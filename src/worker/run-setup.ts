@@ -20,7 +20,8 @@ export interface RunParts {
   parent: LabNode;
   model: Model;
   trainer: Trainer;
-  generator: Generator;
+  /** Null where the run has no probes. */
+  generator: Generator | null;
   session: TrainSession;
   probes: Probes;
   cap: TrainerCapacity;
@@ -106,8 +107,9 @@ export async function buildRun(
     made.push(model);
     const trainer = new Trainer(model, plan.optim, cap);
     made.push(trainer);
-    const generator = new Generator(model, { maxSeqs: MAX_SEQS, maxLen: config.max_position_embeddings });
-    made.push(generator);
+    const maxLen = config.max_position_embeddings;
+    const generator = hooks.probe ? new Generator(model, { maxSeqs: MAX_SEQS, maxLen }) : null;
+    if (generator) made.push(generator);
     const session = new TrainSession(
       trainer,
       shuffled(examples, plan.batch, seed),

@@ -67,7 +67,9 @@ export class Run {
     run.#parts = await buildRun(ctx, models, info, {
       onStats: (stats) => run.#onStats(stats),
       onPhase: (phase) => run.#onPhase(phase),
-      probe: { every: options.probeEvery, run: (step) => run.#probe(step) },
+      ...(options.probeEvery > 0 && {
+        probe: { every: options.probeEvery, run: (step) => run.#probe(step) },
+      }),
       snapshot: { at: info.saveAt, take: (step) => run.#station(step) },
     });
     if (options.stored) await run.#restore(options.stored);
@@ -264,7 +266,8 @@ export class Run {
     this.#pace.step(tokens);
     this.info.tokensPerSecond = this.#pace.tokensPerSecond;
     const left = this.info.total - step;
-    this.info.secondsLeft = this.#pace.secondsLeft(left, Math.ceil(left / this.#probeEvery));
+    const probes = this.#probeEvery > 0 ? Math.ceil(left / this.#probeEvery) : 0;
+    this.info.secondsLeft = this.#pace.secondsLeft(left, probes);
     this.#timer ??= setTimeout(() => this.#flush(), REPORT_MS);
     const since = Math.max(this.info.checkpointAt, this.info.startedAt);
     // A single step while paused changes no phase: it is written at once as well.
@@ -301,9 +304,9 @@ export class Run {
   // ---------------------------------------------------------------------------------------------- probes, nodes, disk
 
   async #probe(step: number): Promise<void> {
-    if (this.#discarded) return;
-    const begun = performance.now();
     const { probes, generator, trainer, cap } = this.#parts;
+    if (this.#discarded || !generator) return;
+    const begun = performance.now();
     const point = await this.#ctx.gate.run(PRIORITY.probe, () =>
       probe(step, probes, generator, trainer, cap),
     );

@@ -111,7 +111,7 @@ export class Service {
       generate: (params, emit, signal) => this.#chat.generate(params, emit, signal),
       evaluate: (params, emit, signal) => this.#evaluations.evaluate(params, emit, signal),
       evaluations: ({ nodeId }) => this.#evaluations.list(nodeId),
-      selfCheck: (_, emit, signal) => selfCheck(ctx, emit, signal),
+      selfCheck: (params, emit, signal) => selfCheck(ctx, params, emit, signal),
       shaders: () => allShaders(),
       memory: () => models.memory(),
       golden: ({ name, files }, _emit, signal) => runGolden(ctx, name, files, signal),

@@ -8,7 +8,7 @@ export function shaderInfo(name: string, source: string): ShaderInfo {
   const doc: string[] = [];
   for (const line of source.split('\n')) {
     if (!line.startsWith('//') || line.startsWith('//:')) break;
-    doc.push(line.replace(/^\/\/ ?/, ''));
+    doc.push(plain(line.replace(/^\/\/ ?/, '')));
   }
   // The same binding may stand in several branches of a template: each is listed once.
   const bindings = new Map<string, ShaderInfo['bindings'][number]>();
@@ -21,9 +21,14 @@ export function shaderInfo(name: string, source: string): ShaderInfo {
     source,
     doc: doc.join('\n'),
     bindings: [...bindings.values()],
-    workgroupSize: /@workgroup_size\(([^)]*)\)/.exec(source)?.[1] ?? '',
+    workgroupSize: plain(/@workgroup_size\(([^)]*)\)/.exec(source)?.[1] ?? ''),
     dispatch: dispatchOf(doc.join(' ')),
   };
+}
+
+/** `${SG}` reads SG: what it stands for is only known when the kernel is built for an adapter. */
+function plain(text: string): string {
+  return text.replace(/\$\{(\w+)\}/g, '$1');
 }
 
 /** The sentence that starts with 'Dispatch:', or those that say what a workgroup or an invocation does. */
