@@ -308,13 +308,14 @@ export class Lab {
     if (stored) this.evaluations = { ...this.evaluations, [nodeId]: stored };
   }
 
-  async selfCheck(): Promise<void> {
+  /** `full`: on every size, not only one of each kind. */
+  async selfCheck(full = false): Promise<void> {
     const fresh = { running: true, done: 0, total: 0, checks: [], ok: null, milliseconds: 0 };
     this.selfCheckState = fresh;
     try {
       const result = await this.client.request(
         'selfCheck',
-        {},
+        { full },
         {
           onEvent: ({ check, done, total }) => {
             const checks = [...this.selfCheckState.checks, check];

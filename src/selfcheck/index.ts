@@ -25,6 +25,21 @@ export const kernelChecks: readonly Check[] = [
   ...stepChecks,
 ].sort((a, b) => (a.kernel < b.kernel ? -1 : a.kernel > b.kernel ? 1 : 0));
 
+/**
+ * A few seconds' worth: of each kernel one check of each kind (the words of its shape: layouts, directions, what is
+ * added), never the smallest where there are several.
+ */
+export const quickChecks: readonly Check[] = alike(kernelChecks).map((g) => g[Math.floor(g.length / 2)]!);
+
+function alike(checks: readonly Check[]): Check[][] {
+  const groups = new Map<string, Check[]>();
+  for (const check of checks) {
+    const kind = `${check.kernel} ${check.shape.replace(/[^a-z]+/gi, ' ')}`;
+    groups.set(kind, [...(groups.get(kind) ?? []), check]);
+  }
+  return [...groups.values()];
+}
+
 /** Runs one check; its buffers are freed again. */
 export async function runCheck(gpu: Gpu, check: Check): Promise<KernelCheck> {
   const { shape, tolerance } = check;
@@ -44,17 +59,21 @@ export async function runCheck(gpu: Gpu, check: Check): Promise<KernelCheck> {
   return { kernel, shape, error, tolerance, ok: error <= tolerance, milliseconds: performance.now() - begun };
 }
 
-/** Compares every kernel with the float64 reference on this GPU. Stops early, with what it has, when aborted. */
+/**
+ * Compares every kernel with the float64 reference on this GPU; `full`: on every size that the lab's own tests use.
+ * Stops early, with what it has, when aborted.
+ */
 export async function runSelfCheck(
   gpu: Gpu,
-  o: { signal?: AbortSignal; onCheck?: (check: KernelCheck, done: number, total: number) => void } = {},
+  o: { full?: boolean; signal?: AbortSignal; onCheck?: (check: KernelCheck, done: number, total: number) => void } = {},
 ): Promise<KernelCheck[]> {
+  const checks = o.full ? kernelChecks : quickChecks;
   const done: KernelCheck[] = [];
-  for (const check of kernelChecks) {
+  for (const check of checks) {
     if (o.signal?.aborted) break;
     const result = await runCheck(gpu, check);
     done.push(result);
-    o.onCheck?.(result, done.length, kernelChecks.length);
+    o.onCheck?.(result, done.length, checks.length);
   }
   return done;
 }

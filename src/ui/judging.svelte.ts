@@ -9,10 +9,21 @@ interface Order {
   nodeId: string;
   set: EvalSet;
   quick: boolean;
+  skills: boolean;
 }
 
 let line = $state.raw<Order[]>([]);
+let skills = $state(true);
 let abort: AbortController | null = null;
+
+/** Whether the everyday questions are asked as well: they are most of the work, which counts on a slow GPU. */
+export function judgesSkills(): boolean {
+  return skills;
+}
+
+export function setJudgesSkills(on: boolean): void {
+  skills = on;
+}
 
 /** True while the node waits for its verdicts or is being judged. */
 export function isJudging(nodeId: string): boolean {
@@ -22,7 +33,7 @@ export function isJudging(nodeId: string): boolean {
 /** Puts nodes in line; those already waiting are left where they are. */
 export function judge(nodeIds: readonly string[], options: { set?: EvalSet; quick?: boolean } = {}): void {
   const { set = 'V', quick = false } = options;
-  const fresh = nodeIds.filter((id) => !isJudging(id)).map((nodeId) => ({ nodeId, set, quick }));
+  const fresh = nodeIds.filter((id) => !isJudging(id)).map((nodeId) => ({ nodeId, set, quick, skills }));
   line = [...line, ...fresh];
   if (!abort) void work();
 }
@@ -39,8 +50,12 @@ async function work(): Promise<void> {
     const [order, ...rest] = line;
     line = rest;
     if (order && lab.node(order.nodeId)) {
-      const { nodeId, set, quick } = order;
-      await lab.evaluate(nodeId, { set, quick, benign: true, signal: mine.signal });
+      await lab.evaluate(order.nodeId, {
+        set: order.set,
+        quick: order.quick,
+        benign: order.skills,
+        signal: mine.signal,
+      });
     }
   }
   abort = null;

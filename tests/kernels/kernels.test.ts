@@ -2,7 +2,7 @@ import { readdirSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { nodeGpu } from '../../src/cli/node-gpu.ts';
 import { openGpu, type Gpu } from '../../src/gpu/gpu.ts';
-import { kernelChecks, runCheck } from '../../src/selfcheck/index.ts';
+import { kernelChecks, quickChecks, runCheck } from '../../src/selfcheck/index.ts';
 
 const families = {
   'the kernels that the adapter gets': async () => openGpu({ gpu: await nodeGpu() }),
@@ -25,11 +25,14 @@ describe.each(Object.entries(families))('%s', (_, open) => {
 });
 
 describe('the self-check', () => {
-  it('covers every shader', () => {
+  it.each([
+    ['on every size', kernelChecks],
+    ['in a few seconds', quickChecks],
+  ])('covers every shader %s', (_, checks) => {
     const shaders = readdirSync(new URL('../../shaders', import.meta.url))
       .filter((name) => name.endsWith('.wgsl'))
       .map((name) => name.replace(/\.wgsl$/, ''));
-    const named = kernelChecks.flatMap((c) => c.kernel.split(', '));
+    const named = checks.flatMap((c) => c.kernel.split(', '));
     const covered = (shader: string): boolean =>
       named.some((k) => k === shader || (k.endsWith('_*') && shader.startsWith(k.slice(0, -1))));
     expect(shaders.filter((s) => !covered(s))).toEqual([]);
