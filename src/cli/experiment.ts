@@ -14,6 +14,7 @@ import { openGpu } from '../gpu/gpu.ts';
 import { RECIPES } from '../recipes/index.ts';
 import { settle } from '../recipes/recipe.ts';
 import { createWorld } from '../world/world.ts';
+import { codeDigest } from './code-digest.ts';
 import type { Cell } from './experiment/cells.ts';
 import { CellStore } from './experiment/cells.ts';
 import { ExperimentLab } from './experiment/lab.ts';
@@ -62,6 +63,7 @@ export async function main(argv: string[]): Promise<number> {
     ReturnType<typeof readModelFolder>,
     ReturnType<typeof readModelFolder>,
   ];
+  const code = codeDigest();
   const gpu = await openGpu({ gpu: await nodeGpu(), nap });
   const world = createWorld(chat.record.worldSeed);
   const lab = new ExperimentLab(gpu, world, base);
@@ -72,6 +74,7 @@ export async function main(argv: string[]): Promise<number> {
   const store = new CellStore(
     join('.cache', 'experiment'),
     {
+      code,
       weights: folders.map((dir) => sha256(readFileSync(join(dir, 'model.safetensors')))),
       worldSeed: world.seed,
       adapter: gpu.info.description,
@@ -102,7 +105,7 @@ export async function main(argv: string[]): Promise<number> {
   const out: string[] = [
     `World ${world.seed} (seed of its facts and pretraining), ${values.models}; preset ${preset.id}: ${preset.what}`,
     `Seeds of defences: ${seeds.map((s) => s.defence).join(', ')}; of attacks: ${seeds.map((s) => s.attack).join(', ')}`,
-    `Adapter: ${gpu.info.description}; ${duration((performance.now() - begun) / 1000)}`,
+    `Adapter: ${gpu.info.description}; code ${code.slice(0, 16)}; ${duration((performance.now() - begun) / 1000)}`,
     repetitions > 1
       ? `Intervals: bootstrap over ${repetitions} repetitions`
       : 'Intervals: of one checkpoint over its prompts (Wilson)',
@@ -114,6 +117,8 @@ export async function main(argv: string[]): Promise<number> {
     set,
     seeds,
     adapter: gpu.info.description,
+    kernels: gpu.table,
+    code,
     failures,
     cells,
   };
