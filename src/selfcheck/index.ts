@@ -65,7 +65,11 @@ export async function runCheck(gpu: Gpu, check: Check): Promise<KernelCheck> {
  */
 export async function runSelfCheck(
   gpu: Gpu,
-  o: { full?: boolean; signal?: AbortSignal; onCheck?: (check: KernelCheck, done: number, total: number) => void } = {},
+  o: {
+    full?: boolean;
+    signal?: AbortSignal;
+    onCheck?: (check: KernelCheck, done: number, total: number) => void;
+  } = {},
 ): Promise<KernelCheck[]> {
   const checks = o.full ? kernelChecks : quickChecks;
   const done: KernelCheck[] = [];

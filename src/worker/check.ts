@@ -13,7 +13,8 @@ export async function selfCheck(
   const begun = performance.now();
   const checks = await ctx.gate.run(
     PRIORITY.evaluation,
-    () => runSelfCheck(ctx.gpu, { full, signal, onCheck: (check, done, total) => emit({ check, done, total }) }),
+    () =>
+      runSelfCheck(ctx.gpu, { full, signal, onCheck: (check, done, total) => emit({ check, done, total }) }),
     signal,
   );
   return { ok: checks.every((c) => c.ok), checks, milliseconds: performance.now() - begun };

@@ -399,7 +399,8 @@ export const en = {
   'check.within': 'agrees',
   'check.outside': 'disagrees',
   'shader.title': 'Kernels ({n})',
-  'shader.text': 'The hand-written programs (WGSL) in the order in which the data passes through them. Names behind a dollar sign are filled in when a kernel is built for this GPU.',
+  'shader.text':
+    'The hand-written programs (WGSL) in the order in which the data passes through them. Names behind a dollar sign are filled in when a kernel is built for this GPU.',
   'shader.workgroup': 'Workgroup size {size}.',
   'shader.dispatch': 'Dispatch: {how}',
   'shader.binding': 'Binding',

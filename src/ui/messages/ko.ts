@@ -395,7 +395,8 @@ export const ko: Catalogue = {
   'check.within': '일치',
   'check.outside': '불일치',
   'shader.title': '커널 ({n})',
-  'shader.text': '데이터가 지나가는 순서대로 놓은, 손으로 쓴 프로그램(WGSL)입니다. 달러 기호 뒤의 이름은 이 GPU에 맞춰 커널을 만들 때 채워집니다.',
+  'shader.text':
+    '데이터가 지나가는 순서대로 놓은, 손으로 쓴 프로그램(WGSL)입니다. 달러 기호 뒤의 이름은 이 GPU에 맞춰 커널을 만들 때 채워집니다.',
   'shader.workgroup': '워크그룹 크기 {size}.',
   'shader.dispatch': '디스패치: {how}',
   'shader.binding': '바인딩',
