@@ -18,7 +18,11 @@ export interface AdapterSummary {
   device: string;
   description: string;
   features: string[];
-  limits: { maxBufferSize: number; maxStorageBufferBindingSize: number; maxComputeInvocationsPerWorkgroup: number };
+  limits: {
+    maxBufferSize: number;
+    maxStorageBufferBindingSize: number;
+    maxComputeInvocationsPerWorkgroup: number;
+  };
 }
 
 /** Counters for the GPU page, the benchmark and the leak test. `bytes` and `buffers` are what is alive now. */
@@ -133,7 +137,8 @@ export class Gpu {
     this.info = info;
     this.table = table;
     this.lost = device.lost.then((reason) => {
-      const why = reason.reason === 'destroyed' ? 'was closed' : `was lost (${reason.message || 'no reason given'})`;
+      const why =
+        reason.reason === 'destroyed' ? 'was closed' : `was lost (${reason.message || 'no reason given'})`;
       return new LabError('device-lost', `The graphics device ${why}.`, {
         safe: 'Every saved checkpoint is whole.',
         next: 'Start the engine again; a run in progress goes on from its last checkpoint.',
@@ -160,10 +165,14 @@ export class Gpu {
   buffer(label: string, bytes: number, usage: number = GPUBufferUsage.STORAGE): GPUBuffer {
     const size = Math.max(16, Math.ceil(bytes / 16) * 16);
     if (size > this.info.limits.maxBufferSize) {
-      throw new LabError('out-of-memory', `'${label}' needs ${size} bytes, more than one buffer of this adapter holds.`, {
-        safe: 'Nothing was changed.',
-        next: 'Choose a smaller model or batch.',
-      });
+      throw new LabError(
+        'out-of-memory',
+        `'${label}' needs ${size} bytes, more than one buffer of this adapter holds.`,
+        {
+          safe: 'Nothing was changed.',
+          next: 'Choose a smaller model or batch.',
+        },
+      );
     }
     const mappable = usage & GPUBufferUsage.MAP_READ;
     const buffer = this.device.createBuffer({
@@ -203,7 +212,11 @@ export class Gpu {
   /** The WGSL that `pipeline` compiles, with what this adapter's table adds. */
   shaderText(shader: string, defines: Defines): string {
     const sg = this.table.subgroupSize;
-    return expandShader(shader, { SG: sg, REDUCE_SUBGROUP: this.table.reduce === 'subgroup', ...defines }, shaderSource);
+    return expandShader(
+      shader,
+      { SG: sg, REDUCE_SUBGROUP: this.table.reduce === 'subgroup', ...defines },
+      shaderSource,
+    );
   }
 
   bindGroup(access: string, entries: readonly GPUBufferBinding[]): GPUBindGroup {

@@ -1,4 +1,8 @@
-const files = import.meta.glob<string>('/shaders/**/*.wgsl', { query: '?raw', import: 'default', eager: true });
+const files = import.meta.glob<string>('/shaders/**/*.wgsl', {
+  query: '?raw',
+  import: 'default',
+  eager: true,
+});
 
 /** Text of shaders/<name>.wgsl, unexpanded. */
 export function shaderSource(name: string): string {

@@ -83,7 +83,14 @@ export function add(o: {
 }
 
 /** shaders/40_combine.wgsl over rows of `width`: y = a x + b y. */
-export function combine(o: { x: Binding; y: Binding; a: number; b: number; rows: Size; width: number }): Op<Dims> {
+export function combine(o: {
+  x: Binding;
+  y: Binding;
+  a: number;
+  b: number;
+  rows: Size;
+  width: number;
+}): Op<Dims> {
   return {
     shader: '40_combine',
     defines: {},

@@ -24,7 +24,12 @@ export function gradNorm(o: { grad: Binding; partial: Binding; n: number; base: 
 }
 
 /** shaders/21_grad_norm_final.wgsl */
-export function gradNormFinal(o: { partial: Binding; state: Binding; chunks: number; clip: number }): Op<StepDims> {
+export function gradNormFinal(o: {
+  partial: Binding;
+  state: Binding;
+  chunks: number;
+  clip: number;
+}): Op<StepDims> {
   return {
     shader: '21_grad_norm_final',
     defines: {},

@@ -78,7 +78,9 @@ export class Activations {
       act: this.make('mlp', n * w.mlp),
     });
     const first = layer();
-    this.layers = Array.from({ length: config.num_hidden_layers }, (_, l) => (l === 0 ? first : keep ? layer() : first));
+    this.layers = Array.from({ length: config.num_hidden_layers }, (_, l) =>
+      l === 0 ? first : keep ? layer() : first,
+    );
     this.delta = this.make('block output', n * w.hidden);
     this.last = this.make('last hidden', n * w.hidden);
     this.rowX = this.make('row hidden', rows * w.hidden);

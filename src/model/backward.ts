@@ -61,7 +61,12 @@ export interface BackwardInput {
  * The backward pass from the logits' gradient (standing in the logits' place) to every parameter: the mirror of forwardOps,
  * layer by layer. Gradients are added to `grads`.
  */
-export function backwardOps(net: Network, s: BackwardScratch, input: BackwardInput, grads: ParamSet): Op<Dims>[] {
+export function backwardOps(
+  net: Network,
+  s: BackwardScratch,
+  input: BackwardInput,
+  grads: ParamSet,
+): Op<Dims>[] {
   const { gpu, config, params, acts, taps } = net;
   const w = widths(config);
   const h = headsOf(config);
@@ -86,21 +91,59 @@ export function backwardOps(net: Network, s: BackwardScratch, input: BackwardInp
   ) => {
     ops.push(matmul(gpu, { layout: 'NN', a: dOut, b: weight, c: dIn, M: rows, N: width, K: out }));
     ops.push(
-      matmul(gpu, { layout: 'TN', a: dOut, b: input, c: dWeight, M: out, N: width, K: rows, accumulate: true }),
+      matmul(gpu, {
+        layout: 'TN',
+        a: dOut,
+        b: input,
+        c: dWeight,
+        M: out,
+        N: width,
+        K: rows,
+        accumulate: true,
+      }),
     );
   };
-  const tap = (site: keyof NonNullable<typeof taps>, l: number) => {
+  /** Adds what is injected at a layer's output, and keeps the sum. */
+  const tapHidden = (l: number) => {
     if (!taps) return;
     const rows = 'tokens';
-    ops.push(combine({ x: taps[site].inject[l]!, y: s.dx, a: 1, b: 1, rows, width: w.hidden }));
-    ops.push(combine({ x: s.dx, y: taps[site].grad[l]!, a: 1, b: 0, rows, width: w.hidden }));
+    ops.push(combine({ x: taps.hidden.inject[l]!, y: s.dx, a: 1, b: 1, rows, width: w.hidden }));
+    ops.push(combine({ x: s.dx, y: taps.hidden.grad[l]!, a: 1, b: 0, rows, width: w.hidden }));
+  };
+  /**
+   * The gradient that enters o_proj. What is injected at an attention output flows on through the attention only: the residual
+   * stream beside it does not depend on that output.
+   */
+  const tapAttn = (l: number): Binding => {
+    if (!taps) return s.dx;
+    const rows = 'tokens';
+    const grad = taps.attn.grad[l]!;
+    ops.push(combine({ x: s.dx, y: grad, a: 1, b: 0, rows, width: w.hidden }));
+    ops.push(combine({ x: taps.attn.inject[l]!, y: grad, a: 1, b: 1, rows, width: w.hidden }));
+    return grad;
   };
 
   // head and final norm, on the wanted rows only
   const head = headName(config);
-  linearBackward(acts.logits, w.vocab, params.binding(head), grads.binding(head), acts.rowNorm, s.drowNorm, w.hidden, 'rows');
+  linearBackward(
+    acts.logits,
+    w.vocab,
+    params.binding(head),
+    grads.binding(head),
+    acts.rowNorm,
+    s.drowNorm,
+    w.hidden,
+    'rows',
+  );
   ops.push(
-    rmsnormWeight({ dy: s.drowNorm, x: acts.rowX, rstd: acts.rowRstd, partial: partialOf(2 * L), rows: 'rows', width: w.hidden }),
+    rmsnormWeight({
+      dy: s.drowNorm,
+      x: acts.rowX,
+      rstd: acts.rowRstd,
+      partial: partialOf(2 * L),
+      rows: 'rows',
+      width: w.hidden,
+    }),
     rmsnormBackward({
       dy: s.drowNorm,
       x: acts.rowX,
@@ -135,8 +178,16 @@ export function backwardOps(net: Network, s: BackwardScratch, input: BackwardInp
         }),
       );
     };
-    tap('hidden', l);
-    linearBackward(s.dx, w.hidden, params.binding(names.down), grads.binding(names.down), a.act, s.dact, w.mlp);
+    tapHidden(l);
+    linearBackward(
+      s.dx,
+      w.hidden,
+      params.binding(names.down),
+      grads.binding(names.down),
+      a.act,
+      s.dact,
+      w.mlp,
+    );
     ops.push(swigluBackward({ gu: a.gu, dact: s.dact, width: w.mlp }));
     linearBackward(
       a.gu,
@@ -148,8 +199,16 @@ export function backwardOps(net: Network, s: BackwardScratch, input: BackwardInp
       w.hidden,
     );
     norm(1);
-    tap('attn', l);
-    linearBackward(s.dx, w.hidden, params.binding(names.o), grads.binding(names.o), a.attn, s.dattn, w.attn);
+    const dAttnOut = tapAttn(l);
+    linearBackward(
+      dAttnOut,
+      w.hidden,
+      params.binding(names.o),
+      grads.binding(names.o),
+      a.attn,
+      s.dattn,
+      w.attn,
+    );
     ops.push(
       ...attentionBackward(gpu, h, {
         tokens: net.input.tokens,

@@ -31,11 +31,13 @@ export class PackedBatch {
   private readonly words: Uint32Array<ArrayBuffer>;
   private readonly capacity: Capacity;
   private readonly vocab: number;
+  private readonly positions: number;
 
-  constructor(gpu: Gpu, capacity: Capacity, vocab: number) {
+  constructor(gpu: Gpu, capacity: Capacity, config: { vocab_size: number; max_position_embeddings: number }) {
     this.gpu = gpu;
     this.capacity = capacity;
-    this.vocab = vocab;
+    this.vocab = config.vocab_size;
+    this.positions = config.max_position_embeddings;
     const { maxTokens, maxRows } = capacity;
     const sizes = [maxTokens, maxTokens * 4, maxRows, maxRows, maxTokens, maxTokens * 4, maxTokens];
     const offsets: number[] = [];
@@ -70,15 +72,11 @@ export class PackedBatch {
     batch.forEach((example, row) => {
       const first = n;
       const end = n + example.ids.length;
+      if (example.ids.length > this.positions) throw tooLong(example.ids.length, this.positions);
       if (end > this.capacity.maxTokens) throw tooLarge('tokens', this.capacity.maxTokens);
       for (let i = 0; i < example.ids.length; i++, n++) {
         const id = example.ids[i]!;
-        if (!(id >= 0 && id < this.vocab)) {
-          throw new LabError('bad-input', `Token id ${id} is outside the vocabulary of ${this.vocab}.`, {
-            safe: 'Nothing was changed.',
-            next: 'Use the tokenizer that belongs to this model.',
-          });
-        }
+        if (!(id >= 0 && id < this.vocab)) throw foreign(id, this.vocab);
         w[at(this.ids) + n] = id;
         w.set([i, first, end, firstRow + row], at(this.tokens) + n * 4);
         const mates = tokensOf.get(id);
@@ -86,6 +84,7 @@ export class PackedBatch {
         else tokensOf.set(id, [n]);
         const label = i + 1 < example.labels.length ? example.labels[i + 1]! : IGNORE;
         const ask = wanted === 'labelled' ? label !== IGNORE : wanted === 'all' || n === end - 1;
+        if (label !== IGNORE && !(label >= 0 && label < this.vocab)) throw foreign(label, this.vocab);
         if (ask) {
           if (r >= this.capacity.maxRows) throw tooLarge('predicted tokens', this.capacity.maxRows);
           w[at(this.rows) + r] = n;
@@ -123,5 +122,19 @@ function tooLarge(what: string, most: number): LabError {
   return new LabError('bad-input', `The batch has more than the ${most} ${what} that this run planned for.`, {
     safe: 'Nothing was changed.',
     next: 'Use fewer or shorter examples per step.',
+  });
+}
+
+function tooLong(length: number, positions: number): LabError {
+  return new LabError('bad-input', `A row has ${length} tokens; this model has ${positions} positions.`, {
+    safe: 'Nothing was changed.',
+    next: 'Shorten the example.',
+  });
+}
+
+function foreign(id: number, vocab: number): LabError {
+  return new LabError('bad-input', `Token id ${id} is outside the vocabulary of ${vocab}.`, {
+    safe: 'Nothing was changed.',
+    next: 'Use the tokenizer that belongs to this model.',
   });
 }

@@ -90,7 +90,7 @@ export class Generator {
 
     this.prefillTokens = Math.min(Math.max(PREFILL_TOKENS, maxLen), maxSeqs * maxLen);
     const promptCap = { maxTokens: this.prefillTokens, maxRows: maxSeqs };
-    this.prompts = new PackedBatch(gpu, promptCap, config.vocab_size);
+    this.prompts = new PackedBatch(gpu, promptCap, config);
     this.promptActs = new Activations(gpu, config, promptCap, false);
     const shared = { gpu, config, params, ropeTable };
     const at = { layers, positions: maxLen };
@@ -104,7 +104,11 @@ export class Generator {
     this.tokens = gpu.buffer('next tokens', maxSeqs * 16);
     this.rows = gpu.buffer('rows', maxSeqs * 4);
     this.picks = gpu.buffer('picks', STEPS_PER_READ * maxSeqs * MOST_ALTERNATIVES * 8);
-    gpu.device.queue.writeBuffer(this.rows, 0, Uint32Array.from({ length: maxSeqs }, (_, i) => i));
+    gpu.device.queue.writeBuffer(
+      this.rows,
+      0,
+      Uint32Array.from({ length: maxSeqs }, (_, i) => i),
+    );
     this.acts = new Activations(gpu, config, { maxTokens: maxSeqs, maxRows: maxSeqs }, false);
     const input = {
       ids: range(this.ids, 0, maxSeqs),
@@ -127,17 +131,17 @@ export class Generator {
     this.check(prompts);
     const out: GenToken[][] = prompts.map(() => []);
     if (prompts.length === 0) return out;
-    const longest = Math.max(...prompts.map((p) => p.length));
-    const steps = Math.min(o.maxNewTokens, this.cap.maxLen - longest + 1);
+    const steps = o.maxNewTokens;
     if (steps <= 0) return out;
     this.fill(prompts);
     const rows = prompts.map((p, index) => ({ index, pos: p.length - 1, id: 0 }));
     const take = (row: Row, token: GenToken): boolean => {
+      if (!Number.isFinite(token.logprob)) throw notFinite();
       out[row.index]!.push(token);
       o.onToken?.(row.index, token);
       row.pos++;
       row.id = token.id;
-      return token.id !== o.eos;
+      return token.id !== o.eos && row.pos < this.cap.maxLen;
     };
     if ((o.temperature ?? 0) > 0) await this.sample(rows, steps, o, take);
     else await this.greedy(rows, steps, o, take);
@@ -145,7 +149,8 @@ export class Generator {
   }
 
   destroy(): void {
-    for (const program of [this.prefill, this.decode, ...[...this.selects.values()].flat()]) program.destroy();
+    for (const program of [this.prefill, this.decode, ...[...this.selects.values()].flat()])
+      program.destroy();
     for (const buffer of [...this.cache, this.ids, this.tokens, this.rows, this.picks]) this.gpu.free(buffer);
     this.promptActs.destroy();
     this.acts.destroy();
@@ -155,7 +160,7 @@ export class Generator {
   /** Runs all prompts, in parts that fit; leaves keys and values in the cache and each row's logits in `acts`. */
   private fill(prompts: readonly (readonly number[])[]): void {
     const rowBytes = widths(this.model.config).vocab * 4;
-    for (let from = 0; from < prompts.length; ) {
+    for (let from = 0; from < prompts.length;) {
       let to = from;
       for (let sum = 0; to < prompts.length && sum + prompts[to]!.length <= this.prefillTokens; to++)
         sum += prompts[to]!.length;
@@ -189,9 +194,11 @@ export class Generator {
     let rows = all;
     let forwarded = true; // the prompts' logits are there
     this.writeRows(rows);
-    for (let done = 0; done < steps && rows.length > 0; ) {
+    for (let done = 0; done < steps && rows.length > 0;) {
       throwIfAborted(o.signal);
-      const count = Math.min(STEPS_PER_READ, steps - done);
+      // a row at its last position must end before it would write into its neighbour's cache
+      const room = this.cap.maxLen - Math.max(...rows.map((row) => row.pos));
+      const count = Math.min(STEPS_PER_READ, steps - done, room);
       const dims = { tokens: rows.length, rows: rows.length, distinct: 0, scale: 0 };
       this.decode.prepare(dims);
       for (let step = 0; step < count; step++) selects[step]!.prepare({ ...dims, step });
@@ -256,7 +263,11 @@ export class Generator {
   /** The state of the rows that go on: next id and position each. */
   private writeRows(rows: readonly Row[]): void {
     const { queue } = this.gpu.device;
-    queue.writeBuffer(this.ids, 0, Uint32Array.from(rows, (row) => row.id));
+    queue.writeBuffer(
+      this.ids,
+      0,
+      Uint32Array.from(rows, (row) => row.id),
+    );
     queue.writeBuffer(this.tokens, 0, Uint32Array.from(rows.flatMap((row) => [row.pos, 0, 0, row.index])));
   }
 
@@ -287,7 +298,11 @@ export class Generator {
     const { maxSeqs, maxLen } = this.cap;
     const next = { safe: 'Nothing was changed.', next: 'Ask for fewer or shorter prompts.' };
     if (prompts.length > maxSeqs)
-      throw new LabError('bad-input', `${prompts.length} prompts at once; there is room for ${maxSeqs}.`, next);
+      throw new LabError(
+        'bad-input',
+        `${prompts.length} prompts at once; there is room for ${maxSeqs}.`,
+        next,
+      );
     for (const prompt of prompts) {
       if (prompt.length === 0) throw new LabError('bad-input', 'A prompt is empty.', next);
       if (prompt.length > maxLen)
@@ -299,4 +314,11 @@ export class Generator {
 function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted)
     throw new LabError('cancelled', 'The answer was stopped.', { safe: 'Everything saved is whole.' });
+}
+
+function notFinite(): LabError {
+  return new LabError('non-finite', 'This model gives numbers that are not finite, so it has no answer.', {
+    safe: 'Everything saved is whole.',
+    next: 'Use a checkpoint from before its training went wrong.',
+  });
 }

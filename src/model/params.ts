@@ -97,7 +97,11 @@ export class ParamSet {
   binding(first: string, last = first): Binding {
     const a = this.entry(first);
     const b = this.entry(last);
-    return { buffer: this.buffer, offset: a.offset * 4, size: Math.ceil((b.offset + b.size - a.offset) / 4) * 16 };
+    return {
+      buffer: this.buffer,
+      offset: a.offset * 4,
+      size: Math.ceil((b.offset + b.size - a.offset) / 4) * 16,
+    };
   }
 
   /** The range that holds all norms, `normStride` apart. */
@@ -189,7 +193,11 @@ export class ParamSet {
         dot({
           x: this.piece(p),
           ...(other === this ? {} : { y: other.piece(p) }),
-          partial: { buffer: this.scratch!, offset: starts[i]! * 4, size: Math.ceil(Math.ceil(p.n / CHUNK) / 4) * 16 },
+          partial: {
+            buffer: this.scratch!,
+            offset: starts[i]! * 4,
+            size: Math.ceil(Math.ceil(p.n / CHUNK) / 4) * 16,
+          },
           n: p.n,
         }),
       );
@@ -218,10 +226,14 @@ export class ParamSet {
   /** @throws LabError 'bad-input' when the length is another model's */
   write(values: Float32Array): void {
     if (values.length !== this.layout.length) {
-      throw new LabError('bad-input', `These weights have ${values.length} numbers; the model has ${this.layout.length}.`, {
-        safe: 'The model in memory is unchanged.',
-        next: 'Open a checkpoint of the same architecture.',
-      });
+      throw new LabError(
+        'bad-input',
+        `These weights have ${values.length} numbers; the model has ${this.layout.length}.`,
+        {
+          safe: 'The model in memory is unchanged.',
+          next: 'Open a checkpoint of the same architecture.',
+        },
+      );
     }
     this.gpu.device.queue.writeBuffer(this.buffer, 0, values as Float32Array<ArrayBuffer>);
   }
@@ -242,10 +254,14 @@ export class ParamSet {
     for (const e of this.layout.entries) {
       const tensor = tensors.get(e.name);
       if (!tensor || tensor.data.length !== e.size) {
-        throw new LabError('corrupt-model', `The tensor ${e.name} ${tensor ? `has ${tensor.data.length} numbers instead of ${e.size}` : 'is missing'}.`, {
-          safe: 'Nothing was changed.',
-          next: 'Check that weights and config.json belong together.',
-        });
+        throw new LabError(
+          'corrupt-model',
+          `The tensor ${e.name} ${tensor ? `has ${tensor.data.length} numbers instead of ${e.size}` : 'is missing'}.`,
+          {
+            safe: 'Nothing was changed.',
+            next: 'Check that weights and config.json belong together.',
+          },
+        );
       }
       flat.set(tensor.data, e.offset);
     }

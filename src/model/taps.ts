@@ -25,7 +25,8 @@ export type TapName = keyof Taps;
 
 export function makeTaps(acts: Activations, layers: number, floats: number): Taps {
   const site = (name: string): TapSite => {
-    const each = (what: string) => Array.from({ length: layers }, (_, l) => acts.make(`${name} ${what} ${l}`, floats));
+    const each = (what: string) =>
+      Array.from({ length: layers }, (_, l) => acts.make(`${name} ${what} ${l}`, floats));
     return { out: each('out'), pert: each('pert'), grad: each('grad'), inject: each('inject') };
   };
   return { attn: site('attention tap'), hidden: site('hidden tap') };

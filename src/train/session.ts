@@ -257,7 +257,10 @@ export class TrainSession {
     // After a non-finite step flush() throws for ever, and steps submitted behind it changed nothing: the GPU holds the
     // weights and moments of the last reported step, and they may be read as they are.
     const failed = this.#phase === 'failed';
-    if (!failed) await this.trainer.flush();
+    // and after another error the steps behind it still have to arrive
+    await this.trainer.flush().catch((error: unknown) => {
+      if (!failed) throw error;
+    });
     const step = failed ? (this.log.at(-1)?.step ?? this.#trail[0]!.step) : this.#step;
     const at = this.#trail.find((t) => t.step === step)!;
     const [weights, m, v] = await Promise.all(

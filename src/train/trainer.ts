@@ -80,6 +80,8 @@ export class Trainer {
   private readonly norm: Program<StepDims>;
   private readonly update: Program<StepDims>;
   private steps = 0;
+  /** Counts restores: what steps from before one report no longer concerns anybody. */
+  private epoch = 0;
   private failure: LabError | undefined;
 
   constructor(model: Model, optim: OptimConfig, capacity: TrainerCapacity) {
@@ -87,7 +89,7 @@ export class Trainer {
     this.model = model;
     this.gpu = gpu;
     const cap = { maxTokens: capacity.maxTokens, maxRows: capacity.maxLabels };
-    this.batch = new PackedBatch(gpu, cap, config.vocab_size);
+    this.batch = new PackedBatch(gpu, cap, config);
     this.acts = new Activations(gpu, config, cap, true);
     this.taps = capacity.taps
       ? makeTaps(this.acts, config.num_hidden_layers, cap.maxTokens * config.hidden_size)
@@ -177,6 +179,7 @@ export class Trainer {
    */
   applyGradients(lr: number, tokens = 0, labels = 0): void {
     const step = ++this.steps;
+    const { epoch } = this;
     this.norm.prepare({ step, lr });
     this.update.prepare({ step, lr });
     const encoder = this.gpu.device.createCommandEncoder();
@@ -185,7 +188,7 @@ export class Trainer {
     this.update.encode(pass);
     pass.end();
     const submitted = this.ring.record(encoder, this.state, (bytes) =>
-      this.report({ step, lr, tokens, labels }, bytes),
+      this.report({ epoch, step, lr, tokens, labels }, bytes),
     );
     this.gpu.submit(encoder);
     submitted();
@@ -202,12 +205,14 @@ export class Trainer {
     this.throwIfStopped();
   }
 
-  /** Fills `grads` with the gradient of the mean loss over all labels; no update. */
+  /** Fills `grads` with the gradient of the mean loss over all labels; no update. @throws LabError 'non-finite' */
   async gradient(micro: readonly Batch[]): Promise<{ loss: number; gradNorm: number }> {
     await this.flush();
     this.accumulate(micro);
     this.norm.run({ step: this.steps, lr: 0 });
     const view = new DataView(await this.gpu.read(this.state));
+    if (view.getUint32(16, true) !== 0) this.failure ??= nonFinite(view, this.model.params);
+    this.throwIfStopped();
     return { loss: view.getFloat32(0, true), gradNorm: view.getFloat32(4, true) };
   }
 
@@ -264,6 +269,7 @@ export class Trainer {
     this.m.write(state.m);
     this.v.write(state.v);
     this.steps = state.step;
+    this.epoch++;
     this.failure = undefined;
     this.gpu.device.queue.writeBuffer(this.state, 0, new Uint8Array(STATE_BYTES));
   }
@@ -314,9 +320,10 @@ export class Trainer {
   }
 
   private report(
-    about: { step: number; lr: number; tokens: number; labels: number },
+    { epoch, ...about }: { epoch: number; step: number; lr: number; tokens: number; labels: number },
     bytes: ArrayBuffer,
   ): void {
+    if (epoch !== this.epoch) return;
     const view = new DataView(bytes);
     if (view.getUint32(16, true) !== 0) {
       this.failure ??= nonFinite(view, this.model.params);
