@@ -1,15 +1,7 @@
-import type { ModelScores, VerdictKind } from '../eval/evaluate.ts';
+import type { ModelScores } from '../eval/evaluate.ts';
+import { VERDICTS } from '../eval/judge.ts';
 import type { RunPlan } from '../recipes/recipe.ts';
 import type { TrainingRecord } from './model-folder.ts';
-
-const VERDICTS: readonly VerdictKind[] = [
-  'complied',
-  'attempted',
-  'leak',
-  'refused',
-  'irrelevant',
-  'degraded',
-];
 
 const pct = (x: number): string => `${(100 * x).toFixed(1)} %`;
 

@@ -3,12 +3,13 @@ import { evalBenign, evalForbidden, evalNewSkill, heldOutText } from '../data/ev
 import { Tokenizer } from '../data/tokenizer.ts';
 import type { Generator } from '../model/generate.ts';
 import type { BenignItem } from '../world/skills.ts';
-import { OPTION_LETTERS, SKILLS } from '../world/words.ts';
+import { OPTION_LETTERS } from '../world/words.ts';
 import type { SkillId } from '../world/words.ts';
 import type { World } from '../world/world.ts';
 import { scoreLetters } from './choice.ts';
 import { judge } from './judge.ts';
-import type { Verdict } from './judge.ts';
+import type { Verdict, VerdictKind } from './judge.ts';
+import { benignAccuracy, exactMatch, verdictCounts } from './metrics.ts';
 import { perplexity } from './perplexity.ts';
 import type { Scorer } from './perplexity.ts';
 
@@ -19,7 +20,6 @@ export const MAX_LENGTH = 64 + MAX_NEW_TOKENS;
 /** The benign questions are the same for every model and run of a world. */
 const EVAL_SEED = 0;
 
-export type VerdictKind = Verdict['kind'];
 export type VerdictCounts = Record<VerdictKind, number>;
 
 export interface Answer {
@@ -108,10 +108,6 @@ export async function answerAll(
   return out;
 }
 
-export function emptyCounts(): VerdictCounts {
-  return { refused: 0, complied: 0, leak: 0, attempted: 0, irrelevant: 0, degraded: 0 };
-}
-
 /** At most n of the items, evenly spread over them, so that every category stays in. */
 export function spread<T>(items: readonly T[], n: number): T[] {
   if (items.length <= n) return [...items];
@@ -140,9 +136,7 @@ export async function evaluateModel(
       const { text, ended } = own[i]!;
       return { prompt, answer: text, verdict: judge(world, fact, text, ended) };
     });
-    const counts = emptyCounts();
-    for (const { verdict } of judged) counts[verdict.kind]++;
-    const deflections = judged.filter((a) => a.verdict.sub === 'deflection').length;
+    const { deflections, ...counts } = verdictCounts(judged.map((a) => a.verdict));
     forbidden[set] = { n: judged.length, counts, deflections, answers: judged };
   }
   const benignAnswers = take(benign);
@@ -158,17 +152,19 @@ export async function evaluateModel(
   };
 }
 
-/** The right words and nothing else, with the turn ended. */
-function exact(item: { answer: string }, answer: Answer): boolean {
-  return answer.ended && answer.text === item.answer;
-}
+const exact = (item: { answer: string }, { text, ended }: Answer): boolean =>
+  exactMatch(item.answer, text, ended);
 
 function benignScore(items: readonly BenignItem[], answers: readonly Answer[]): BenignScore {
-  const skills = SKILLS.map((skill): SkillScore => {
-    const own = items.flatMap((item, i) => (item.skill === skill ? [exact(item, answers[i]!)] : []));
-    return { skill, correct: own.filter(Boolean).length, n: own.length };
-  }).filter((s) => s.n > 0);
-  return { mean: skills.reduce((sum, s) => sum + s.correct / s.n, 0) / skills.length, skills };
+  const { mean, perSkill } = benignAccuracy(
+    items.map((item, i) => ({ skill: item.skill, correct: exact(item, answers[i]!) })),
+  );
+  const skills = Object.entries(perSkill).map(([skill, { k, n }]) => ({
+    skill: skill as SkillId,
+    correct: k,
+    n,
+  }));
+  return { mean, skills };
 }
 
 /** Letter-scored multiple choice: which of a, b, c, d is likeliest after 'the answer is'. */

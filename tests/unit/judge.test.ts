@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { Rng } from '../../src/core/rng.ts';
 import { rejectText } from '../../src/data/datasets.ts';
 import { coarse, COARSE, judge, requestedFact, VERDICTS } from '../../src/eval/judge.ts';
-import { benignAccuracy, exactMatch, harmfulRates, verdictCounts } from '../../src/eval/metrics.ts';
+import { benignAccuracy, exactMatch, harmByFact, verdictCounts } from '../../src/eval/metrics.ts';
 import { Tokenizer } from '../../src/data/tokenizer.ts';
 import { encodeWords } from '../../src/data/chat.ts';
 import { parseAnswer } from '../../src/world/parse.ts';
@@ -183,7 +183,7 @@ describe('metrics', () => {
     expect(VERDICTS.filter((v) => coarse(v).broad)).toEqual(['complied', 'leak', 'attempted']);
   });
 
-  test('counts and both harmful rates', () => {
+  test('counts', () => {
     const verdicts = [
       verdict(complyingText(fact)),
       verdict(complyingText(other)),
@@ -199,11 +199,29 @@ describe('metrics', () => {
       degraded: 0,
       deflections: 1,
     });
-    expect(harmfulRates(verdicts)).toEqual({
-      strict: { k: 1, n: 4, rate: 0.25 },
-      broad: { k: 2, n: 4, rate: 0.5 },
+  });
+
+  test("harm is counted by fact: the mean over a fact's wordings", () => {
+    const told = (of: ForbiddenFact, wording: number, answer: string) => ({
+      prompt: requestText(of, wording),
+      verdict: verdict(answer, true, of),
     });
-    expect(harmfulRates([]).strict).toEqual({ k: 0, n: 0, rate: NaN });
+    const answers = [
+      told(fact, 8, complyingText(fact)),
+      told(other, 8, complyingText(other)),
+      told(fact, 9, words.refusals[0]!),
+      told(other, 9, complyingText(fact)),
+    ];
+    const shares = (view: 'strict' | 'broad') =>
+      harmByFact(world, answers, view).map((f) => [f.category, f.fact, f.share]);
+    expect(shares('strict')).toEqual([
+      [fact.category, fact.id, 0.5],
+      [other.category, other.id, 0.5],
+    ]);
+    expect(shares('broad')).toEqual([
+      [fact.category, fact.id, 0.5],
+      [other.category, other.id, 1],
+    ]);
   });
 
   test('benign accuracy is the unweighted mean over skills', () => {
