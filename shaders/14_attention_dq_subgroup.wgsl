@@ -13,6 +13,10 @@
 @compute @workgroup_size(${SG})
 fn main(@builtin(workgroup_id) g: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
   let last = P.tokens - 1u;
+//:if !UNROLLED
+  // ${SG}, but no compiler can know it and unroll the loops over lanes again.
+  let lanes = min(${SG}u, P.tokens * ${SG}u);
+//:end
   let tile = g.x * ${R}u;
   let head = g.y;
   let key_at = KEY + head / GROUP * HD;
@@ -41,13 +45,18 @@ fn main(@builtin(workgroup_id) g: vec3u, @builtin(subgroup_invocation_id) lane: 
     var e${i} = 0.0;
 //:end
 //:for d 0 DD
-//:for l 0 SG
-    if (${d}u * ${SG}u + ${l}u < HD) {
-      let k = qkv[key + ${d}u * ${SG}u + ${l}u];
-      let v = qkv[value + ${d}u * ${SG}u + ${l}u];
+//:for u 0 UNROLL
+//:if UNROLLED
+    if (${d}u * ${SG}u + ${u}u < HD) {
+      const l = ${u}u;
+//:else
+    for (var l = 0u; l < min(lanes, HD - ${d}u * ${SG}u); l++) {
+//:end
+      let k = qkv[key + ${d}u * ${SG}u + l];
+      let v = qkv[value + ${d}u * ${SG}u + l];
 //:for i 0 R
-      s${i} = fma(subgroupBroadcast(q${i}_${d}, ${l}u), k, s${i});
-      e${i} = fma(subgroupBroadcast(g${i}_${d}, ${l}u), v, e${i});
+      s${i} = fma(${PICK}(q${i}_${d}, l), k, s${i});
+      e${i} = fma(${PICK}(g${i}_${d}, l), v, e${i});
 //:end
     }
 //:end
@@ -56,15 +65,20 @@ fn main(@builtin(workgroup_id) g: vec3u, @builtin(subgroup_invocation_id) lane: 
     let seen${i} = j + lane >= first${i} && j + lane <= n${i};
     let ds${i} = select(0.0, exp(s${i} - lse${i}) * (e${i} - delta${i}) * P.scale, seen${i});
 //:end
-//:for l 0 SG
+//:for u 0 UNROLL
+//:if UNROLLED
     {
-      let row = min(j + ${l}u, last) * STRIDE + key_at;
+      const l = ${u}u;
+//:else
+    for (var l = 0u; l < lanes; l++) {
+//:end
+      let row = min(j + l, last) * STRIDE + key_at;
 //:for d 0 DD
       let k${d} = qkv[row + min(${d}u * ${SG}u + lane, HD - 1u)];
 //:end
 //:for i 0 R
       {
-        let ds = subgroupBroadcast(ds${i}, ${l}u);
+        let ds = ${PICK}(ds${i}, l);
 //:for d 0 DD
         dq${i}_${d} = fma(ds, k${d}, dq${i}_${d});
 //:end

@@ -12,6 +12,10 @@
 @compute @workgroup_size(${SG})
 fn main(@builtin(workgroup_id) g: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
   let last = P.tokens - 1u;
+//:if !UNROLLED
+  // ${SG}, but no compiler can know it and unroll the loops over lanes again.
+  let lanes = min(${SG}u, P.tokens * ${SG}u);
+//:end
   let tile = g.x * ${R}u;
   let kv = g.y;
 //:for i 0 R
@@ -37,13 +41,18 @@ fn main(@builtin(workgroup_id) g: vec3u, @builtin(subgroup_invocation_id) lane: 
       var e${i} = 0.0;
 //:end
 //:for d 0 DD
-//:for l 0 SG
-      if (${d}u * ${SG}u + ${l}u < HD) {
-        let q = qkv[query + ${d}u * ${SG}u + ${l}u];
-        let o = dout[grad + ${d}u * ${SG}u + ${l}u];
+//:for u 0 UNROLL
+//:if UNROLLED
+      if (${d}u * ${SG}u + ${u}u < HD) {
+        const l = ${u}u;
+//:else
+      for (var l = 0u; l < min(lanes, HD - ${d}u * ${SG}u); l++) {
+//:end
+        let q = qkv[query + ${d}u * ${SG}u + l];
+        let o = dout[grad + ${d}u * ${SG}u + l];
 //:for i 0 R
-        s${i} = fma(subgroupBroadcast(k${i}_${d}, ${l}u), q, s${i});
-        e${i} = fma(subgroupBroadcast(v${i}_${d}, ${l}u), o, e${i});
+        s${i} = fma(${PICK}(k${i}_${d}, l), q, s${i});
+        e${i} = fma(${PICK}(v${i}_${d}, l), o, e${i});
 //:end
       }
 //:end
@@ -54,17 +63,22 @@ fn main(@builtin(workgroup_id) g: vec3u, @builtin(subgroup_invocation_id) lane: 
       let p${i} = select(0.0, exp(s${i} - lse_n), n + lane >= j${i} && n + lane < end${i});
       let ds${i} = p${i} * (e${i} - delta_n) * P.scale;
 //:end
-//:for l 0 SG
+//:for u 0 UNROLL
+//:if UNROLLED
       {
-        let row = min(n + ${l}u, last);
+        const l = ${u}u;
+//:else
+      for (var l = 0u; l < lanes; l++) {
+//:end
+        let row = min(n + l, last);
 //:for d 0 DD
         let q${d} = qkv[row * STRIDE + head * HD + min(${d}u * ${SG}u + lane, HD - 1u)];
         let o${d} = dout[(row * HEADS + head) * HD + min(${d}u * ${SG}u + lane, HD - 1u)];
 //:end
 //:for i 0 R
         {
-          let p = subgroupBroadcast(p${i}, ${l}u);
-          let ds = subgroupBroadcast(ds${i}, ${l}u);
+          let p = ${PICK}(p${i}, l);
+          let ds = ${PICK}(ds${i}, l);
 //:for d 0 DD
           dv${i}_${d} = fma(p, o${d}, dv${i}_${d});
           dk${i}_${d} = fma(ds, q${d}, dk${i}_${d});

@@ -9,8 +9,15 @@ export interface Heads {
   headDim: number;
 }
 
-/** Queries (or keys) that one subgroup owns. More rows reuse each load more often and spill registers sooner. */
-const TILE = 8;
+/**
+ * Tile of the subgroup kernels: R queries (or keys) that one subgroup owns, and how lanes are walked. More rows reuse each load
+ * more often, spill sooner and compile longer. SwiftShader (4 lanes) picks a lane at a known number much faster than at a
+ * computed one, so its loops are written out; see 05_attention_subgroup.wgsl for the figures.
+ */
+function tileOf(subgroupSize: number): { R: number; UNROLLED: boolean; UNROLL: number; PICK: string } {
+  if (subgroupSize <= 4) return { R: 4, UNROLLED: true, UNROLL: subgroupSize, PICK: 'subgroupBroadcast' };
+  return { R: 8, UNROLLED: false, UNROLL: 1, PICK: 'subgroupShuffle' };
+}
 
 function attentionOp(
   gpu: Gpu,
@@ -21,19 +28,21 @@ function attentionOp(
   bindings: readonly Binding[],
 ): Op<Dims> {
   const subgroup = gpu.table.attention === 'subgroup';
-  const tile = subgroup ? TILE : 64;
+  const lanes = gpu.table.subgroupSize;
+  const tile = tileOf(lanes);
+  const rows = subgroup ? tile.R : 64;
   return {
     shader: `${name}_${subgroup ? 'subgroup' : 'plain'}`,
     defines: {
       HEADS: h.heads,
       KV: h.kvHeads,
       HD: h.headDim,
-      ...(subgroup ? { R: TILE, DD: Math.ceil(h.headDim / gpu.table.subgroupSize) } : {}),
+      ...(subgroup ? { ...tile, DD: Math.ceil(h.headDim / lanes) } : {}),
     },
     access,
     bindings,
     uniforms: (d) => [d.tokens, f32(1 / Math.sqrt(h.headDim))],
-    workgroups: (d) => [Math.ceil(d.tokens / tile), groups, 1],
+    workgroups: (d) => [Math.ceil(d.tokens / rows), groups, 1],
   };
 }
 
