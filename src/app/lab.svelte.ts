@@ -426,9 +426,6 @@ export class Lab {
           this.currentId = this.nodes[0]?.id ?? null;
         }
         break;
-      case 'memory':
-        this.memory = notice.memory;
-        break;
       case 'device-lost':
         this.gpuError = notice.error;
         this.phase = 'lost';

@@ -29,10 +29,16 @@ export class Gate {
 
   #enter(priority: number, signal: AbortSignal | undefined): Promise<void> {
     return new Promise((resolve, reject) => {
-      const waiting: Waiting = { priority, enter: resolve, leave: reject, signal };
+      const onAbort = (): void => this.#abort(waiting);
+      // An evaluation passes its one signal hundreds of times: nothing may be left on it.
+      const enter = (): void => {
+        signal?.removeEventListener('abort', onAbort);
+        resolve();
+      };
+      const waiting: Waiting = { priority, enter, leave: reject, signal };
       const at = this.#queue.findIndex((w) => w.priority > priority);
       this.#queue.splice(at < 0 ? this.#queue.length : at, 0, waiting);
-      signal?.addEventListener('abort', () => this.#abort(waiting), { once: true });
+      signal?.addEventListener('abort', onAbort, { once: true });
       if (signal?.aborted) this.#abort(waiting);
       this.#admit();
     });

@@ -550,7 +550,6 @@ export type Notice =
   | { type: 'run-gone'; runId: string }
   | { type: 'node'; node: LabNode }
   | { type: 'nodes-deleted'; nodeIds: string[] }
-  | { type: 'memory'; memory: MemoryInfo }
   /** The GPU went away (or an uncaptured GPU error came): nothing runs until `rebuild`. */
   | { type: 'device-lost'; error: ErrorInfo }
   /** Another tab opened a newer version of the lab; this one's store is closed. */
