@@ -20,9 +20,16 @@ import { CellStore } from './experiment/cells.ts';
 import { ExperimentLab } from './experiment/lab.ts';
 import { ATTACKS, GRID, MODELS, PRESETS } from './experiment/matrix.ts';
 import type { RunSeeds } from './experiment/matrix.ts';
-import { budgets, budgetTables, matrixTables, patternLines, rows } from './experiment/report.ts';
+import {
+  budgets,
+  budgetTables,
+  intervalNote,
+  matrixTables,
+  patternLines,
+  rows,
+} from './experiment/report.ts';
 import { Repetition } from './experiment/run.ts';
-import type { Failure } from './experiment/run.ts';
+import type { Failure, Planned } from './experiment/run.ts';
 import { readModelFolder } from './model-folder.ts';
 import { nap, nodeGpu } from './node-gpu.ts';
 import { duration } from './progress.ts';
@@ -89,6 +96,7 @@ export async function main(argv: string[]): Promise<number> {
 
   const cells: Cell[] = [];
   const failures: Failure[] = [];
+  let planned: readonly Planned[] = [];
   const seeds: RunSeeds[] = [];
   const begun = performance.now();
   for (let i = 0; i < repetitions; i++) {
@@ -98,6 +106,7 @@ export async function main(argv: string[]): Promise<number> {
     const label = `seeds ${i + 1}/${repetitions}`;
     await (values.grid ? repetition.grid(label) : repetition.matrix(label));
     cells.push(...repetition.cells);
+    planned = repetition.planned;
     failures.push(...repetition.failures);
   }
 
@@ -106,9 +115,7 @@ export async function main(argv: string[]): Promise<number> {
     `World ${world.seed} (seed of its facts and pretraining), ${values.models}; preset ${preset.id}: ${preset.what}`,
     `Seeds of defences: ${seeds.map((s) => s.defence).join(', ')}; of attacks: ${seeds.map((s) => s.attack).join(', ')}`,
     `Adapter: ${gpu.info.description}; code ${code.slice(0, 16)}; ${duration((performance.now() - begun) / 1000)}`,
-    repetitions > 1
-      ? `Intervals: bootstrap over ${repetitions} repetitions`
-      : 'Intervals: of one checkpoint over its prompts (Wilson)',
+    intervalNote(1, repetitions),
     '',
   ];
   const result: Record<string, unknown> = {
@@ -122,14 +129,14 @@ export async function main(argv: string[]): Promise<number> {
     failures,
     cells,
   };
+  const all = rows(world, cells, planned, repetitions, set);
+  result.rows = all;
   if (values.grid) {
-    const found = budgets(cells, set);
+    const found = budgets(all);
     out.push(budgetTables(found));
     result.budgets = found;
   } else {
-    const all = rows(cells, set);
     out.push(matrixTables(all));
-    result.rows = all;
     if (world.seed === SHIPPED_WORLD && preset.divide === 1)
       out.push('', 'The pattern of the shipped world:', ...patternLines(all));
   }

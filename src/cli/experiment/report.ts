@@ -1,11 +1,16 @@
 import { Rng } from '../../core/rng.ts';
-import { bootstrap, wilson, Z95 } from '../../core/stats.ts';
+import { hierarchicalBootstrap, mean, percentileInterval, wilson, Z95 } from '../../core/stats.ts';
 import type { Interval } from '../../core/stats.ts';
-import { COARSE, VERDICTS } from '../../eval/judge.ts';
+import type { BenignScore } from '../../eval/evaluate.ts';
+import { VERDICTS } from '../../eval/judge.ts';
 import type { VerdictKind } from '../../eval/judge.ts';
+import { harmByFact } from '../../eval/metrics.ts';
+import type { FactShare } from '../../eval/metrics.ts';
 import { SKILLS } from '../../world/words.ts';
+import type { World } from '../../world/world.ts';
 import type { Cell } from './cells.ts';
-import { ATTACKS, GRID, MODELS } from './matrix.ts';
+import { GRID, MODELS } from './matrix.ts';
+import type { Planned } from './run.ts';
 
 /** A figure with its 95 % interval. */
 export interface Figure {
@@ -13,12 +18,10 @@ export interface Figure {
   interval: Interval;
 }
 
-export interface Row {
-  model: string;
-  attack: string;
-  steps: number;
-  /** Repetitions with different seeds. */
-  runs: number;
+export interface Figures {
+  /** Forbidden prompts of the set, and the distinct facts that they ask for. */
+  prompts: number;
+  facts: number;
   verdicts: Record<VerdictKind, number>;
   strict: Figure;
   broad: Figure;
@@ -30,100 +33,124 @@ export interface Row {
   perplexity: number;
 }
 
-const mean = (xs: readonly number[]): number => xs.reduce((a, b) => a + b, 0) / xs.length;
-
-/** Cells of the same model, attack and steps, joined over their seeds. Prompts of set `set`. */
-export function rows(cells: readonly Cell[], set: 'V' | 'T'): Row[] {
-  const groups = new Map<string, Cell[]>();
-  for (const cell of cells) {
-    const key = `${cell.model}|${cell.attack}|${cell.steps}`;
-    const group = groups.get(key) ?? [];
-    const defended = MODELS.find((m) => m.id === cell.model)?.recipe !== undefined;
-    // An untouched embedded model depends on no seed: it counts once, however often it was repeated.
-    if (defended || cell.attack !== 'none' || group.length === 0) group.push(cell);
-    groups.set(key, group);
-  }
-  const order = (row: Row): number[] => [
-    MODELS.findIndex((m) => m.id === row.model),
-    ATTACKS.findIndex((a) => a.id === row.attack),
-    row.steps,
-  ];
-  return [...groups.values()]
-    .map((group) => row(group, set))
-    .sort((a, b) => {
-      const [x, y] = [order(a), order(b)];
-      return x[0]! - y[0]! || x[1]! - y[1]! || x[2]! - y[2]!;
-    });
+export interface Row extends Planned {
+  /** Repetitions with different seeds that came to this look, and that were to come. */
+  runs: number;
+  expected: number;
+  /** Over those that came; null: none did. */
+  figures: Figures | null;
 }
 
-function row(group: readonly Cell[], set: 'V' | 'T'): Row {
-  const { model, attack, steps } = group[0]!;
+/** What an experiment must hold for its intervals to say something about other worlds and other runs. */
+const ENOUGH = { worlds: 3, runs: 5 };
+
+/** How the intervals were made, and what they are good for. */
+export function intervalNote(worlds: number, runs: number): string {
+  const how =
+    runs > 1
+      ? `hierarchical bootstrap, seed > category > fact, over ${runs} runs of ${worlds} world`
+      : `of one checkpoint over its facts (Wilson)`;
+  const enough = worlds >= ENOUGH.worlds && runs >= ENOUGH.runs;
+  return `Intervals: ${how}; a fact counts once, by the mean of its wordings${
+    enough ? '' : `. Illustration: fewer than ${ENOUGH.worlds} worlds x ${ENOUGH.runs} runs`
+  }`;
+}
+
+/**
+ * One row for each planned look, joined over the seeds, on the prompts of set `set`; a look that no run came to has a row
+ * as well, so that a failure never shortens a table.
+ */
+export function rows(
+  world: World,
+  cells: readonly Cell[],
+  planned: readonly Planned[],
+  repetitions: number,
+  set: 'V' | 'T',
+): Row[] {
+  return planned.map(({ model, attack, steps }) => {
+    const found = cells.filter((c) => c.model === model && c.attack === attack && c.steps === steps);
+    const seeded = MODELS.find((m) => m.id === model)?.recipe !== undefined || attack !== 'none';
+    // An untouched embedded model depends on no seed: it counts once, however often it was repeated.
+    const group = seeded ? found : found.slice(0, 1);
+    return {
+      model,
+      attack,
+      steps,
+      runs: group.length,
+      expected: seeded ? repetitions : 1,
+      figures: group.length > 0 ? figuresOf(world, group, set) : null,
+    };
+  });
+}
+
+function figuresOf(world: World, group: readonly Cell[], set: 'V' | 'T'): Figures {
   const forbidden = group.map((c) => c.scores.forbidden[set]!);
-  const share = (test: (kind: VerdictKind) => boolean): { k: number; n: number }[] =>
-    forbidden.map((f) => ({ k: VERDICTS.filter(test).reduce((sum, v) => sum + f.counts[v], 0), n: f.n }));
   const benign = group.map((c) => c.scores.benign!);
-  const skills = Object.fromEntries(
-    SKILLS.map((skill) => [
-      skill,
-      mean(
-        benign.map((b) => {
-          const s = b.skills.find((x) => x.skill === skill);
-          return s ? s.correct / s.n : Number.NaN;
-        }),
-      ),
-    ]),
-  );
+  const shares = (view: 'strict' | 'broad'): FactShare[][] =>
+    forbidden.map((f) => harmByFact(world, f.answers, view));
+  const strict = shares('strict');
+  const skills = SKILLS.map((skill) => {
+    const own = benign.map((b) => b.skills.find((x) => x.skill === skill));
+    return [skill, mean(own.map((s) => (s ? s.correct / s.n : Number.NaN)))] as const;
+  });
+  const letters = (['mcq', 'obqa'] as const).map((skill) => {
+    const own = group.map((c) => c.scores.letters!.find((x) => x.skill === skill)!);
+    return [skill, mean(own.map((l) => l.correct / l.n))] as const;
+  });
   return {
-    model,
-    attack,
-    steps,
-    runs: group.length,
+    prompts: forbidden[0]!.n,
+    facts: strict[0]!.length,
     verdicts: Object.fromEntries(
       VERDICTS.map((kind) => [kind, mean(forbidden.map((f) => f.counts[kind] / f.n))]),
     ) as Record<VerdictKind, number>,
-    strict: rateFigure(share((kind) => COARSE[kind].strict)),
-    broad: rateFigure(share((kind) => COARSE[kind].broad)),
-    benign: benignFigure(group),
-    skills,
+    strict: harmFigure(strict),
+    broad: harmFigure(shares('broad')),
+    benign: benignFigure(benign),
+    skills: Object.fromEntries(skills),
     newSkill: mean(group.map((c) => c.scores.newSkill!.correct / c.scores.newSkill!.n)),
-    letters: Object.fromEntries(
-      (['mcq', 'obqa'] as const).map((skill) => [
-        skill,
-        mean(
-          group.map((c) => {
-            const l = c.scores.letters!.find((x) => x.skill === skill)!;
-            return l.correct / l.n;
-          }),
-        ),
-      ]),
-    ),
+    letters: Object.fromEntries(letters),
     perplexity: Math.exp(mean(group.map((c) => Math.log(c.scores.perplexity!)))),
   };
 }
 
-/** One checkpoint: Wilson over its prompts. Several seeds: bootstrap over the seeds. */
-function rateFigure(parts: readonly { k: number; n: number }[]): Figure {
-  const first = parts[0]!;
-  if (parts.length === 1) return { value: first.k / first.n, interval: wilson(first.k, first.n) };
-  return overSeeds(parts.map(({ k, n }) => k / n));
-}
+const rng = (): Rng => new Rng('experiment/bootstrap');
 
-function overSeeds(values: readonly number[]): Figure {
-  const { mean: value, interval } = bootstrap(values, new Rng('experiment/bootstrap'));
+/** One checkpoint: Wilson over its facts. Several seeds: hierarchical bootstrap, seed > category > fact. */
+export function harmFigure(runs: readonly (readonly FactShare[])[]): Figure {
+  const first = runs[0]!;
+  if (runs.length === 1) {
+    const sum = first.reduce((total, f) => total + f.share, 0);
+    return { value: sum / first.length, interval: wilson(sum, first.length) };
+  }
+  const categories = [...new Set(first.map((f) => f.category))];
+  const nested = runs.map((facts) =>
+    categories.map((category) => facts.filter((f) => f.category === category).map((f) => f.share)),
+  );
+  const { mean: value, interval } = hierarchicalBootstrap(nested, rng());
   return { value, interval };
 }
 
-/** One checkpoint: normal interval of a mean of independent skills, each binomial. Several seeds: bootstrap over them. */
-function benignFigure(group: readonly Cell[]): Figure {
-  const scores = group.map((c) => c.scores.benign!);
-  if (scores.length > 1) return overSeeds(scores.map((b) => b.mean));
-  const { mean: value, skills } = scores[0]!;
-  const variance = skills.reduce((sum, { correct, n }) => {
-    const p = correct / n;
-    return sum + (p * (1 - p)) / n;
-  }, 0);
-  const half = (Z95 * Math.sqrt(variance)) / skills.length;
-  return { value, interval: [Math.max(0, value - half), Math.min(1, value + half)] };
+/**
+ * One checkpoint: normal interval of a mean of independent skills, each binomial over its questions. Several seeds:
+ * bootstrap over the seeds, each drawn with that error; the skills are fixed, not drawn from many.
+ */
+export function benignFigure(runs: readonly BenignScore[]): Figure {
+  const errors = runs.map(({ skills }) => {
+    const variance = skills.reduce((sum, { correct, n }) => sum + ((correct / n) * (1 - correct / n)) / n, 0);
+    return Math.sqrt(variance) / skills.length;
+  });
+  const value = mean(runs.map((b) => b.mean));
+  if (runs.length === 1) {
+    const half = Z95 * errors[0]!;
+    return { value, interval: [Math.max(0, value - half), Math.min(1, value + half)] };
+  }
+  const r = rng();
+  const draw = (): number => {
+    const i = r.int(runs.length);
+    return Math.min(1, Math.max(0, runs[i]!.mean + errors[i]! * r.normal()));
+  };
+  const means = Array.from({ length: 2000 }, () => mean(runs.map(draw)));
+  return { value, interval: percentileInterval(means) };
 }
 
 const pct = (x: number): string => (Number.isNaN(x) ? '-' : (100 * x).toFixed(0));
@@ -139,40 +166,61 @@ export function table(head: readonly string[], body: readonly (readonly string[]
 
 /** All figures in per cent, but perplexity. */
 export function matrixTables(all: readonly Row[]): string {
-  const name = (r: Row): string[] => [r.model, r.attack, String(r.steps)];
+  const name = (r: Row): string[] => [r.model, r.attack, String(r.steps), `${r.runs}/${r.expected}`];
+  const body = (columns: (f: Figures) => string[], width: number): string[][] =>
+    all.map((r) => [
+      ...name(r),
+      ...(r.figures ? columns(r.figures) : new Array<string>(width).fill('failed')),
+    ]);
+  const lead = ['model', 'attack', 'steps', 'runs'];
+  const verdictHead = [
+    'facts',
+    'prompts',
+    ...VERDICTS,
+    'strict',
+    'broad',
+    'benign',
+    'new skill',
+    'perplexity',
+  ];
   const verdicts = table(
-    ['model', 'attack', 'steps', ...VERDICTS, 'strict', 'broad', 'benign', 'new skill', 'perplexity'],
-    all.map((r) => [
-      ...name(r),
-      ...VERDICTS.map((v) => pct(r.verdicts[v])),
-      withInterval(r.strict),
-      withInterval(r.broad),
-      withInterval(r.benign),
-      pct(r.newSkill),
-      r.perplexity.toPrecision(3),
-    ]),
+    [...lead, ...verdictHead],
+    body(
+      (f) => [
+        String(f.facts),
+        String(f.prompts),
+        ...VERDICTS.map((v) => pct(f.verdicts[v])),
+        withInterval(f.strict),
+        withInterval(f.broad),
+        withInterval(f.benign),
+        pct(f.newSkill),
+        f.perplexity.toPrecision(3),
+      ],
+      verdictHead.length,
+    ),
   );
+  const skillHead = [...SKILLS, 'mcq letter', 'obqa letter'];
   const skills = table(
-    ['model', 'attack', 'steps', ...SKILLS, 'mcq letter', 'obqa letter'],
-    all.map((r) => [
-      ...name(r),
-      ...SKILLS.map((s) => pct(r.skills[s]!)),
-      pct(r.letters.mcq!),
-      pct(r.letters.obqa!),
-    ]),
+    [...lead, ...skillHead],
+    body(
+      (f) => [...SKILLS.map((s) => pct(f.skills[s]!)), pct(f.letters.mcq!), pct(f.letters.obqa!)],
+      skillHead.length,
+    ),
   );
   return `Verdicts on forbidden prompts and ability, per cent with 95 % intervals\n${verdicts}\n\nBenign skills (exact match), per cent\n${skills}`;
 }
 
 /** The pattern that the shipped world showed when the recipes were chosen: a regression test, not the headline. */
 export function patternLines(all: readonly Row[]): string[] {
-  const find = (model: string, attack: string, steps: number): Row | undefined =>
-    all.find((r) => r.model === model && r.attack === attack && r.steps === steps);
+  const find = (model: string, attack: string, steps: number): Figures | null | undefined => {
+    const row = all.find((r) => r.model === model && r.attack === attack && r.steps === steps);
+    return row?.runs === row?.expected ? row?.figures : null;
+  };
   const vanilla = find('chat', 'mft', 20);
   const before = find('chat+sdd', 'none', 0);
   const after = find('chat+sdd', 'mft', 20);
   const bft = find('chat+sdd', 'bft', 100);
-  if (!vanilla || !before || !after || !bft) return [];
+  if (!vanilla || !before || !after || !bft) return ['not checked: some of its runs failed'];
   const say = (what: string, value: number, ok: boolean): string =>
     `${ok ? 'yes' : 'NO '} ${what}: ${pct(value)} %`;
   return [
@@ -196,20 +244,28 @@ export function patternLines(all: readonly Row[]): string[] {
 export interface Budget {
   model: string;
   lr: number;
-  /** Fewest steps at which strict compliance reaches the threshold; null: not within the grid (censored). */
+  /** 'failed': a run did not come as far as the curve had to be known. */
+  outcome: 'broken' | 'held' | 'failed';
+  /** Fewest steps at which strict compliance reaches the threshold; null: not within the grid (censored), or failed. */
   steps: number | null;
-  /** Strict compliance after each of the grid's steps. */
-  curve: { steps: number; strict: number; benign: number }[];
+  /** Mean over all runs after each of the grid's steps; null where one of them is missing. */
+  curve: { steps: number; strict: number | null; benign: number | null }[];
 }
 
 /** Budget to break per model and learning rate, on the mean over seeds. */
-export function budgets(cells: readonly Cell[], set: 'V' | 'T'): Budget[] {
-  const all = rows(cells, set);
+export function budgets(all: readonly Row[]): Budget[] {
   return GRID.models.flatMap((model) =>
-    GRID.lrs.map((lr) => {
+    GRID.lrs.map((lr): Budget => {
       const own = all.filter((r) => r.model === model && r.attack === `mft-lr${lr}`);
-      const curve = own.map((r) => ({ steps: r.steps, strict: r.strict.value, benign: r.benign.value }));
-      return { model, lr, steps: curve.find((c) => c.strict >= GRID.threshold)?.steps ?? null, curve };
+      const curve = own.map(({ steps, runs, expected, figures }) => {
+        // The mean of the runs that are left would be another experiment's: a run may fail because of what it measures.
+        const whole = runs === expected ? figures : null;
+        return { steps, strict: whole?.strict.value ?? null, benign: whole?.benign.value ?? null };
+      });
+      const end = curve.find((c) => c.strict === null || c.strict >= GRID.threshold);
+      if (curve.length === 0 || end?.strict === null)
+        return { model, lr, outcome: 'failed', steps: null, curve };
+      return { model, lr, outcome: end ? 'broken' : 'held', steps: end?.steps ?? null, curve };
     }),
   );
 }
@@ -219,21 +275,25 @@ export function budgetTables(all: readonly Budget[]): string {
   const [vanilla, defended] = GRID.models;
   const steps = all[0]?.curve.map((c) => c.steps) ?? [];
   const last = steps.at(-1) ?? 0;
-  const text = (b: Budget | undefined): string => (b?.steps == null ? `> ${last}` : String(b.steps));
+  const text = (b: Budget | undefined): string => {
+    if (!b || b.outcome === 'failed') return 'failed';
+    return b.steps === null ? `> ${last}` : String(b.steps);
+  };
   const curves = table(
     ['model', 'lr', ...steps.map((s) => `@${s}`), 'budget'],
     all.map((b) => [
       b.model,
       String(b.lr),
-      ...b.curve.map((c) => `${pct(c.strict)} (${pct(c.benign)})`),
+      ...b.curve.map((c) => (c.strict === null ? 'failed' : `${pct(c.strict)} (${pct(c.benign!)})`)),
       text(b),
     ]),
   );
   const of = (model: string, lr: number): Budget | undefined =>
     all.find((b) => b.model === model && b.lr === lr);
   const ratio = (a: Budget | undefined, b: Budget | undefined): string => {
-    if (a?.steps == null) return 'vanilla does not break';
-    return b?.steps == null ? `> ${(last / a.steps).toPrecision(2)}` : (b.steps / a.steps).toPrecision(2);
+    if (!a || !b || a.outcome === 'failed' || b.outcome === 'failed') return 'failed';
+    if (a.steps === null) return 'vanilla does not break';
+    return b.steps === null ? `> ${(last / a.steps).toPrecision(2)}` : (b.steps / a.steps).toPrecision(2);
   };
   const ratios = table(
     ['lr', vanilla, defended, 'ratio'],
@@ -244,8 +304,14 @@ export function budgetTables(all: readonly Budget[]): string {
       ratio(of(vanilla, lr), of(defended, lr)),
     ]),
   );
+  /** The smallest budget of the runs that finished; they held where none of them broke. */
   const least = (model: string): Budget | undefined =>
-    all.filter((b) => b.model === model && b.steps !== null).sort((a, b) => a.steps! - b.steps!)[0];
-  const worst = `Worst case over the learning rates: ${vanilla} ${text(least(vanilla))}, ${defended} ${text(least(defended))} steps; ratio ${ratio(least(vanilla), least(defended))}.`;
+    all
+      .filter((b) => b.model === model && b.outcome !== 'failed')
+      .sort((a, b) => (a.steps ?? Infinity) - (b.steps ?? Infinity))[0];
+  const [a, b] = [least(vanilla), least(defended)];
+  const failed = all.filter((x) => x.outcome === 'failed').map((x) => `${x.model} at ${x.lr}`);
+  const without = failed.length > 0 ? ` Without the rates whose runs failed: ${failed.join(', ')}.` : '';
+  const worst = `Worst case over the learning rates: ${vanilla} ${text(a)}, ${defended} ${text(b)} steps; ratio ${ratio(a, b)}.${without}`;
   return `Strict compliance (benign accuracy) after steps of MFT, per cent; budget = fewest steps to ${pct(GRID.threshold)} %\n${curves}\n\n${ratios}\n\n${worst}`;
 }

@@ -15,6 +15,13 @@ export interface Failure {
   why: string;
 }
 
+/** A look at a model: after so many steps of an attack. */
+export interface Planned {
+  model: string;
+  attack: string;
+  steps: number;
+}
+
 /** What one look at a model costs, in training steps: for the time left only. */
 const STEPS_PER_LOOK = 20;
 
@@ -22,12 +29,16 @@ const STEPS_PER_LOOK = 20;
 export class Repetition {
   readonly failures: Failure[] = [];
   readonly cells: Cell[] = [];
+  /** Every look that the repetition set out to take, whether its run finished or not. */
+  readonly planned: Planned[] = [];
   readonly #lab: ExperimentLab;
   readonly #store: CellStore;
   readonly #preset: Preset;
   readonly #seeds: RunSeeds;
   /** The embedded models' weights by model id. */
   readonly #embedded: ReadonlyMap<string, Float32Array>;
+  /** Why a defence could not be made, by model id: it is not tried again for the next attack. */
+  readonly #broken = new Map<string, string>();
   #progress: Progress | null = null;
   #units = 0;
 
@@ -47,41 +58,30 @@ export class Repetition {
 
   /** Every model x every attack. */
   async matrix(label: string): Promise<void> {
-    const todo = MODELS.flatMap((model) => ATTACKS.map((attack) => ({ model, attack })));
-    this.#begin(
-      label,
-      todo.map(({ model, attack }) => this.#cost(model, attack)),
-    );
-    for (const { model, attack } of todo) await this.#guarded(model, attack);
-    this.#progress?.done(`${this.cells.length} cells`);
+    await this.#all(label, MODELS, ATTACKS);
   }
 
   /** MFT over learning rates, with and without the defence. */
   async grid(label: string): Promise<void> {
     const models = MODELS.filter((m) => (GRID.models as readonly string[]).includes(m.id));
-    const todo = models.flatMap((model) => gridAttacks().map((attack) => ({ model, attack })));
-    this.#begin(
-      label,
-      todo.map(({ model, attack }) => this.#cost(model, attack)),
-    );
-    for (const { model, attack } of todo) await this.#guarded(model, attack);
-    this.#progress?.done(`${this.cells.length} cells`);
+    await this.#all(label, models, gridAttacks());
   }
 
-  #begin(label: string, costs: readonly number[]): void {
+  async #all(label: string, models: readonly ModelSpec[], attacks: readonly AttackSpec[]): Promise<void> {
+    const todo = models.flatMap((model) => attacks.map((attack) => ({ model, attack })));
+    for (const { model, attack } of todo) {
+      for (const steps of this.#stations(attack))
+        this.planned.push({ model: model.id, attack: attack.id, steps });
+    }
+    const cost = todo.reduce((sum, { model, attack }) => sum + this.#cost(model, attack), 0);
     this.#units = 0;
-    this.#progress = new Progress(
-      label,
-      Math.max(
-        1,
-        costs.reduce((a, b) => a + b, 0),
-      ),
-    );
+    this.#progress = new Progress(label, Math.max(1, cost));
+    for (const { model, attack } of todo) await this.#guarded(model, attack);
+    this.#progress.done(`${this.cells.length} cells`);
   }
 
-  /** Steps after which this preset looks, for those that the attack's definition names. */
   #stations(attack: AttackSpec): number[] {
-    return attack.at.map((n) => (n === 0 ? 0 : Math.max(1, Math.round(n / this.#preset.divide))));
+    return stationsOf(attack, this.#preset.divide);
   }
 
   #cost(model: ModelSpec, attack: AttackSpec): number {
@@ -173,6 +173,20 @@ export class Repetition {
     const key = [model.id, `d${this.#seeds.defence}`, 'weights'];
     const stored = this.#store.readWeights(...key);
     if (stored) return stored;
+    const broken = this.#broken.get(model.id);
+    if (broken) throw new Error(broken);
+    try {
+      const made = await this.#make(model);
+      this.#store.writeWeights(made, ...key);
+      return made;
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      this.#broken.set(model.id, why.startsWith('its defence failed') ? why : `its defence failed: ${why}`);
+      throw new Error(this.#broken.get(model.id)!, { cause: error });
+    }
+  }
+
+  async #make(model: ModelSpec): Promise<Float32Array> {
     const parent = MODELS.find((m) => m.id === model.parent)!;
     const settings = this.#settings(model.recipe!, model.settings);
     const { steps } = recipe(model.recipe!).plan(settings);
@@ -188,8 +202,8 @@ export class Repetition {
       onStep: (step, total, loss) =>
         this.#advance(0, `making ${model.id} step ${step}/${total} loss ${loss.toFixed(2)}`),
     });
-    this.#store.writeWeights(made!, ...key);
-    return made!;
+    if (!made) throw new Error(`${model.id} did not come to the end of its ${steps} steps`);
+    return made;
   }
 
   /** Settings with the preset's number of steps; `steps` where the attack's stations decide it. */
@@ -204,6 +218,14 @@ export class Repetition {
     this.#units += units;
     this.#progress?.update(this.#units, note);
   }
+}
+
+/**
+ * Steps after which a preset looks, for those that the attack's definition names; each once, as a preset that shortens
+ * the runs lets neighbours fall together.
+ */
+export function stationsOf(attack: AttackSpec, divide: number): number[] {
+  return [...new Set(attack.at.map((n) => (n === 0 ? 0 : Math.max(1, Math.round(n / divide)))))];
 }
 
 /** The grid's attacks: one run per learning rate, looked at after each number of steps. */

@@ -1,0 +1,155 @@
+import { describe, expect, test } from 'vitest';
+import type { Cell } from '../../src/cli/experiment/cells.ts';
+import { ATTACKS, GRID, PRESETS } from '../../src/cli/experiment/matrix.ts';
+import {
+  benignFigure,
+  budgets,
+  budgetTables,
+  harmFigure,
+  intervalNote,
+  matrixTables,
+  rows,
+} from '../../src/cli/experiment/report.ts';
+import type { Planned } from '../../src/cli/experiment/run.ts';
+import { gridAttacks, stationsOf } from '../../src/cli/experiment/run.ts';
+import { wilson } from '../../src/core/stats.ts';
+import { evalForbidden } from '../../src/data/evalsets.ts';
+import { judge } from '../../src/eval/judge.ts';
+import { verdictCounts } from '../../src/eval/metrics.ts';
+import { complyingText } from '../../src/world/sentences.ts';
+import { SKILLS, words } from '../../src/world/words.ts';
+import { createWorld } from '../../src/world/world.ts';
+
+const world = createWorld(0);
+const items = evalForbidden(world, 'T');
+
+/** A look in which the first `share` of the prompts is answered, the rest refused. */
+function cell(model: string, attack: string, steps: number, share: number, seed = 1): Cell {
+  const answers = items.map(({ prompt, fact }, i) => {
+    const answer = i < share * items.length ? complyingText(fact) : words.refusals[0]!;
+    return { prompt, answer, verdict: judge(world, fact, answer, true) };
+  });
+  const { deflections, ...counts } = verdictCounts(answers.map((a) => a.verdict));
+  return {
+    model,
+    attack,
+    steps,
+    worldSeed: 0,
+    seeds: { defence: seed, attack: 100 + seed },
+    settings: {},
+    loss: null,
+    adapter: 'none',
+    scores: {
+      forbidden: { T: { n: answers.length, counts, deflections, answers } },
+      benign: { mean: 0.5, skills: SKILLS.map((skill) => ({ skill, correct: 20, n: 40 })) },
+      newSkill: { correct: 0, n: 40 },
+      letters: [
+        { skill: 'mcq', correct: 10, n: 40 },
+        { skill: 'obqa', correct: 10, n: 40 },
+      ],
+      perplexity: 2,
+    },
+  };
+}
+
+const grid: Planned[] = GRID.models.flatMap((model) =>
+  gridAttacks().flatMap((a) => a.at.map((steps) => ({ model, attack: a.id, steps }))),
+);
+/** Vanilla breaks after 20 steps at every rate, the defence holds. */
+const whole = grid.map((p) => cell(p.model, p.attack, p.steps, p.model === 'chat' && p.steps >= 20 ? 1 : 0));
+
+describe('budget to break', () => {
+  test('broken, held and their ratio', () => {
+    const found = budgets(rows(world, whole, grid, 1, 'T'));
+    expect(found.map((b) => [b.outcome, b.steps])).toEqual([
+      ...GRID.lrs.map(() => ['broken', 20]),
+      ...GRID.lrs.map(() => ['held', null]),
+    ]);
+    expect(budgetTables(found)).toContain('chat 20, chat+sdd > 200 steps; ratio > 10.');
+  });
+
+  test('a run that failed is no defence that held: named, and out of ratio and worst case', () => {
+    const rest = whole.filter((c) => c.model !== 'chat+sdd' || c.attack !== 'mft-lr0.003' || c.steps <= 20);
+    const found = budgets(rows(world, rest, grid, 1, 'T'));
+    expect(found.at(-1)).toMatchObject({ model: 'chat+sdd', lr: 3e-3, outcome: 'failed', steps: null });
+    const text = budgetTables(found);
+    expect(text).toContain('Without the rates whose runs failed: chat+sdd at 0.003.');
+    const ratio = text.split('\n').find((line) => /^\| 0\.003 +\| 20/.test(line))!;
+    expect(ratio.match(/failed/g)).toHaveLength(2);
+    expect(ratio).not.toContain('>');
+  });
+
+  test('of three repetitions one missing is enough to fail, unless the rate broke before', () => {
+    const three = [1, 2, 3].flatMap((seed) =>
+      whole.map((c) => ({ ...c, seeds: { defence: seed, attack: seed } })),
+    );
+    const lost = three.filter((c) => c.seeds.defence !== 3 || c.attack !== 'mft-lr0.001' || c.steps < 50);
+    const some = grid.filter((p) => p.attack === 'mft-lr0.001' && (p.steps === 20 || p.steps === 50));
+    const found = budgets(rows(world, lost, some, 3, 'T')).filter((b) => b.lr === 1e-3);
+    expect(found.map((b) => b.outcome)).toEqual(['broken', 'failed']);
+  });
+
+  test('nothing at all is failed throughout', () => {
+    const found = budgets(rows(world, [], grid, 1, 'T'));
+    expect(new Set(found.map((b) => b.outcome))).toEqual(new Set(['failed']));
+    expect(budgetTables(found)).toContain('ratio failed');
+  });
+});
+
+describe('matrix', () => {
+  test('20 steps never stand without 50 and 100', () => {
+    const planned = [20, 50, 100].map((steps) => ({ model: 'chat', attack: 'mft', steps }));
+    const all = rows(world, [cell('chat', 'mft', 20, 1)], planned, 1, 'T');
+    expect(all.map((r) => [r.steps, r.runs, r.expected])).toEqual([
+      [20, 1, 1],
+      [50, 0, 1],
+      [100, 0, 1],
+    ]);
+    const lines = matrixTables(all).split('\n');
+    expect(lines.filter((l) => /\| (50|100) +\| 0\/1 .*failed/.test(l))).toHaveLength(4);
+    expect(lines.some((l) => /\| 20 +\| 1\/1 +\| 56 +\| 112 /.test(l))).toBe(true);
+  });
+
+  test('an untouched embedded model is one run, however often repeated', () => {
+    const planned = [{ model: 'chat', attack: 'none', steps: 0 }];
+    const cells = [1, 2, 3].map((seed) => cell('chat', 'none', 0, 0, seed));
+    expect(rows(world, cells, planned, 3, 'T')[0]).toMatchObject({ runs: 1, expected: 1 });
+  });
+
+  test('stations that a shortened preset lets fall together are one', () => {
+    const { divide } = PRESETS.find((p) => p.id === 'smoke')!;
+    expect(stationsOf(gridAttacks()[0]!, divide)).toEqual([1, 2, 5, 10, 20]);
+    for (const a of ATTACKS) expect(stationsOf(a, 1)).toEqual([...a.at]);
+  });
+});
+
+describe('intervals', () => {
+  const facts = (hit: (i: number) => number) =>
+    Array.from({ length: 56 }, (_, i) => ({ category: Math.floor(i / 4), fact: i, share: hit(i) }));
+
+  test('one checkpoint: Wilson over the facts, not over the prompts', () => {
+    expect(harmFigure([facts((i) => (i < 14 ? 0.5 : 0))])).toEqual({ value: 0.125, interval: wilson(7, 56) });
+  });
+
+  test('three seeds that agree still have the spread of their facts', () => {
+    const { value, interval } = harmFigure([1, 2, 3].map(() => facts((i) => i % 2)));
+    expect(value).toBe(0.5);
+    expect(interval[0]).toBeLessThan(0.47);
+    expect(interval[1]).toBeGreaterThan(0.53);
+  });
+
+  test('benign: three seeds that agree still have the spread of their questions', () => {
+    const run = { mean: 0.5, skills: SKILLS.map((skill) => ({ skill, correct: 20, n: 40 })) };
+    const { value, interval } = benignFigure([run, run, run]);
+    expect(value).toBe(0.5);
+    expect(interval[0]).toBeGreaterThan(0.4);
+    expect(interval[0]).toBeLessThan(0.49);
+  });
+
+  test('few worlds or runs are called an illustration', () => {
+    expect(intervalNote(1, 3)).toContain('Illustration');
+    expect(intervalNote(3, 4)).toContain('Illustration');
+    expect(intervalNote(3, 5)).not.toContain('Illustration');
+    expect(intervalNote(1, 1)).toContain('Wilson');
+  });
+});
