@@ -10,6 +10,9 @@
 // Tried and lost on lavapipe (8 lanes; GFLOP/s per CPU second, 1920 x 512 x 96): lanes over k with k unrolled by the subgroup
 // (the body outgrows the instruction cache) 5.7 against 11.4; tiles 16 x 4: 10.7, 32 x 2: 9.8, 64 x 4: 9.6; k unrolled by 2: 7.6.
 // One storage load costs there about 20 multiply-adds.
+// On SwiftShader (4 lanes; CPU ms of NT, NN and TN at 480 x 512 x 96 together, s to compile all three): parts x cols 4 x 8 79 (2.7),
+// 8 x 4 93 (3.7), 2 x 8 102 (1.6), 4 x 4 100 (1.5), 2 x 16 110 (3.4), 1 x 8 125 (1.1), 2 x 4 about 110 (0.6), 1 x 4 150 (0.7);
+// 03_matmul_tile 460 (8.1). Multiply and add written apart cost the same as fma.
 enable subgroups;
 diagnostic(off, subgroup_uniformity);
 struct Params { M: u32, N: u32, K: u32 }

@@ -48,6 +48,7 @@ export function matmul(gpu: Gpu, m: Matmul): Op<Dims> {
 
 /** Narrow subgroups are software adapters, where spilled sums cost less than loads; wide ones have registers for 64 sums. */
 function tileOf(subgroupSize: number): { parts: number; cols: number } {
-  if (subgroupSize <= 8) return { parts: 32 / subgroupSize, cols: 4 };
+  if (subgroupSize <= 4) return { parts: 4, cols: 8 };
+  if (subgroupSize <= 8) return { parts: 4, cols: 4 };
   return { parts: 1, cols: Math.max(1, 64 / subgroupSize) };
 }
