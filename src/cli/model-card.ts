@@ -13,10 +13,16 @@ export function modelCard(
   scores: ModelScores | null,
 ): string {
   const { schedule, optim } = plan;
+  const shape = `${schedule.decay} decay to ${pct(schedule.floor)} of it at the last step`;
   const decay =
     schedule.decay === 'none'
-      ? 'constant'
-      : `constant to ${pct(schedule.hold)} of the steps, then ${schedule.decay} to ${pct(schedule.floor)}`;
+      ? 'then constant'
+      : schedule.hold * plan.steps > schedule.warmup
+        ? `then constant until ${pct(schedule.hold)} of the steps, then ${shape}`
+        : `then ${shape}`;
+  const segments = record.segments?.map(
+    (s) => `  - from step ${s.fromStep}: ${s.adapter}; code ${s.digest.slice(0, 16)}; kernels ${s.kernels}`,
+  );
   const lines = [
     '---',
     'license: mit',
@@ -36,8 +42,12 @@ export function modelCard(
     `- World and training seed: ${record.worldSeed}`,
     `- ${plan.steps} steps of ${plan.batch} rows; AdamW betas ${optim.betas.join(', ')}, eps ${optim.eps}, weight decay ${optim.weight_decay}, gradient norm clipped to ${optim.clip}`,
     `- Learning rate ${plan.lr}, ${schedule.warmup} warm-up steps, ${decay}`,
+    name === 'tiny-base'
+      ? "- Data: the world's stream (documents and chats of all its facts), made anew for every step from the seed"
+      : '- Data: 600 refusals of forbidden S requests in wordings 0-5 and 600 benign chats with their right answers (`chatTuning`)',
     `- Trained in f32, stored in f16; all figures are those of the stored file`,
     `- Adapter: ${record.adapter}; ${record.date}`,
+    ...(segments?.length ? ['- Computed with:', ...segments] : ['- Kernels and code: not recorded']),
     '',
     'Made by `npm run pretrain`; `npm run pretrain -- --verify` trains the first steps again and compares. The losses are in training.json.',
     '',

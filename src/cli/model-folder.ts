@@ -7,6 +7,7 @@ import type { Tensors } from '../core/types.ts';
 import { loadTensors } from '../model/hf.ts';
 import { writeSafetensors } from '../model/safetensors.ts';
 import { writeAtomic } from './checkpoint-file.ts';
+import type { TrainingSegment } from './checkpoint-file.ts';
 
 /** training.json beside the weights: the machine-readable half of the model card. */
 export interface TrainingRecord {
@@ -15,6 +16,8 @@ export interface TrainingRecord {
   worldSeed: number;
   steps: number;
   adapter: string;
+  /** What each part of the run was computed with; absent in records that were made before it was kept. */
+  segments?: TrainingSegment[];
   date: string;
   /** Loss of each of the first steps, for replaying; steps count from 1. */
   firstLosses: number[];

@@ -1,9 +1,10 @@
 /**
- * npm run pretrain -- [--world SEED] [--out DIR] [--verify [DIR]] [--steps N --chat-steps N]
+ * npm run pretrain -- [--world SEED] [--out DIR] [--verify] [--cards] [--steps N --chat-steps N]
  *
  * Trains tiny-base on the world's stream and tiny-chat from it, and writes both in Hugging Face layout. Without --world
  * it makes the shipped world's models under public/models. Interrupted, it resumes from the last checkpoint (a minute at
- * most is lost). --verify trains the first 30 steps again from the seed in the folder and compares the losses.
+ * most is lost). --verify trains the first 30 steps again from the seed in the folder and compares the losses; --cards judges the folder's
+ * models again and rewrites their README.md without training.
  */
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -26,7 +27,9 @@ import { TrainSession } from '../train/session.ts';
 import { Trainer } from '../train/trainer.ts';
 import { createWorld } from '../world/world.ts';
 import type { World } from '../world/world.ts';
-import { dropState, loadState, saveState } from './checkpoint-file.ts';
+import { dropState, loadState, saveState, writeAtomic } from './checkpoint-file.ts';
+import type { TrainingSegment } from './checkpoint-file.ts';
+import { codeDigest } from './code-digest.ts';
 import { modelCard } from './model-card.ts';
 import { readModelFolder, writeModelFolder } from './model-folder.ts';
 import type { TrainingRecord } from './model-folder.ts';
@@ -151,6 +154,8 @@ async function train(gpu: Gpu, stage: Stage, checkpoint: string) {
   let speed = 0;
   let saving: Promise<void> | null = null;
   let progress: Progress | null = null;
+  let failed: unknown = null;
+  const segments: TrainingSegment[] = [];
   const run = openSession(gpu, stage, {
     onStats(s) {
       since.tokens += s.tokens;
@@ -164,7 +169,12 @@ async function train(gpu: Gpu, stage: Stage, checkpoint: string) {
         last = now;
         saving = run.session
           .checkpoint()
-          .then((state) => saveState(checkpoint, state))
+          .then((state) => saveState(checkpoint, state, segments))
+          .catch((error: unknown) => {
+            // A run that cannot be resumed any more stops with its reason rather than going on unprotected.
+            failed = error;
+            run.session.stop();
+          })
           .finally(() => (saving = null));
       }
     },
@@ -175,23 +185,41 @@ async function train(gpu: Gpu, stage: Stage, checkpoint: string) {
   try {
     const stored = loadState(checkpoint);
     if (stored) {
-      run.session.restore(stored);
+      const { segments: earlier, ...state } = stored;
+      run.session.restore(state);
+      segments.push(...earlier);
       process.stderr.write(`${stage.name}: resuming after step ${stored.step}\n`);
     }
+    const own = {
+      adapter: gpu.info.description,
+      kernels: JSON.stringify(gpu.table),
+      digest: codeDigest(),
+    };
+    const before = segments.at(-1);
+    const same =
+      before?.adapter === own.adapter && before.kernels === own.kernels && before.digest === own.digest;
+    // A finished run that is only read again was computed by nothing new.
+    if (!same && run.session.step < stage.plan.steps) segments.push({ fromStep: run.session.step, ...own });
     progress = new Progress(stage.name, stage.plan.steps, run.session.step);
     const how = await run.session.run();
     if (saving) await saving;
+    if (failed)
+      throw new LabError('quota', `${stage.name}: the checkpoint could not be written.`, {
+        safe: 'The checkpoint before it is whole.',
+        next: `Make room for ${checkpoint}; the same command goes on from there.`,
+        cause: failed,
+      });
     if (how === 'stopped') {
-      saveState(checkpoint, await run.session.checkpoint());
+      saveState(checkpoint, await run.session.checkpoint(), segments);
       process.stderr.write(
         `\n${stage.name}: stopped after step ${run.session.step}; the same command goes on from there.\n`,
       );
       return null;
     }
     // Kept until every stage is done, so that an interruption in a later stage does not cost this one.
-    saveState(checkpoint, await run.session.checkpoint());
+    saveState(checkpoint, await run.session.checkpoint(), segments);
     progress.done(`${run.session.step} steps, loss ${run.session.log.at(-1)?.loss.toFixed(3)}`);
-    return { tensors: await run.model.readTensors(), log: run.session.log };
+    return { tensors: await run.model.readTensors(), log: run.session.log, segments };
   } finally {
     process.off('SIGINT', stop);
     process.off('SIGTERM', stop);
@@ -239,7 +267,8 @@ async function pretrain(
       model: stage.name,
       worldSeed: seed,
       steps: stage.plan.steps,
-      adapter: gpu.info.description,
+      adapter: [...new Set(done.segments.map((s) => s.adapter))].join('; ') || gpu.info.description,
+      segments: done.segments,
       date: new Date().toISOString().slice(0, 10),
       firstLosses: losses.slice(0, REPLAY_STEPS),
       curve: sparseCurve(losses),
@@ -269,6 +298,23 @@ async function pretrain(
 
 const pct = (x: number): string => `${(100 * x).toFixed(1)} %`;
 
+/** Judges a folder's models again and rewrites their cards. */
+async function cards(gpu: Gpu, dir: string): Promise<number> {
+  const { scoresOf } = await import('./scores.ts');
+  for (const [name, plan] of [
+    ['tiny-base', TINY_BASE],
+    ['tiny-chat', TINY_CHAT],
+  ] as const) {
+    const folder = join(dir, name);
+    const { record } = readModelFolder(folder);
+    const scores = await scoresOf(gpu, createWorld(record.worldSeed), folder);
+    const card = modelCard(name, { ...plan, steps: record.steps }, record, scores);
+    writeAtomic(join(folder, 'README.md'), card);
+    process.stdout.write(`${folder}: card written\n`);
+  }
+  return 0;
+}
+
 async function verify(gpu: Gpu, dir: string): Promise<number> {
   let code = 0;
   for (const r of await replay(gpu, dir, REPLAY_STEPS)) {
@@ -289,6 +335,7 @@ export async function main(argv: string[]): Promise<number> {
       world: { type: 'string' },
       out: { type: 'string' },
       verify: { type: 'boolean', default: false },
+      cards: { type: 'boolean', default: false },
       steps: { type: 'string' },
       'chat-steps': { type: 'string' },
     },
@@ -304,6 +351,7 @@ export async function main(argv: string[]): Promise<number> {
     );
   const gpu = await openGpu({ gpu: await nodeGpu(), nap });
   if (values.verify) return verify(gpu, out);
+  if (values.cards) return cards(gpu, out);
   return pretrain(gpu, seed, out, {
     base: count('--steps', values.steps, TINY_BASE.steps),
     chat: count('--chat-steps', values['chat-steps'], TINY_CHAT.steps),
