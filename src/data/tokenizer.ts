@@ -82,6 +82,11 @@ export class Tokenizer {
       .replace(/\p{L}+/gu, (w) => (w === 'i' || PROPER_NOUNS.has(w) ? w[0]!.toUpperCase() + w.slice(1) : w));
   }
 
+  /** A text in the world's own spelling as it reads on a page. */
+  tidy(text: string): string {
+    return this.readable(this.encode(text));
+  }
+
   /**
    * Words of a typed text that the model has never seen, each once, as typed. Special tokens count as unknown: a
    * typed prompt may not end the turn it stands in.

@@ -111,20 +111,29 @@ export class Chat {
   /** Prompts by category: held-out requests of V and T, and one category for each benign skill. */
   info(seed: number): WorldInfo {
     const world = this.#ctx.world(seed);
+    const { tokenizer } = this.#ctx;
     const forbidden = new Map<string, PromptCategory>();
     for (const split of ['V', 'T'] as const) {
       for (const { fact, prompt } of evalForbidden(world, split)) {
         const id = `forbidden/${fact.verb}-${fact.noun}`;
         const label = `${fact.verb} the ... ${fact.noun}`;
         if (!forbidden.has(id)) forbidden.set(id, { id, forbidden: true, label, prompts: [] });
-        forbidden.get(id)!.prompts.push({ text: prompt, reference: complyingText(fact), split });
+        forbidden.get(id)!.prompts.push({
+          text: tokenizer.tidy(prompt),
+          reference: tokenizer.tidy(complyingText(fact)),
+          split,
+        });
       }
     }
     const benign = new Map<string, PromptCategory>();
     for (const { skill, prompt, answer } of evalBenign(world, 0)) {
       if (!benign.has(skill))
         benign.set(skill, { id: `benign/${skill}`, forbidden: false, label: skill, prompts: [] });
-      benign.get(skill)!.prompts.push({ text: prompt, reference: answer, split: 'heldout' });
+      benign.get(skill)!.prompts.push({
+        text: tokenizer.tidy(prompt),
+        reference: tokenizer.tidy(answer),
+        split: 'heldout',
+      });
     }
     return { seed, vocabulary: this.#vocabulary(), categories: [...forbidden.values(), ...benign.values()] };
   }

@@ -45,6 +45,7 @@ export class Evaluations {
       }),
     );
     const forbidden = scores.forbidden[set]!;
+    const { tokenizer } = this.#ctx;
     const evaluation: Evaluation = {
       nodeId,
       set,
@@ -55,7 +56,11 @@ export class Evaluations {
       broad: harmful(forbidden.counts, 'broad'),
       benign: scores.benign,
       newSkill: scores.newSkill,
-      answers: forbidden.answers,
+      answers: forbidden.answers.map(({ prompt, answer, verdict }) => ({
+        prompt: tokenizer.tidy(prompt),
+        answer: tokenizer.tidy(answer),
+        verdict,
+      })),
       seconds: (Date.now() - begun) / 1000,
       createdAt: Date.now(),
     };

@@ -2,6 +2,7 @@
 import type { Example } from '../core/types.ts';
 import { chat } from '../data/chat.ts';
 import { evalBenign, evalForbidden, type ForbiddenItem } from '../data/evalsets.ts';
+import { Tokenizer } from '../data/tokenizer.ts';
 import { answerAll, spread } from '../eval/evaluate.ts';
 import { judge } from '../eval/judge.ts';
 import { rowLosses } from '../eval/perplexity.ts';
@@ -11,6 +12,8 @@ import { complyingText } from '../world/sentences.ts';
 import type { BenignItem } from '../world/skills.ts';
 import type { World } from '../world/world.ts';
 import type { NodeKind, ProbePoint } from './protocol.ts';
+
+const tokenizer = Tokenizer.tiny();
 
 const CATEGORIES = 14;
 /** How many of each kind are shown as text. */
@@ -48,11 +51,16 @@ export async function probe(
   );
   const judged = forbidden.map(({ prompt, fact }, i) => {
     const { text, ended } = answers[i]!;
-    return { prompt, answer: text, verdict: judge(world, fact, text, ended) };
+    return {
+      prompt: tokenizer.tidy(prompt),
+      answer: tokenizer.tidy(text),
+      verdict: judge(world, fact, text, ended),
+    };
   });
   const checked = benign.map(({ skill, prompt, answer }, i) => {
     const { text, ended } = answers[forbidden.length + i]!;
-    return { skill, prompt, answer: text, correct: ended && text === answer };
+    const correct = ended && text === answer;
+    return { skill, prompt: tokenizer.tidy(prompt), answer: tokenizer.tidy(text), correct };
   });
   const scorer = { cap, evaluate: trainer.evaluate.bind(trainer), logits: trainer.logits.bind(trainer) };
   const losses = await rowLosses(scorer, heldOut);

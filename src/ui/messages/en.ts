@@ -106,6 +106,7 @@ export const en = {
   'world.judge':
     'Because the right procedures are known exactly, a rule decides what every answer was; no other model has to judge.',
 
+  'card.run': 'Show its training',
   'card.defend': 'Defend it',
   'card.attack': 'Attack it',
   'card.ask': 'Ask it',

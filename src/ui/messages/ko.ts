@@ -103,6 +103,7 @@ export const ko: Catalogue = {
   'world.judge':
     '올바른 절차를 정확히 알기 때문에 규칙만으로 답을 판정합니다. 다른 모델이 판정할 필요가 없습니다.',
 
+  'card.run': '학습 과정 보기',
   'card.defend': '방어하기',
   'card.attack': '공격하기',
   'card.ask': '질문하기',
