@@ -24,6 +24,7 @@ const ATTACK_STEPS = 20;
 
 export class ShowMe {
   #lab: Lab;
+  #ownRun: string | null = null;
   #abort: AbortController | null = null;
 
   running = $state(false);
@@ -94,7 +95,8 @@ export class ShowMe {
   async cancel(): Promise<void> {
     this.#abort?.abort();
     const run = this.#lab.activeRun;
-    if (run) await this.#lab.control(run.id, { action: 'stop', discard: true });
+    // a run that the user started beside it is not Show me's to stop
+    if (run && run.id === this.#ownRun) await this.#lab.control(run.id, { action: 'stop', discard: true });
   }
 
   async #stage<T>(stage: ShowMeStage, work: () => Promise<T | null>): Promise<T> {
@@ -128,6 +130,7 @@ export class ShowMe {
       probeEvery: steps === undefined ? 50 : 10, // few probes: what counts here is the end
       ...(steps !== undefined && { saveAt: [steps] }),
     });
+    this.#ownRun = run?.id ?? null;
     if (!run || (await run.ended()) !== 'finished') return null;
     return lab.nodesOfRun(run.id).at(-1) ?? null;
   }

@@ -144,7 +144,7 @@ export class Models {
 
   // ------------------------------------------------------------------------------------------------------------ tree
 
-  /** Fetches an embedded model once; later calls answer with the stored node. */
+  /** Fetches an embedded model once; later calls, and those of other tabs, answer with the stored node. */
   async loadEmbedded(
     name: EmbeddedName,
     onProgress: (p: { loadedBytes: number; totalBytes: number }) => void,
@@ -152,6 +152,21 @@ export class Models {
   ): Promise<LabNode> {
     const stored = await this.#ctx.store.node(name);
     if (stored) return stored;
+    try {
+      return await this.#fetchEmbedded(name, onProgress, signal);
+    } catch (e) {
+      // somebody else was quicker: the store takes each name once
+      const theirs = await this.#ctx.store.node(name);
+      if (theirs) return theirs;
+      throw e;
+    }
+  }
+
+  async #fetchEmbedded(
+    name: EmbeddedName,
+    onProgress: (p: { loadedBytes: number; totalBytes: number }) => void,
+    signal: AbortSignal,
+  ): Promise<LabNode> {
     const base = new URL(`${name}/`, this.#ctx.modelsUrl).href;
     const json = async (file: string): Promise<unknown> => {
       const bytes = await fetchFile(base + file, signal);

@@ -47,6 +47,8 @@ export class Run {
   #saving: Promise<void> | null = null;
   #saveAgain = false;
   #discarded = false;
+  /** The error shown is that of the last automatic checkpoint; the next one that succeeds takes it back. */
+  #saveFailed = false;
   /** Nodes that could not be written (full disk); `resume` tries again before it trains on. */
   #unsaved: { step: number; weights: Float32Array }[] = [];
 
@@ -219,6 +221,11 @@ export class Run {
     this.info.total = this.info.saveAt.at(-1)!;
     this.info.settings = { ...this.info.settings, steps: this.info.total };
     session.extend(this.info.total);
+    if (this.active) {
+      session.resume(); // it is on its way, or paused: the loop simply finds more steps to do
+      this.announce();
+      return;
+    }
     await this.#driving; // a run that has just reached its end is still writing its checkpoint
     session.resume();
     this.info.error = null;
@@ -348,7 +355,8 @@ export class Run {
         name: info.saveAt.length > 1 || info.continuable ? `${info.name}, ${step} steps` : info.name,
         kind: info.kind,
         recipe: info.recipe,
-        settings: { ...info.settings, steps: step },
+        // a schedule that ends belongs to the run's length, also where the run was stopped early: node.steps tells where
+        settings: info.continuable ? { ...info.settings, steps: step } : info.settings,
         seeds: info.seeds,
         steps: step,
         runId: info.id,
@@ -379,11 +387,14 @@ export class Run {
       if (this.#discarded) return;
       info.checkpointStep = session.step;
       info.checkpointAt = at;
+      if (info.error && this.#saveFailed) info.error = null;
+      this.#saveFailed = false;
       this.#emit({ type: 'checkpoint', step: session.step, at });
     } catch (e) {
-      if (this.#discarded || this.info.error) return;
+      if (this.#discarded || (info.error && !this.#saveFailed)) return;
       info.checkpointAt = Date.now(); // try again after the usual while
       info.error = toErrorInfo(e);
+      this.#saveFailed = true;
       this.announce();
     }
   }
