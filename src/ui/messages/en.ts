@@ -342,7 +342,7 @@ export const en = {
   'rate.interval.short': '({low}–{high}, n = {n})',
   'rate.interval': '95 % interval {low} to {high}, n = {n}',
   'benign.label': 'Everyday tasks right, mean of 11',
-  'newSkill.label': 'A skill new to it, right',
+  'newSkill.label': 'New skill right',
   'judge.now': 'Judge it',
   'judge.nowFor': 'Judge it: {name}',
   'judge.node': 'Judge {name}',
