@@ -161,17 +161,9 @@ export class ParamSet {
     this.combine(alpha, other, 1);
   }
 
-  /** this *= factor */
-  scale(factor: number): void {
-    // a set cannot be read and written in one dispatch: x is any other buffer, times 0
-    const zero = new ParamSet(this.gpu, this.layout, 'zero');
-    this.combine(0, zero, factor);
-    this.release(zero);
-    zero.destroy();
-  }
-
   /** this = (1 - t) * a + t * b */
   lerp(a: ParamSet, b: ParamSet, t: number): void {
+    if (b === this) throw new Error('lerp would overwrite its second end before reading it');
     this.copyFrom(a);
     this.combine(t, b, 1 - t);
   }
@@ -266,14 +258,6 @@ export class ParamSet {
       flat.set(tensor.data, e.offset);
     }
     return flat;
-  }
-
-  /** Forgets what was compiled for a partner that is about to be destroyed. */
-  release(other: ParamSet): void {
-    for (const map of [this.combined, this.dotted] as Map<GPUBuffer, Program<never>>[]) {
-      map.get(other.buffer)?.destroy();
-      map.delete(other.buffer);
-    }
   }
 
   destroy(): void {
