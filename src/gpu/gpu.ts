@@ -128,6 +128,9 @@ export class Gpu {
   readonly nap: ((ms: number) => void) | undefined;
 
   private readonly usualWaits = new Map<string, number>();
+  private readonly alive = new Set<GPUBuffer>();
+  /** Buffers made since `allocate` was entered; null outside of it. */
+  private making: GPUBuffer[] | null = null;
   private readonly pipelines = new Map<string, GPUComputePipeline>();
   private readonly layouts = new Map<string, GPUBindGroupLayout>();
 
@@ -148,10 +151,7 @@ export class Gpu {
       const { error } = event as GPUUncapturedErrorEvent;
       const memory = typeof GPUOutOfMemoryError !== 'undefined' && error instanceof GPUOutOfMemoryError;
       const labError = memory
-        ? new LabError('out-of-memory', 'The graphics adapter has no memory left.', {
-            safe: 'Saved checkpoints are whole.',
-            next: 'Close other tabs that use the GPU, or choose a smaller batch.',
-          })
+        ? outOfMemory()
         : new LabError('gpu-error', `The graphics driver refused a command: ${error.message}`, {
             safe: 'Saved checkpoints are whole.',
             next: 'Please report this with the text of the GPU page.',
@@ -180,13 +180,40 @@ export class Gpu {
       size,
       usage: mappable ? usage : usage | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC,
     });
+    this.alive.add(buffer);
+    this.making?.push(buffer);
     this.stats.buffers++;
     this.stats.bytes += size;
     this.stats.peakBytes = Math.max(this.stats.peakBytes, this.stats.bytes);
     return buffer;
   }
 
+  /**
+   * Makes GPU objects, all of them or none: when `make` throws or the adapter has no memory for what it made, every
+   * buffer made in it is freed again and the device lives on. What does not go through here is reported to `onError`.
+   * @throws what `make` threw, or LabError 'out-of-memory'
+   */
+  async allocate<T>(make: () => T): Promise<T> {
+    const made: GPUBuffer[] = [];
+    this.device.pushErrorScope('out-of-memory');
+    this.making = made;
+    let result: { value: T } | { thrown: unknown };
+    try {
+      result = { value: make() };
+    } catch (thrown) {
+      result = { thrown };
+    } finally {
+      this.making = null;
+    }
+    const full = await this.device.popErrorScope();
+    if ('value' in result && !full) return result.value;
+    for (const buffer of made) this.free(buffer);
+    throw 'thrown' in result ? result.thrown : outOfMemory();
+  }
+
+  /** Gives a buffer back; a second call for the same buffer does nothing. */
   free(buffer: GPUBuffer): void {
+    if (!this.alive.delete(buffer)) return;
     this.stats.buffers--;
     this.stats.bytes -= buffer.size;
     buffer.destroy();
@@ -291,4 +318,11 @@ export class Gpu {
     }
     return layout;
   }
+}
+
+function outOfMemory(): LabError {
+  return new LabError('out-of-memory', 'The graphics adapter has no memory left.', {
+    safe: 'Saved checkpoints are whole, and nothing else was stopped.',
+    next: 'Close other tabs that use the GPU, or choose a smaller batch.',
+  });
 }

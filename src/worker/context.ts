@@ -18,8 +18,11 @@ import type {
   RunInfo,
 } from './protocol.ts';
 
-/** Changes whenever a new engine may round differently from the one before. */
-export const ENGINE_VERSION = '1';
+/** Set by the build: SHA-256 (hex) over the code that decides what training computes. */
+declare const __ENGINE_CODE__: string;
+
+/** Which engine made a checkpoint: a run that another one began can go on, but not bit for bit. */
+export const ENGINE_VERSION = __ENGINE_CODE__.slice(0, 16);
 
 export type LabStore = Store<LabNode, RunInfo, Evaluation>;
 

@@ -1,10 +1,11 @@
 /** What a run will cost, measured on this adapter rather than guessed. */
+import { Model } from '../model/model.ts';
 import { Trainer } from '../train/trainer.ts';
 import type { Context } from './context.ts';
 import { PRIORITY } from './gate.ts';
 import type { Models } from './models.ts';
 import type { Estimate, TrainParams } from './protocol.ts';
-import { describeRun, prepareData } from './run-setup.ts';
+import { describeRun, prepareRun } from './run-setup.ts';
 
 interface Measured {
   tokensPerSecond: number;
@@ -26,7 +27,8 @@ export class Estimates {
   /** Training steps only: probes come on top. */
   async estimate(params: TrainParams): Promise<Estimate> {
     const run = await describeRun(this.#ctx, params);
-    const { plan, examples, cap } = prepareData(this.#ctx, run);
+    const { prepared, cap } = prepareRun(this.#ctx, run);
+    const { plan, examples } = prepared;
     const key = JSON.stringify([params.parentNodeId, cap]);
     let measured = this.#measured.get(key);
     if (!measured) {
@@ -34,8 +36,11 @@ export class Estimates {
       measured = this.#ctx.gate.run(PRIORITY.step, async () => {
         const parent = await this.#ctx.node(params.parentNodeId);
         const before = this.#ctx.gpu.stats.bytes;
-        const { model } = await this.#models.load(parent);
-        const trainer = new Trainer(model, plan.optim, cap);
+        const { config, tensors } = await this.#models.read(parent);
+        const { model, trainer } = await this.#ctx.gpu.allocate(() => {
+          const model = Model.create(this.#ctx.gpu, config, tensors);
+          return { model, trainer: new Trainer(model, plan.optim, cap) };
+        });
         try {
           const gpuBytes = this.#ctx.gpu.stats.bytes - before;
           await trainer.gradient([batch]); // compiles

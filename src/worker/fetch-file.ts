@@ -9,7 +9,7 @@ export async function fetchFile(
   url: string,
   signal: AbortSignal,
   onProgress?: (loaded: number, total: number) => void,
-): Promise<Uint8Array> {
+): Promise<Uint8Array<ArrayBuffer>> {
   let response: Response;
   try {
     response = await fetch(url, { signal });

@@ -7,6 +7,7 @@ import { Generator } from '../model/generate.ts';
 import { loadTensors } from '../model/hf.ts';
 import { Model } from '../model/model.ts';
 import { writeSafetensors } from '../model/safetensors.ts';
+import { sha256 } from '../store/digest.ts';
 import { ENGINE_VERSION, type Context } from './context.ts';
 import { fetchFile } from './fetch-file.ts';
 import type { EmbeddedName, LabNode, MemoryInfo } from './protocol.ts';
@@ -15,6 +16,12 @@ import type { EmbeddedName, LabNode, MemoryInfo } from './protocol.ts';
 const RESIDENT = 4;
 /** Prompts of one generation; longer lists are cut into batches of it. */
 export const MAX_SEQS = 16;
+
+/** What the lab needs of training.json. */
+interface EmbeddedRecord {
+  worldSeed: number;
+  weightsSha256: string;
+}
 
 export interface ResidentModel {
   nodeId: string;
@@ -71,11 +78,10 @@ export class Models {
     return [...this.#resident.keys()];
   }
 
-  /** A fresh model with a node's weights; the caller destroys it. */
-  async load(node: LabNode): Promise<{ model: Model; config: LlamaConfig }> {
+  /** What a model of a node's weights is made from. */
+  async read(node: LabNode): Promise<{ config: LlamaConfig; tensors: Tensors }> {
     const config = parseLlamaConfig(node.modelConfig);
-    const weights = await this.#ctx.store.weights(node.id);
-    return { config, model: Model.create(this.#ctx.gpu, config, unflatten(config, weights)) };
+    return { config, tensors: unflatten(config, await this.#ctx.store.weights(node.id)) };
   }
 
   /** Runs `work` with a node's model on the GPU; it is not evicted meanwhile. */
@@ -108,13 +114,12 @@ export class Models {
       return known;
     }
     this.#shrink(RESIDENT - 1);
-    const { model, config } = await this.load(node);
+    const { config, tensors } = await this.read(node);
     const maxLen = config.max_position_embeddings;
-    const resident = {
-      nodeId: node.id,
-      model,
-      generator: new Generator(model, { maxSeqs: MAX_SEQS, maxLen }),
-    };
+    const resident = await this.#ctx.gpu.allocate(() => {
+      const model = Model.create(this.#ctx.gpu, config, tensors);
+      return { nodeId: node.id, model, generator: new Generator(model, { maxSeqs: MAX_SEQS, maxLen }) };
+    });
     this.#resident.set(node.id, resident);
     return resident;
   }
@@ -150,53 +155,81 @@ export class Models {
     onProgress: (p: { loadedBytes: number; totalBytes: number }) => void,
     signal: AbortSignal,
   ): Promise<LabNode> {
-    const stored = await this.#ctx.store.node(name);
-    if (stored) return stored;
+    const stored = await this.#embedded(name);
+    let record: EmbeddedRecord;
     try {
-      return await this.#fetchEmbedded(name, onProgress, signal);
+      record = await this.#record(name, signal);
     } catch (e) {
-      // somebody else was quicker: the store takes each name once
-      const theirs = await this.#ctx.store.node(name);
+      // without a connection the stored weights are as good as ever
+      if (stored.length > 0 && !signal.aborted) return stored.at(-1)!;
+      throw e;
+    }
+    const known = stored.find((node) => node.fileDigest === record.weightsSha256);
+    if (known) return known;
+    try {
+      return await this.#fetchEmbedded(name, record, stored.length > 0, onProgress, signal);
+    } catch (e) {
+      // somebody else was quicker: the store takes each id once
+      const theirs = (await this.#embedded(name)).find((n) => n.fileDigest === record.weightsSha256);
       if (theirs) return theirs;
       throw e;
     }
   }
 
+  /** The stored roots of an embedded model, oldest first: one for each set of weights that shipped under its name. */
+  async #embedded(name: EmbeddedName): Promise<LabNode[]> {
+    return (await this.#ctx.store.nodes()).filter((node) => node.kind === 'base' && node.root === name);
+  }
+
+  async #json(name: EmbeddedName, file: string, signal: AbortSignal): Promise<unknown> {
+    const bytes = await fetchFile(new URL(`${name}/${file}`, this.#ctx.modelsUrl).href, signal);
+    try {
+      return JSON.parse(new TextDecoder().decode(bytes)) as unknown;
+    } catch (cause) {
+      throw corrupt(name, `${file} is not JSON`, cause);
+    }
+  }
+
+  async #record(name: EmbeddedName, signal: AbortSignal): Promise<EmbeddedRecord> {
+    const record = (await this.#json(name, 'training.json', signal)) as Partial<EmbeddedRecord> | null;
+    const { worldSeed, weightsSha256 } = record ?? {};
+    if (typeof worldSeed !== 'number')
+      throw corrupt(name, 'training.json does not name the seed of its world');
+    if (typeof weightsSha256 !== 'string')
+      throw corrupt(name, 'training.json does not hold the checksum of its weights');
+    return { worldSeed, weightsSha256 };
+  }
+
   async #fetchEmbedded(
     name: EmbeddedName,
+    { worldSeed, weightsSha256 }: EmbeddedRecord,
+    again: boolean,
     onProgress: (p: { loadedBytes: number; totalBytes: number }) => void,
     signal: AbortSignal,
   ): Promise<LabNode> {
-    const base = new URL(`${name}/`, this.#ctx.modelsUrl).href;
-    const json = async (file: string): Promise<unknown> => {
-      const bytes = await fetchFile(base + file, signal);
-      try {
-        return JSON.parse(new TextDecoder().decode(bytes)) as unknown;
-      } catch (cause) {
-        throw corrupt(name, `${file} is not JSON`, cause);
-      }
-    };
-    const [configJson, tokenizer, training, weights] = await Promise.all([
-      json('config.json'),
-      json('tokenizer.json'),
-      json('training.json'),
-      fetchFile(`${base}model.safetensors`, signal, (loadedBytes, totalBytes) =>
-        onProgress({ loadedBytes, totalBytes }),
+    const [configJson, tokenizer, weights] = await Promise.all([
+      this.#json(name, 'config.json', signal),
+      this.#json(name, 'tokenizer.json', signal),
+      fetchFile(
+        new URL(`${name}/model.safetensors`, this.#ctx.modelsUrl).href,
+        signal,
+        (loadedBytes, totalBytes) => onProgress({ loadedBytes, totalBytes }),
       ),
     ]);
     if (JSON.stringify(tokenizer) !== JSON.stringify(tokenizerJson())) {
       throw corrupt(name, 'tokenizer.json is not the one of this version of the tiny world');
     }
-    const worldSeed = (training as { worldSeed?: unknown } | null)?.worldSeed;
-    if (typeof worldSeed !== 'number')
-      throw corrupt(name, 'training.json does not name the seed of its world');
+    if ((await sha256(weights)) !== weightsSha256) {
+      throw corrupt(name, 'model.safetensors does not match the checksum in training.json');
+    }
     const config = parseLlamaConfig(configJson);
     const tensors = loadTensors(config, { config: configJson, weights: [weights] });
+    const version = weightsSha256.slice(0, 8);
     const node = await this.#ctx.store.addNode(
       {
-        id: name,
+        id: again ? `${name}-${version}` : name,
         parentId: null,
-        name,
+        name: again ? `${name} (${version})` : name,
         kind: 'base',
         recipe: null,
         settings: {},
@@ -204,6 +237,7 @@ export class Models {
         steps: 0,
         runId: null,
         dataDigest: '',
+        fileDigest: weightsSha256,
         adapter: null,
         engineVersion: ENGINE_VERSION,
         kernelTable: null,
@@ -238,12 +272,17 @@ export class Models {
   /** Deletes a node and all below it. */
   async remove(nodeId: string): Promise<string[]> {
     const gone = await this.#ctx.store.deleteNode(nodeId);
-    for (const id of gone) {
+    this.forget(gone);
+    this.#ctx.notify({ type: 'nodes-deleted', nodeIds: gone });
+    return gone;
+  }
+
+  /** Takes deleted nodes off the GPU. */
+  forget(nodeIds: readonly string[]): void {
+    for (const id of nodeIds) {
       const resident = this.#resident.get(id);
       if (resident && !this.#pinned.has(id)) this.#evict(id, resident);
     }
-    this.#ctx.notify({ type: 'nodes-deleted', nodeIds: gone });
-    return gone;
   }
 
   /** The files of a node in Hugging Face layout. */

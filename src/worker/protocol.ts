@@ -171,6 +171,8 @@ export interface LabNode {
   runId: string | null;
   /** SHA-256 (hex) of the training data's token ids and labels in order; '' for an embedded model. */
   dataDigest: string;
+  /** SHA-256 (hex) of the weights file that an embedded model was read from; absent where training made the node. */
+  fileDigest?: string;
   /** SHA-256 (hex) of the f32 weights as stored. */
   weightsDigest: string;
   weightsBytes: number;
@@ -445,7 +447,10 @@ export interface Requests {
     result: InitResult;
     event: never;
   };
-  /** Fetches a model that ships with the lab; the node is stored and returned (the stored one when already there). */
+  /**
+   * Fetches a model that ships with the lab; the node is stored and returned (the stored one when already there). Where
+   * the lab has been given new weights since, they come as a root of their own: what was trained from the old ones stays.
+   */
   loadEmbedded: {
     params: { name: EmbeddedName };
     result: LabNode;

@@ -2,12 +2,13 @@
 import { LabError } from '../core/errors.ts';
 import type { Example } from '../core/types.ts';
 import { Generator } from '../model/generate.ts';
-import type { Model } from '../model/model.ts';
+import { Model } from '../model/model.ts';
 import { recipe } from '../recipes/index.ts';
-import { settle, shuffled, type RunPlan } from '../recipes/recipe.ts';
+import { prepare, sessionOf, type Prepared } from '../recipes/prepare.ts';
+import { settle } from '../recipes/recipe.ts';
 import { sha256 } from '../store/digest.ts';
 import { batchCap } from '../train/cap.ts';
-import { TrainSession, type SessionHooks } from '../train/session.ts';
+import type { SessionHooks, TrainSession } from '../train/session.ts';
 import { Trainer, type TrainerCapacity } from '../train/trainer.ts';
 import { ENGINE_VERSION, type Context } from './context.ts';
 import { PRIORITY } from './gate.ts';
@@ -88,7 +89,7 @@ function runSeed(run: Pick<RunInfo, 'kind' | 'seeds'>): number {
   return run.kind === 'defence' ? run.seeds.defence : run.seeds.attack;
 }
 
-/** Builds the run on the GPU. What was made is freed again when a later part fails. */
+/** Builds the run on the GPU: all of it, or nothing where a part fails. */
 export async function buildRun(
   ctx: Context,
   models: Models,
@@ -96,47 +97,40 @@ export async function buildRun(
   hooks: SessionHooks,
 ): Promise<RunParts> {
   const parent = await ctx.node(run.parentId);
-  const { own, plan, seed, examples, probes, cap } = prepareData(ctx, run);
-  const dataDigest = await digestOf(examples);
-  const made: { destroy(): void }[] = [];
-  const destroy = (): void => {
-    for (const part of made.splice(0).reverse()) part.destroy();
-  };
-  try {
-    const { model, config } = await models.load(parent);
-    made.push(model);
-    const trainer = new Trainer(model, plan.optim, cap);
-    made.push(trainer);
+  const { prepared, probes, cap } = prepareRun(ctx, run);
+  const dataDigest = await digestOf(prepared.examples);
+  const { config, tensors } = await models.read(parent);
+  const onGpu = await ctx.gpu.allocate(() => {
+    const model = Model.create(ctx.gpu, config, tensors);
+    const trainer = new Trainer(model, prepared.plan.optim, cap);
     const maxLen = config.max_position_embeddings;
     const generator = hooks.probe ? new Generator(model, { maxSeqs: MAX_SEQS, maxLen }) : null;
-    if (generator) made.push(generator);
-    const session = new TrainSession(
-      trainer,
-      shuffled(examples, plan.batch, seed),
-      (step) => ctx.gate.run(PRIORITY.step, () => own.step(step)),
-      { lr: plan.lr, schedule: plan.schedule, steps: run.total, seed },
-      hooks,
-    );
-    return { parent, model, trainer, generator, session, probes, cap, dataDigest, destroy };
-  } catch (e) {
-    destroy();
-    throw e;
-  }
+    return { model, trainer, generator };
+  });
+  const session = sessionOf(
+    prepared,
+    onGpu.trainer,
+    hooks,
+    (own) => (step) => ctx.gate.run(PRIORITY.step, () => own(step)),
+  );
+  const destroy = (): void => {
+    onGpu.generator?.destroy();
+    onGpu.trainer.destroy();
+    onGpu.model.destroy();
+  };
+  return { parent, ...onGpu, session, probes, cap, dataDigest, destroy };
 }
 
 /** What needs no GPU: the recipe's plan and examples, the probes, and the room that a batch takes. */
-export function prepareData(ctx: Context, run: RunInfo) {
-  const own = recipe(run.recipe);
-  const plan = own.plan(run.settings);
-  const seed = runSeed(run);
+export function prepareRun(ctx: Context, run: RunInfo) {
   const world = ctx.world(run.seeds.world);
-  const examples = own.data(world, run.settings, seed);
+  const prepared = prepare(recipe(run.recipe), world, run.settings, runSeed(run));
   const probes = makeProbes(world, run.kind);
-  return { own, plan, seed, examples, probes, cap: capacity(examples, probes, plan) };
+  return { prepared, probes, cap: capacity(prepared, probes) };
 }
 
 /** Room for a batch of the recipe and for at least one row of the held-out loss. */
-function capacity(examples: readonly Example[], probes: Probes, plan: RunPlan): TrainerCapacity {
+function capacity({ examples, plan }: Prepared, probes: Probes): TrainerCapacity {
   const batch = batchCap(examples, plan.batch);
   const row = batchCap(probes.heldOut, 1);
   return {

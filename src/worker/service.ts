@@ -3,6 +3,7 @@ import { LabError } from '../core/errors.ts';
 import { RECIPES } from '../recipes/index.ts';
 import { settle } from '../recipes/recipe.ts';
 import { storageFigures } from '../store/quota.ts';
+import { DATABASE } from '../store/schema.ts';
 import { Chat } from './chat.ts';
 import { runGolden, selfCheck } from './check.ts';
 import { Context, type ContextOptions } from './context.ts';
@@ -13,12 +14,14 @@ import { PRIORITY } from './gate.ts';
 import { Models } from './models.ts';
 import { Runs } from './runs.ts';
 import { allShaders } from './shader-info.ts';
+import { Tabs } from './tabs.ts';
 import type {
   Capabilities,
   EventOf,
   FromWorker,
   InitResult,
   Method,
+  Notice,
   ParamsOf,
   RecipeInfo,
   ResultOf,
@@ -42,6 +45,7 @@ export class Service {
   readonly models: Models;
   readonly runs: Runs;
   #post: ServiceOptions['post'];
+  #tabs: Tabs;
   #chat: Chat;
   #evaluations: Evaluations;
   #estimates: Estimates;
@@ -50,7 +54,14 @@ export class Service {
 
   constructor({ post, ...options }: ServiceOptions) {
     this.#post = post;
-    this.ctx = new Context({ ...options, notify: (notice) => post({ type: 'notice', notice }) });
+    this.#tabs = new Tabs(options.databaseName ?? DATABASE, (notice) => this.#hear(notice));
+    this.ctx = new Context({
+      ...options,
+      notify: (notice) => {
+        post({ type: 'notice', notice });
+        this.#tabs.tell(notice);
+      },
+    });
     this.models = new Models(this.ctx);
     this.runs = new Runs(this.ctx, this.models);
     this.#chat = new Chat(this.ctx, this.models);
@@ -65,6 +76,19 @@ export class Service {
       return;
     }
     void this.#answer(message.id, message.method, message.params);
+  }
+
+  /** Another tab changed what both show. */
+  #hear(notice: Notice): void {
+    if (notice.type === 'nodes-deleted') this.models.forget(notice.nodeIds);
+    this.#post({ type: 'notice', notice });
+  }
+
+  /** Gives up the store, the device and the line to the other tabs; nothing is saved on the way out. */
+  close(): void {
+    this.#tabs.close();
+    this.ctx.closeStore();
+    this.ctx.closeDevice();
   }
 
   async #answer(id: number, method: Method, params: unknown): Promise<void> {

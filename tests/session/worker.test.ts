@@ -3,6 +3,7 @@
  * what is asked here is bookkeeping and bit-equality, not what the models say.
  */
 import 'fake-indexeddb/auto';
+import { createHash } from 'node:crypto';
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { nodeGpu } from '../../src/cli/node-gpu.ts';
 import { parseLlamaConfig } from '../../src/core/config.ts';
@@ -88,8 +89,7 @@ class Page {
 
   /** What a closed tab leaves: nothing is saved on the way out. */
   die(): void {
-    this.service.ctx.closeStore();
-    this.service.ctx.closeDevice();
+    this.service.close();
   }
 }
 
@@ -104,14 +104,18 @@ async function open(): Promise<Page> {
   return next;
 }
 
-function serveModels(): void {
+/** @param seed of the random weights that the lab ships today */
+function serveModels(seed = 1): void {
   const config = tinyConfigJson();
-  const tensors = initTensors(parseLlamaConfig(config), 1);
+  const weights = writeSafetensors(initTensors(parseLlamaConfig(config), seed), 'F16');
   const files: Record<string, BodyInit> = {
     'config.json': JSON.stringify(config),
     'tokenizer.json': JSON.stringify(tokenizerJson()),
-    'training.json': JSON.stringify({ worldSeed: 0 }),
-    'model.safetensors': writeSafetensors(tensors, 'F16').slice().buffer,
+    'training.json': JSON.stringify({
+      worldSeed: 0,
+      weightsSha256: createHash('sha256').update(weights).digest('hex'),
+    }),
+    'model.safetensors': weights.slice().buffer,
   };
   vi.stubGlobal('fetch', (url: string) => {
     const body = files[url.split('/').at(-1)!];
@@ -329,6 +333,19 @@ describe('when the device is lost', () => {
   });
 });
 
+describe('an adapter without room', () => {
+  it('refuses a run in words, leaves nothing behind and trains a smaller one', async () => {
+    const { gpu } = page.service.ctx;
+    const before = { ...gpu.stats };
+    const pop = vi.spyOn(gpu.device, 'popErrorScope');
+    pop.mockResolvedValueOnce({ message: 'no memory' } as GPUError);
+    await expect(page.ask('train', MFT)).rejects.toMatchObject({ code: 'out-of-memory' });
+    expect(gpu.stats).toMatchObject({ bytes: before.bytes, buffers: before.buffers });
+    const { id } = await page.ask('train', { ...MFT, saveAt: [1] });
+    await page.until(id, 'finished');
+  });
+});
+
 describe('the tree', () => {
   it('deletes a node with its children, and refuses while a run starts from it', async () => {
     const { id } = await page.ask('train', { ...MFT, saveAt: [1000] });
@@ -338,6 +355,46 @@ describe('the tree', () => {
     await page.ask('control', { runId: id, control: { action: 'stop', discard: true } });
     await page.ask('deleteNode', { nodeId: 'tiny-chat' });
     expect(await page.ask('nodes', {})).toEqual([]);
+  });
+
+  it('takes new weights under an old name as a root of their own, and works without a connection', async () => {
+    const old = await page.ask('node', { nodeId: 'tiny-chat' });
+    expect((await page.ask('loadEmbedded', { name: 'tiny-chat' })).id).toBe(old.id);
+    serveModels(2);
+    const fresh = await page.ask('loadEmbedded', { name: 'tiny-chat' });
+    expect(fresh.id).not.toBe(old.id);
+    expect(fresh.weightsDigest).not.toBe(old.weightsDigest);
+    expect(await page.ask('node', { nodeId: 'tiny-chat' })).toEqual(old);
+    vi.stubGlobal('fetch', () => Promise.reject(new TypeError('Failed to fetch')));
+    expect((await page.ask('loadEmbedded', { name: 'tiny-chat' })).id).toBe(fresh.id);
+  });
+
+  it('refuses weights that are not those of their record', async () => {
+    const honest = globalThis.fetch;
+    vi.stubGlobal('fetch', (url: string) =>
+      url.endsWith('training.json')
+        ? Promise.resolve(new Response(JSON.stringify({ worldSeed: 0, weightsSha256: 'ab'.repeat(32) })))
+        : honest(url),
+    );
+    await expect(page.ask('loadEmbedded', { name: 'tiny-base' })).rejects.toMatchObject({
+      code: 'corrupt-model',
+      what: expect.stringContaining('checksum') as string,
+    });
+  });
+
+  it('hears what another tab adds and deletes', async () => {
+    const other = await open();
+    try {
+      await page.ask('loadEmbedded', { name: 'tiny-base' });
+      const heard = (type: Notice['type']) => other.notices.find((n) => n.type === type);
+      await vi.waitFor(() => expect(heard('node')).toMatchObject({ node: { id: 'tiny-base' } }));
+      await page.ask('deleteNode', { nodeId: 'tiny-base' });
+      await vi.waitFor(() =>
+        expect(heard('nodes-deleted')).toEqual({ type: 'nodes-deleted', nodeIds: ['tiny-base'] }),
+      );
+    } finally {
+      other.die();
+    }
   });
 
   it('names a missing model', async () => {

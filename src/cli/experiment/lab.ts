@@ -4,10 +4,11 @@ import type { Gpu } from '../../gpu/gpu.ts';
 import { Generator } from '../../model/generate.ts';
 import { Model } from '../../model/model.ts';
 import { recipe } from '../../recipes/index.ts';
-import { settle, shuffled } from '../../recipes/recipe.ts';
+import { prepare, sessionOf } from '../../recipes/prepare.ts';
+import { settle } from '../../recipes/recipe.ts';
 import type { Settings } from '../../recipes/recipe.ts';
 import { scorerOf } from '../../train/scorer.ts';
-import { TrainSession } from '../../train/session.ts';
+import type { TrainSession } from '../../train/session.ts';
 import { Trainer } from '../../train/trainer.ts';
 import type { OptimConfig } from '../../train/trainer.ts';
 import type { World } from '../../world/world.ts';
@@ -64,28 +65,21 @@ export class ExperimentLab {
     },
   ): Promise<void> {
     const r = recipe(o.recipe);
-    const settings = settle(r, o.settings);
-    const plan = r.plan(settings);
+    const prepared = prepare(r, this.world, settle(r, o.settings), o.seed);
+    const { plan } = prepared;
     const trainer = this.#trainer(plan.optim);
     const { params } = this.#model;
     const zero = new Float32Array(weights.length);
     params.write(weights);
     trainer.restore({ step: 0, m: zero, v: zero });
-    const examples = r.data(this.world, settings, o.seed);
-    const session: TrainSession = new TrainSession(
-      trainer,
-      shuffled(examples, plan.batch, `${r.id}/${o.seed}`),
-      r.step,
-      { lr: plan.lr, schedule: plan.schedule, steps: plan.steps, seed: o.seed },
-      {
-        onStats: (s) => o.onStep?.(s.step, plan.steps, s.loss),
-        snapshot: {
-          at: o.at,
-          // Asking the model answers between two stations leaves weights and moments as they are.
-          take: async (step) => o.station(step, await params.read(), session.log.at(-1)!.loss),
-        },
+    const session: TrainSession = sessionOf(prepared, trainer, {
+      onStats: (s) => o.onStep?.(s.step, plan.steps, s.loss),
+      snapshot: {
+        at: o.at,
+        // Asking the model answers between two stations leaves weights and moments as they are.
+        take: async (step) => o.station(step, await params.read(), session.log.at(-1)!.loss),
       },
-    );
+    });
     await session.run();
   }
 
