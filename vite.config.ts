@@ -1,5 +1,6 @@
 import { svelte } from '@sveltejs/vite-plugin-svelte';
 import { defineConfig, type Plugin } from 'vite';
+import { codeDigest, TRAINING_FOLDERS } from './src/cli/code-digest.ts';
 
 /**
  * What the built page may do. Nothing inline, nothing from elsewhere. 'wasm-unsafe-eval' lets libraries compile
@@ -37,6 +38,8 @@ export default defineConfig({
   // Relative, so that the built folder works under any sub-path.
   base: './',
   plugins: [svelte(), contentSecurity()],
+  // Which engine made a checkpoint: the page has no file system to ask.
+  define: { __ENGINE_CODE__: JSON.stringify(codeDigest(undefined, TRAINING_FOLDERS)) },
   worker: { format: 'es' },
   build: {
     // Every browser with WebGPU is newer than this.

@@ -9,6 +9,9 @@ export const CODE_FOLDERS: readonly string[] = [
   ...['core', 'world', 'data', 'gpu', 'kernels', 'model', 'train', 'recipes', 'eval'].map((d) => `src/${d}`),
 ];
 
+/** Of these, what decides the weights that a run ends with. */
+export const TRAINING_FOLDERS: readonly string[] = CODE_FOLDERS.filter((folder) => folder !== 'src/eval');
+
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 /**

@@ -9,7 +9,7 @@ const pct = (x: number): string => `${(100 * x).toFixed(1)} %`;
 export function modelCard(
   name: string,
   plan: RunPlan,
-  record: TrainingRecord,
+  record: Omit<TrainingRecord, 'weightsSha256'>,
   scores: ModelScores | null,
 ): string {
   const { schedule, optim } = plan;

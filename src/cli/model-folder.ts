@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseLlamaConfig } from '../core/config.ts';
@@ -19,6 +20,8 @@ export interface TrainingRecord {
   /** What each part of the run was computed with; absent in records that were made before it was kept. */
   segments?: TrainingSegment[];
   date: string;
+  /** SHA-256 (hex) of model.safetensors: a browser that holds other weights under this name notices. */
+  weightsSha256: string;
   /** Loss of each of the first steps, for replaying; steps count from 1. */
   firstLosses: number[];
   /** [step, mean loss since the entry before] */
@@ -35,7 +38,7 @@ export function writeModelFolder(
     tokenizer: unknown;
     tokenizerConfig: unknown;
     tensors: Tensors;
-    record: TrainingRecord;
+    record: Omit<TrainingRecord, 'weightsSha256'>;
     card: string;
   },
 ): void {
@@ -44,8 +47,10 @@ export function writeModelFolder(
   writeAtomic(join(dir, 'tokenizer.json'), json(files.tokenizer));
   writeAtomic(join(dir, 'tokenizer_config.json'), json(files.tokenizerConfig));
   const metadata = { format: 'pt', world_seed: String(files.record.worldSeed), model: files.record.model };
-  writeAtomic(join(dir, 'model.safetensors'), writeSafetensors(files.tensors, 'F16', metadata));
-  writeAtomic(join(dir, 'training.json'), json(files.record));
+  const weights = writeSafetensors(files.tensors, 'F16', metadata);
+  const weightsSha256 = createHash('sha256').update(weights).digest('hex');
+  writeAtomic(join(dir, 'model.safetensors'), weights);
+  writeAtomic(join(dir, 'training.json'), json({ ...files.record, weightsSha256 }));
   writeAtomic(join(dir, 'README.md'), files.card);
 }
 

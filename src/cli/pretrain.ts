@@ -263,7 +263,7 @@ async function pretrain(
     const done = await train(gpu, stage, checkpoint);
     if (!done) return 130;
     const losses = done.log.map((s) => s.loss);
-    const record: TrainingRecord = {
+    const record: Omit<TrainingRecord, 'weightsSha256'> = {
       model: stage.name,
       worldSeed: seed,
       steps: stage.plan.steps,

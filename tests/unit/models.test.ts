@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -23,6 +24,14 @@ describe('the shipped models', () => {
     expect(record.curve.at(-1)![0]).toBe(record.steps);
     for (const loss of [...record.firstLosses, ...record.curve.map(([, l]) => l)])
       expect(Number.isFinite(loss) && loss > 0).toBe(true);
+  });
+
+  test.each(NAMES)('%s: its record holds the checksum of the weights', (name) => {
+    const { weightsSha256 } = JSON.parse(
+      readFileSync(join(DIR, name, 'training.json'), 'utf8'),
+    ) as TrainingRecord;
+    const weights = readFileSync(join(DIR, name, 'model.safetensors'));
+    expect(createHash('sha256').update(weights).digest('hex')).toBe(weightsSha256);
   });
 
   test.each(NAMES)('%s: its card gives the accuracy on all eleven skills', (name) => {
