@@ -4,7 +4,8 @@
 //   NT: A [M, K], B [N, K]   y = x W^T, weights as Hugging Face stores them
 //   NN: A [M, K], B [K, N]   dx = dy W
 //   TN: A [K, M], B [K, N]   dW = dy^T x
-// ACC adds to C instead of replacing it. Dispatch: x = ceil(N / (COLS * SG)), y = ceil(M / (PARTS * SG)).
+// ACC adds to C instead of replacing it. VIEW takes A, B and C as columns of wider matrices (first element and row stride, in
+// floats) and multiplies the product by a factor: the low-rank projections of LoRA. Dispatch: x = ceil(N / (COLS * SG)), y = ceil(M / (PARTS * SG)).
 // Rows and columns past the edge are clamped on load and not stored.
 //
 // Tried and lost on lavapipe (8 lanes; GFLOP/s per CPU second, 1920 x 512 x 96): lanes over k with k unrolled by the subgroup
@@ -15,7 +16,15 @@
 // 03_matmul_tile 460 (8.1). Multiply and add written apart cost the same as fma.
 enable subgroups;
 diagnostic(off, subgroup_uniformity);
+//:if VIEW
+struct Params {
+  M: u32, N: u32, K: u32,
+  first_a: u32, stride_a: u32, first_b: u32, stride_b: u32, first_c: u32, stride_c: u32,
+  factor: f32,
+}
+//:else
 struct Params { M: u32, N: u32, K: u32 }
+//:end
 @group(0) @binding(0) var<uniform> P: Params;
 @group(0) @binding(1) var<storage, read> A: array<f32>;
 @group(0) @binding(2) var<storage, read> B: array<f32>;
@@ -25,21 +34,44 @@ struct Params { M: u32, N: u32, K: u32 }
 fn main(@builtin(workgroup_id) g: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
   let row = g.y * ${PARTS}u * ${SG}u;
   let col = g.x * ${COLS}u * ${SG}u + lane;
+//:if VIEW
+  let first_a = P.first_a;
+  let stride_a = P.stride_a;
+  let first_b = P.first_b;
+  let stride_b = P.stride_b;
+  let first_c = P.first_c;
+  let stride_c = P.stride_c;
+//:else
+  let first_a = 0u;
+  let first_b = 0u;
+  let first_c = 0u;
+  let stride_c = P.N;
 //:if TN
-  let step_a = P.M;
+  let stride_a = P.M;
+//:else
+  let stride_a = P.K;
+//:end
+//:if NT
+  let stride_b = P.K;
+//:else
+  let stride_b = P.N;
+//:end
+//:end
+//:if TN
+  let step_a = stride_a;
 //:else
   let step_a = 1u;
 //:end
 //:if NT
   let step_b = 1u;
 //:else
-  let step_b = P.N;
+  let step_b = stride_b;
 //:end
 //:for p 0 PARTS
 //:if TN
-  var at_a${p} = min(row + ${p}u * ${SG}u + lane, P.M - 1u);
+  var at_a${p} = first_a + min(row + ${p}u * ${SG}u + lane, P.M - 1u);
 //:else
-  var at_a${p} = min(row + ${p}u * ${SG}u + lane, P.M - 1u) * P.K;
+  var at_a${p} = first_a + min(row + ${p}u * ${SG}u + lane, P.M - 1u) * stride_a;
 //:end
 //:for l 0 SG
 //:for j 0 COLS
@@ -49,9 +81,9 @@ fn main(@builtin(workgroup_id) g: vec3u, @builtin(subgroup_invocation_id) lane: 
 //:end
 //:for j 0 COLS
 //:if NT
-  var at_b${j} = min(col + ${j}u * ${SG}u, P.N - 1u) * P.K;
+  var at_b${j} = first_b + min(col + ${j}u * ${SG}u, P.N - 1u) * stride_b;
 //:else
-  var at_b${j} = min(col + ${j}u * ${SG}u, P.N - 1u);
+  var at_b${j} = first_b + min(col + ${j}u * ${SG}u, P.N - 1u);
 //:end
 //:end
   for (var k = 0u; k < P.K; k++) {
@@ -75,13 +107,18 @@ fn main(@builtin(workgroup_id) g: vec3u, @builtin(subgroup_invocation_id) lane: 
 //:for p 0 PARTS
 //:for l 0 SG
   if (row + ${p}u * ${SG}u + ${l}u < P.M) {
-    let at = (row + ${p}u * ${SG}u + ${l}u) * P.N + col;
+    let at = first_c + (row + ${p}u * ${SG}u + ${l}u) * stride_c + col;
 //:for j 0 COLS
     if (col + ${j}u * ${SG}u < P.N) {
-//:if ACC
-      C[at + ${j}u * ${SG}u] += s${p}_${l}_${j};
+//:if VIEW
+      let sum = P.factor * s${p}_${l}_${j};
 //:else
-      C[at + ${j}u * ${SG}u] = s${p}_${l}_${j};
+      let sum = s${p}_${l}_${j};
+//:end
+//:if ACC
+      C[at + ${j}u * ${SG}u] += sum;
+//:else
+      C[at + ${j}u * ${SG}u] = sum;
 //:end
     }
 //:end

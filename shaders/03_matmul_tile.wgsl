@@ -1,7 +1,15 @@
 // C = A B in the layouts of 03_matmul_subgroup, for adapters without a fixed subgroup size: 64 x 64 outputs a workgroup
 // of 16 x 16 invocations, 4 x 4 each, A and B staged through shared memory in slices of 16.
-// Dispatch: x = ceil(N / 64), y = ceil(M / 64). Elements past the edge are read as zero and not stored.
+// VIEW as there. Dispatch: x = ceil(N / 64), y = ceil(M / 64). Elements past the edge are read as zero and not stored.
+//:if VIEW
+struct Params {
+  M: u32, N: u32, K: u32,
+  first_a: u32, stride_a: u32, first_b: u32, stride_b: u32, first_c: u32, stride_c: u32,
+  factor: f32,
+}
+//:else
 struct Params { M: u32, N: u32, K: u32 }
+//:end
 @group(0) @binding(0) var<uniform> P: Params;
 @group(0) @binding(1) var<storage, read> A: array<f32>;
 @group(0) @binding(2) var<storage, read> B: array<f32>;
@@ -11,18 +19,34 @@ var<workgroup> tile_b: array<f32, 1024>; // [k][n]
 
 fn load_a(m: u32, k: u32) -> f32 {
   if (m >= P.M || k >= P.K) { return 0.0; }
+//:if VIEW
+//:if TN
+  return A[P.first_a + k * P.stride_a + m];
+//:else
+  return A[P.first_a + m * P.stride_a + k];
+//:end
+//:else
 //:if TN
   return A[k * P.M + m];
 //:else
   return A[m * P.K + k];
 //:end
+//:end
 }
 fn load_b(n: u32, k: u32) -> f32 {
   if (n >= P.N || k >= P.K) { return 0.0; }
+//:if VIEW
+//:if NT
+  return B[P.first_b + n * P.stride_b + k];
+//:else
+  return B[P.first_b + k * P.stride_b + n];
+//:end
+//:else
 //:if NT
   return B[n * P.K + k];
 //:else
   return B[k * P.N + n];
+//:end
 //:end
 }
 
@@ -60,11 +84,17 @@ fn main(@builtin(workgroup_id) g: vec3u, @builtin(local_invocation_id) l: vec3u,
   if (m0 + l.y * 4u + ${i}u < P.M) {
 //:for j 0 4
     if (n0 + l.x * 4u + ${j}u < P.N) {
-      let at = (m0 + l.y * 4u + ${i}u) * P.N + n0 + l.x * 4u + ${j}u;
-//:if ACC
-      C[at] += s${i}[${j}];
+//:if VIEW
+      let at = P.first_c + (m0 + l.y * 4u + ${i}u) * P.stride_c + n0 + l.x * 4u + ${j}u;
+      let sum = P.factor * s${i}[${j}];
 //:else
-      C[at] = s${i}[${j}];
+      let at = (m0 + l.y * 4u + ${i}u) * P.N + n0 + l.x * 4u + ${j}u;
+      let sum = s${i}[${j}];
+//:end
+//:if ACC
+      C[at] += sum;
+//:else
+      C[at] = sum;
 //:end
     }
 //:end

@@ -1,9 +1,15 @@
 import type { Gpu } from '../gpu/gpu.ts';
-import type { Binding, Op } from '../gpu/program.ts';
+import { f32, type Binding, type Op } from '../gpu/program.ts';
 import { sizeOf, type Dims, type Size } from './common.ts';
 
 /** NT: C = A Bᵀ (y = x Wᵀ); NN: C = A B (dx = dy W); TN: C = Aᵀ B (dW = dyᵀ x). */
 export type Layout = 'NT' | 'NN' | 'TN';
+
+/** Columns of a wider matrix: its first element and the distance of its rows, in floats. */
+export interface View {
+  first: number;
+  stride: number;
+}
 
 export interface Matmul {
   layout: Layout;
@@ -18,15 +24,23 @@ export interface Matmul {
   K: Size;
   /** Add to C. */
   accumulate?: boolean;
+  /** Where A, B or C are columns of a wider matrix. */
+  views?: { a?: View; b?: View; c?: View };
+  /** Multiplies the product before it is stored or added; 1 by default. */
+  factor?: number;
 }
 
 /** shaders/03_matmul_subgroup.wgsl or 03_matmul_tile.wgsl, as the adapter's kernel table says. */
 export function matmul(gpu: Gpu, m: Matmul): Op<Dims> {
-  const flags = { NT: m.layout === 'NT', TN: m.layout === 'TN', ACC: m.accumulate === true };
+  const viewed = m.views !== undefined || m.factor !== undefined;
+  const flags = { NT: m.layout === 'NT', TN: m.layout === 'TN', ACC: m.accumulate === true, VIEW: viewed };
   const shared = {
     access: 'rrw',
     bindings: [m.a, m.b, m.c],
-    uniforms: (d: Dims) => [sizeOf(m.M, d), sizeOf(m.N, d), sizeOf(m.K, d)],
+    uniforms: (d: Dims) => {
+      const sizes = [sizeOf(m.M, d), sizeOf(m.N, d), sizeOf(m.K, d)] as const;
+      return viewed ? [...sizes, ...viewWords(m, sizes)] : sizes;
+    },
   };
   if (gpu.table.matmul === 'tile') {
     return {
@@ -44,6 +58,18 @@ export function matmul(gpu: Gpu, m: Matmul): Op<Dims> {
     defines: { ...flags, PARTS: parts, COLS: cols },
     workgroups: (d) => [Math.ceil(sizeOf(m.N, d) / (cols * sg)), Math.ceil(sizeOf(m.M, d) / (parts * sg)), 1],
   };
+}
+
+/** Uniform words of the VIEW variant after the sizes. */
+function viewWords(m: Matmul, [M, N, K]: readonly [number, number, number]): number[] {
+  const whole = (stride: number): View => ({ first: 0, stride });
+  const { a, b, c } = m.views ?? {};
+  const words = [
+    a ?? whole(m.layout === 'TN' ? M : K),
+    b ?? whole(m.layout === 'NT' ? K : N),
+    c ?? whole(N),
+  ].flatMap(({ first, stride }) => [first, stride]);
+  return [...words, f32(m.factor ?? 1)];
 }
 
 /** Narrow subgroups are software adapters, where spilled sums cost less than loads; wide ones have registers for 64 sums. */

@@ -1,4 +1,4 @@
-import { matmul } from '../kernels/matmul.ts';
+import { matmul, type View } from '../kernels/matmul.ts';
 import * as ref from '../reference/ops.ts';
 import { dims, TOL, type Check } from './bench.ts';
 
@@ -12,7 +12,9 @@ const SIZES = [
   [17, 9, 129],
 ] as const;
 
-export const matmulChecks: Check[] = (['NT', 'NN', 'TN'] as const).flatMap((layout) =>
+const LAYOUTS = ['NT', 'NN', 'TN'] as const;
+
+const dense: Check[] = LAYOUTS.flatMap((layout) =>
   SIZES.map(([M, N, K], i): Check => {
     // Every layout meets adding and replacing, and sizes that come from the step's dims.
     const accumulate = i % 2 === 1;
@@ -34,3 +36,59 @@ export const matmulChecks: Check[] = (['NT', 'NN', 'TN'] as const).flatMap((layo
     };
   }),
 );
+
+/** Values of a [rows, columns] matrix laid into columns first..first+columns of a wider one; the rest stays as it was. */
+function lay(into: Float64Array, values: Float64Array, columns: number, view: View): void {
+  for (let i = 0; i < values.length; i++)
+    into[view.first + Math.floor(i / columns) * view.stride + (i % columns)] = values[i]!;
+}
+
+/** A, B and C as columns of wider matrices, times a factor: what is beside the columns of C must stay. */
+const viewed: Check[] = LAYOUTS.flatMap((layout) =>
+  (
+    [
+      [9, 5, 17],
+      [70, 33, 3],
+    ] as const
+  ).map(([M, N, K], i): Check => {
+    const accumulate = i === 0;
+    return {
+      kernel: '03_matmul_*',
+      shape: `${layout}${accumulate ? ', added' : ''}, columns of wider matrices: [${M}, ${N}] of ${K} products`,
+      tolerance: TOL,
+      async run(b) {
+        const [rowsA, colsA] = layout === 'TN' ? [K, M] : [M, K];
+        const [rowsB, colsB] = layout === 'NT' ? [N, K] : [K, N];
+        const wide = (rows: number, columns: number, before: number, after: number) => {
+          const view = { first: before, stride: before + columns + after };
+          const values = b.normal(rows * columns);
+          const all = b.normal(rows * view.stride);
+          lay(all, values, columns, view);
+          return { view, values, slot: b.put(all), all };
+        };
+        const x = wide(rowsA, colsA, 3, 2);
+        const y = wide(rowsB, colsB, 1, 6);
+        const c = wide(M, N, 5, 4);
+        const views = { a: x.view, b: y.view, c: c.view };
+        const op = matmul(b.gpu, {
+          layout,
+          a: x.slot,
+          b: y.slot,
+          c: c.slot,
+          M,
+          N,
+          K,
+          accumulate,
+          views,
+          factor: 0.75,
+        });
+        b.run(op, dims({ tokens: 1 }));
+        const product = ref.matmul(layout, x.values, y.values, M, N, K).map((p) => 0.75 * p);
+        lay(c.all, accumulate ? ref.add(product, c.values) : product, N, c.view);
+        return b.error(c.slot, c.all);
+      },
+    };
+  }),
+);
+
+export const matmulChecks: Check[] = [...dense, ...viewed];
