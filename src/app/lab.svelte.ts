@@ -2,32 +2,24 @@
  * The lab's client state: what the worker told, plus what the user selected. Components read these fields and call
  * these actions; nothing in ui/ talks to the worker. Actions never throw: what goes wrong lands in `error` (or in the
  * run, the comparison or the evaluation that it belongs to) as an ErrorInfo.
+ *
+ * This file holds the family tree and the life of the engine; runs, verdicts, the device and the comparison have files
+ * of their own.
  */
+import { Attempts } from './attempts.svelte.ts';
 import { Compare } from './compare.svelte.ts';
 import { EngineClient, errorInfo, spawnEngine } from './client.ts';
-import { RunView } from './runs.svelte.ts';
+import { Device } from './device.svelte.ts';
+import { Evaluations } from './evaluations.svelte.ts';
 import { ShowMe } from './show-me.svelte.ts';
+import { Training } from './training.svelte.ts';
 import type {
   Capabilities,
   EmbeddedName,
   ErrorInfo,
-  Estimate,
-  EvalSet,
-  Evaluation,
-  GoldenResult,
-  KernelCheck,
   LabNode,
-  MemoryInfo,
-  Method,
   Notice,
-  ParamsOf,
   RecipeInfo,
-  ResultOf,
-  RunControl,
-  RunInfo,
-  ShaderInfo,
-  StorageInfo,
-  TrainParams,
   WorldInfo,
 } from '../worker/protocol.ts';
 
@@ -49,29 +41,16 @@ export interface TreeRow {
   children: number;
 }
 
-/** An evaluation under way. */
-export interface EvalProgress {
-  set: EvalSet;
-  done: number;
-  total: number;
-}
-
-export interface SelfCheckState {
-  running: boolean;
-  done: number;
-  total: number;
-  checks: KernelCheck[];
-  /** Null until it ended. */
-  ok: boolean | null;
-  milliseconds: number;
-}
-
 /** Two crashes within this time: the engine cannot start here. */
 const CRASH_LOOP_MS = 10_000;
 
 export class Lab {
   #crashedAt = -Infinity;
+  readonly #attempts: Attempts;
   readonly client: EngineClient;
+  readonly training: Training;
+  readonly evaluations: Evaluations;
+  readonly device: Device;
   readonly compare: Compare;
   readonly showMe: ShowMe;
 
@@ -79,12 +58,8 @@ export class Lab {
   fatal = $state.raw<ErrorInfo | null>(null);
   gpuError = $state.raw<ErrorInfo | null>(null);
   capabilities = $state.raw<Capabilities | null>(null);
-  memory = $state.raw<MemoryInfo | null>(null);
-  storage = $state.raw<StorageInfo | null>(null);
   /** What the store cleaned up at start, in words. */
   swept = $state.raw<string[]>([]);
-  /** The last thing that went wrong outside a run, a comparison or an evaluation. */
-  error = $state.raw<ErrorInfo | null>(null);
 
   nodes = $state.raw<LabNode[]>([]);
   /** The node that Defend and Attack start from, and whose card is open. */
@@ -92,30 +67,15 @@ export class Lab {
   recipes = $state.raw<RecipeInfo[]>([]);
   world = $state.raw<WorldInfo | null>(null);
 
-  /** Every run of this session and the interrupted ones of earlier sessions, newest first. */
-  runs = $state.raw<RunView[]>([]);
-  /** The run whose charts are on show. */
-  runId = $state<string | null>(null);
-
-  /** Full evaluations (with answers) that were opened or made, by node id, newest first. */
-  evaluations = $state.raw<Record<string, Evaluation[]>>({});
-  evaluating = $state.raw<Record<string, EvalProgress>>({});
-
   /** Embedded models being fetched: bytes loaded of all. */
   loading = $state.raw<Partial<Record<EmbeddedName, { loadedBytes: number; totalBytes: number }>>>({});
 
-  selfCheckState = $state.raw<SelfCheckState>({
-    running: false,
-    done: 0,
-    total: 0,
-    checks: [],
-    ok: null,
-    milliseconds: 0,
-  });
-  shaders = $state.raw<ShaderInfo[]>([]);
-
   constructor(client: EngineClient = new EngineClient(spawnEngine)) {
     this.client = client;
+    this.#attempts = new Attempts(client);
+    this.training = new Training(this.#attempts);
+    this.evaluations = new Evaluations(this.#attempts);
+    this.device = new Device(this.#attempts);
     this.compare = new Compare(client);
     this.showMe = new ShowMe(this);
     client.onNotice = (notice) => this.#onNotice(notice);
@@ -124,22 +84,13 @@ export class Lab {
 
   // ------------------------------------------------------------------------------------------------------- readings
 
+  /** The last thing that went wrong outside a run, a comparison or an evaluation. */
+  get error(): ErrorInfo | null {
+    return this.#attempts.error;
+  }
+
   get current(): LabNode | null {
     return this.node(this.currentId);
-  }
-
-  get run(): RunView | null {
-    return this.runs.find((r) => r.id === this.runId) ?? null;
-  }
-
-  /** The run that holds the trainer, paused or not. */
-  get activeRun(): RunView | null {
-    return this.runs.find((r) => r.active) ?? null;
-  }
-
-  /** Runs that wait on disk to be taken up again. */
-  get interrupted(): RunView[] {
-    return this.runs.filter((r) => r.head.state === 'stopped' && r.head.checkpointStep < r.head.total);
   }
 
   /** The family tree in reading order. */
@@ -180,7 +131,7 @@ export class Lab {
   async start(): Promise<void> {
     this.phase = 'starting';
     this.fatal = null;
-    for (const run of this.runs) run.lose();
+    this.training.loseAll();
     try {
       const init = await this.client.request('init', {
         modelsUrl: new URL('models/', document.baseURI).href,
@@ -188,9 +139,9 @@ export class Lab {
       this.capabilities = init.capabilities;
       this.gpuError = init.gpuError;
       this.nodes = init.nodes;
-      this.storage = init.storage;
+      this.device.storage = init.storage;
       this.swept = init.swept;
-      this.runs = init.runs.map((r) => new RunView(r));
+      this.training.open(init.runs);
       this.currentId = this.node(this.currentId)?.id ?? init.nodes[0]?.id ?? null;
       [this.recipes, this.world] = await Promise.all([
         this.client.request('recipes', {}),
@@ -205,7 +156,7 @@ export class Lab {
 
   /** Asks for the GPU again after it went away. */
   async rebuild(): Promise<void> {
-    const capabilities = await this.#try('rebuild', {});
+    const capabilities = await this.#attempts.try('rebuild', {});
     if (!capabilities) return;
     this.capabilities = capabilities;
     this.gpuError = null;
@@ -225,7 +176,7 @@ export class Lab {
       if (this.world?.seed !== node.seeds.world) this.world = await this.client.request('world', {});
       return node;
     } catch (e) {
-      this.error = errorInfo(e);
+      this.#attempts.error = errorInfo(e);
       return null;
     } finally {
       const { [name]: _, ...rest } = this.loading;
@@ -234,129 +185,20 @@ export class Lab {
   }
 
   async renameNode(nodeId: string, name: string): Promise<void> {
-    await this.#try('renameNode', { nodeId, name });
+    await this.#attempts.try('renameNode', { nodeId, name });
   }
 
   /** Deletes the node and everything below it. */
   async deleteNode(nodeId: string): Promise<void> {
-    await this.#try('deleteNode', { nodeId });
+    await this.#attempts.try('deleteNode', { nodeId });
   }
 
   async exportNode(nodeId: string, dtype: 'F32' | 'F16'): Promise<{ name: string; bytes: ArrayBuffer }[]> {
-    return (await this.#try('exportNode', { nodeId, dtype }))?.files ?? [];
-  }
-
-  async estimate(params: TrainParams): Promise<Estimate | null> {
-    return this.#try('estimate', params);
-  }
-
-  /** Starts a run and shows it; follow it through `run`. */
-  async train(params: TrainParams): Promise<RunView | null> {
-    const run = await this.#try('train', params);
-    return run && this.#show(run);
-  }
-
-  async control(runId: string, control: RunControl): Promise<void> {
-    const run = await this.#try('control', { runId, control });
-    if (run) this.#view(run).replace(run);
-  }
-
-  /** Takes up a run of an earlier visit; it stands paused at its last checkpoint. */
-  async reopenRun(runId: string): Promise<RunView | null> {
-    const run = await this.#try('reopenRun', { runId });
-    return run && this.#show(run);
-  }
-
-  async discardRun(runId: string): Promise<void> {
-    await this.#try('discardRun', { runId });
-  }
-
-  /** Judges a node on a held-out set; null when it was cancelled or failed. */
-  async evaluate(
-    nodeId: string,
-    options: { set?: EvalSet; benign?: boolean; quick?: boolean; signal?: AbortSignal } = {},
-  ): Promise<Evaluation | null> {
-    const { set = 'V', benign = true, quick = false, signal } = options;
-    this.evaluating = { ...this.evaluating, [nodeId]: { set, done: 0, total: 0 } };
-    try {
-      const result = await this.client.request(
-        'evaluate',
-        { nodeId, set, benign, quick },
-        {
-          ...(signal && { signal }),
-          onEvent: (e) => (this.evaluating = { ...this.evaluating, [nodeId]: { set, ...e } }),
-        },
-      );
-      this.evaluations = {
-        ...this.evaluations,
-        [nodeId]: [result, ...(this.evaluations[nodeId] ?? [])],
-      };
-      return result;
-    } catch (e) {
-      const info = errorInfo(e);
-      if (info.code !== 'cancelled') this.error = info;
-      return null;
-    } finally {
-      const { [nodeId]: _, ...rest } = this.evaluating;
-      this.evaluating = rest;
-    }
-  }
-
-  /** Brings the stored evaluations of a node (with their answers) into `evaluations`. */
-  async openEvaluations(nodeId: string): Promise<void> {
-    const stored = await this.#try('evaluations', { nodeId });
-    if (stored) this.evaluations = { ...this.evaluations, [nodeId]: stored };
-  }
-
-  /** `full`: on every size, not only one of each kind. */
-  async selfCheck(full = false): Promise<void> {
-    const fresh = { running: true, done: 0, total: 0, checks: [], ok: null, milliseconds: 0 };
-    this.selfCheckState = fresh;
-    try {
-      const result = await this.client.request(
-        'selfCheck',
-        { full },
-        {
-          onEvent: ({ check, done, total }) => {
-            const checks = [...this.selfCheckState.checks, check];
-            this.selfCheckState = { ...this.selfCheckState, checks, done, total };
-          },
-        },
-      );
-      this.selfCheckState = { ...this.selfCheckState, ...result, running: false };
-    } catch (e) {
-      this.selfCheckState = { ...this.selfCheckState, running: false };
-      this.error = errorInfo(e);
-    }
-  }
-
-  async loadShaders(): Promise<void> {
-    this.shaders = (await this.#try('shaders', {})) ?? this.shaders;
-  }
-
-  async refreshMemory(): Promise<void> {
-    const memory = await this.#try('memory', {});
-    if (!memory) return;
-    this.memory = memory;
-    this.storage = memory.storage;
-  }
-
-  async releaseAll(): Promise<void> {
-    this.memory = (await this.#try('releaseAll', {})) ?? this.memory;
-  }
-
-  /** Asks the browser not to evict the lab's data on its own; only a page may ask, a worker may not. */
-  async persist(): Promise<void> {
-    await navigator.storage?.persist?.().catch(() => false);
-    await this.refreshMemory();
-  }
-
-  async golden(name: string, files: Record<string, ArrayBuffer>): Promise<GoldenResult | null> {
-    return this.#try('golden', { name, files });
+    return (await this.#attempts.try('exportNode', { nodeId, dtype }))?.files ?? [];
   }
 
   dismissError(): void {
-    this.error = null;
+    this.#attempts.error = null;
   }
 
   // --------------------------------------------------------------------------------------------------------- within
@@ -373,31 +215,8 @@ export class Lab {
       this.phase = 'closed';
       return;
     }
-    this.error = error;
+    this.#attempts.error = error;
     void this.start();
-  }
-
-  async #try<M extends Method>(method: M, params: ParamsOf<M>): Promise<ResultOf<M> | null> {
-    try {
-      return await this.client.request(method, params);
-    } catch (e) {
-      this.error = errorInfo(e);
-      return null;
-    }
-  }
-
-  #view(run: RunInfo): RunView {
-    const known = this.runs.find((r) => r.id === run.id);
-    if (known) return known;
-    const view = new RunView(run);
-    this.runs = [view, ...this.runs];
-    return view;
-  }
-
-  #show(run: RunInfo): RunView {
-    const view = this.#view(run);
-    this.runId = view.id;
-    return view;
   }
 
   #upsert(node: LabNode): void {
@@ -409,12 +228,11 @@ export class Lab {
   #onNotice(notice: Notice): void {
     switch (notice.type) {
       case 'run':
-        this.#onRun(notice);
+        this.training.apply(notice);
+        if (notice.event.type === 'node') this.#upsert(notice.event.node);
         break;
       case 'run-gone':
-        this.runs.find((r) => r.id === notice.runId)?.lose();
-        this.runs = this.runs.filter((r) => r.id !== notice.runId);
-        if (this.runId === notice.runId) this.runId = null;
+        this.training.forget(notice.runId);
         break;
       case 'node':
         this.#upsert(notice.node);
@@ -435,15 +253,6 @@ export class Lab {
         this.phase = 'closed';
         break;
     }
-  }
-
-  #onRun({ runId, event }: Extract<Notice, { type: 'run' }>): void {
-    const view = this.runs.find((r) => r.id === runId);
-    if (view) view.apply(event);
-    else if (event.type === 'state') {
-      this.runs = [new RunView({ ...event.run, log: [], probes: [] }), ...this.runs];
-    }
-    if (event.type === 'node') this.#upsert(event.node);
   }
 }
 

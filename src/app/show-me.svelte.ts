@@ -80,7 +80,7 @@ export class ShowMe {
       await this.#stage('quick-look', async () => {
         for (const node of this.compared) {
           if (node.verdicts?.V) continue;
-          if (!(await lab.evaluate(node.id, { quick: true, benign: false, signal }))) return null;
+          if (!(await lab.evaluations.run(node.id, { quick: true, benign: false, signal }))) return null;
         }
         return true;
       });
@@ -94,9 +94,10 @@ export class ShowMe {
   /** Stops after what can be stopped at once; finished nodes stay. */
   async cancel(): Promise<void> {
     this.#abort?.abort();
-    const run = this.#lab.activeRun;
+    const run = this.#lab.training.active;
     // a run that the user started beside it is not Show me's to stop
-    if (run && run.id === this.#ownRun) await this.#lab.control(run.id, { action: 'stop', discard: true });
+    if (run && run.id === this.#ownRun)
+      await this.#lab.training.control(run.id, { action: 'stop', discard: true });
   }
 
   async #stage<T>(stage: ShowMeStage, work: () => Promise<T | null>): Promise<T> {
@@ -122,7 +123,7 @@ export class ShowMe {
         Object.entries(defaults).every(([key, value]) => key === 'steps' || n.settings[key] === value),
     );
     if (same) return same;
-    const run = await lab.train({
+    const run = await lab.training.start({
       parentNodeId: parent.id,
       recipe,
       settings: {},

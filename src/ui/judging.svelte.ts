@@ -27,7 +27,7 @@ export function setJudgesSkills(on: boolean): void {
 
 /** True while the node waits for its verdicts or is being judged. */
 export function isJudging(nodeId: string): boolean {
-  return lab.evaluating[nodeId] !== undefined || line.some((o) => o.nodeId === nodeId);
+  return lab.evaluations.underWay[nodeId] !== undefined || line.some((o) => o.nodeId === nodeId);
 }
 
 /** Puts nodes in line; those already waiting are left where they are. */
@@ -50,7 +50,7 @@ async function work(): Promise<void> {
     const [order, ...rest] = line;
     line = rest;
     if (order && lab.node(order.nodeId)) {
-      await lab.evaluate(order.nodeId, {
+      await lab.evaluations.run(order.nodeId, {
         set: order.set,
         quick: order.quick,
         benign: order.skills,

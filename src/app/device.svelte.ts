@@ -1,0 +1,82 @@
+/** The GPU under the lab: memory in use, disk space, the self-check and the kernels' sources. */
+import type { Attempts } from './attempts.svelte.ts';
+import { errorInfo } from './client.ts';
+import type { GoldenResult, KernelCheck, MemoryInfo, ShaderInfo, StorageInfo } from '../worker/protocol.ts';
+
+export interface SelfCheckState {
+  running: boolean;
+  done: number;
+  total: number;
+  checks: KernelCheck[];
+  /** Null until it ended. */
+  ok: boolean | null;
+  milliseconds: number;
+}
+
+const UNCHECKED: SelfCheckState = {
+  running: false,
+  done: 0,
+  total: 0,
+  checks: [],
+  ok: null,
+  milliseconds: 0,
+};
+
+export class Device {
+  #attempts: Attempts;
+
+  memory = $state.raw<MemoryInfo | null>(null);
+  storage = $state.raw<StorageInfo | null>(null);
+  selfCheck = $state.raw<SelfCheckState>(UNCHECKED);
+  shaders = $state.raw<ShaderInfo[]>([]);
+
+  constructor(attempts: Attempts) {
+    this.#attempts = attempts;
+  }
+
+  /** `full`: on every size, not only one of each kind. */
+  async check(full = false): Promise<void> {
+    this.selfCheck = { ...UNCHECKED, running: true };
+    try {
+      const result = await this.#attempts.client.request(
+        'selfCheck',
+        { full },
+        {
+          onEvent: ({ check, done, total }) => {
+            const checks = [...this.selfCheck.checks, check];
+            this.selfCheck = { ...this.selfCheck, checks, done, total };
+          },
+        },
+      );
+      this.selfCheck = { ...this.selfCheck, ...result, running: false };
+    } catch (e) {
+      this.selfCheck = { ...this.selfCheck, running: false };
+      this.#attempts.error = errorInfo(e);
+    }
+  }
+
+  async loadShaders(): Promise<void> {
+    this.shaders = (await this.#attempts.try('shaders', {})) ?? this.shaders;
+  }
+
+  async refreshMemory(): Promise<void> {
+    const memory = await this.#attempts.try('memory', {});
+    if (!memory) return;
+    this.memory = memory;
+    this.storage = memory.storage;
+  }
+
+  async releaseAll(): Promise<void> {
+    this.memory = (await this.#attempts.try('releaseAll', {})) ?? this.memory;
+  }
+
+  /** Asks the browser not to evict the lab's data on its own; only a page may ask, a worker may not. */
+  async persist(): Promise<void> {
+    await navigator.storage?.persist?.().catch(() => false);
+    await this.refreshMemory();
+  }
+
+  golden(name: string, files: Record<string, ArrayBuffer>): Promise<GoldenResult | null> {
+    return this.#attempts.try('golden', { name, files });
+  }
+}
