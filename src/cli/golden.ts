@@ -2,7 +2,8 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { LabError } from '../core/errors.ts';
 import { openGpu, type Gpu } from '../gpu/gpu.ts';
-import { runGoldenCase, type CaseFiles, type GoldenResult } from '../selfcheck/golden.ts';
+import type { CaseFiles, GoldenResult } from '../selfcheck/golden-case.ts';
+import { runGoldenCase } from '../selfcheck/golden.ts';
 import { nodeGpu } from './node-gpu.ts';
 
 const USAGE = `npm run golden -- [--shared] DIR...

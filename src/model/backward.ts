@@ -7,6 +7,8 @@ import { columnSum, NORM_BLOCK, rmsnormBackward, rmsnormWeight } from '../kernel
 import { widths } from './activations.ts';
 import type { Capacity } from './batch.ts';
 import { headName, headsOf, layerNames, type Network } from './forward.ts';
+import { linearGroup, type LinearGroup } from './lora.ts';
+import { loraBackward } from './lora-ops.ts';
 import type { ParamSet } from './params.ts';
 
 /** Scratch of the backward pass, shared by all layers. */
@@ -59,7 +61,7 @@ export interface BackwardInput {
 
 /**
  * The backward pass from the logits' gradient (standing in the logits' place) to every parameter: the mirror of forwardOps,
- * layer by layer. Gradients are added to `grads`.
+ * layer by layer. Gradients are added to `grads`: those of all weights, or with adapters those of the last one only.
  */
 export function backwardOps(
   net: Network,
@@ -67,7 +69,9 @@ export function backwardOps(
   input: BackwardInput,
   grads: ParamSet,
 ): Op<Dims>[] {
-  const { gpu, config, params, acts, taps } = net;
+  const { gpu, config, params, acts, taps, lora } = net;
+  /** With an adapter all weights are frozen: their gradients are not computed. */
+  const full = lora === undefined;
   const w = widths(config);
   const h = headsOf(config);
   const L = config.num_hidden_layers;
@@ -78,30 +82,21 @@ export function backwardOps(
     offset: norm * stride * 4,
     size: stride * 4,
   });
-  /** dIn = dOut W; dW += dOutᵀ in */
-  const linearBackward = (
-    dOut: Binding,
-    out: number,
-    weight: Binding,
-    dWeight: Binding,
-    input: Binding,
-    dIn: Binding,
-    width: number,
-    rows: Size = 'tokens',
+  /** dx = dy W; dW += dyᵀ x */
+  const weightBackward = (
+    [first, last]: readonly [string, string?],
+    at: { x: Binding; dy: Binding; dx: Binding; in: number; out: number; rows: Size },
   ) => {
-    ops.push(matmul(gpu, { layout: 'NN', a: dOut, b: weight, c: dIn, M: rows, N: width, K: out }));
-    ops.push(
-      matmul(gpu, {
-        layout: 'TN',
-        a: dOut,
-        b: input,
-        c: dWeight,
-        M: out,
-        N: width,
-        K: rows,
-        accumulate: true,
-      }),
-    );
+    const { x, dy, dx, in: width, out, rows } = at;
+    const W = params.binding(first, last);
+    ops.push(matmul(gpu, { layout: 'NN', a: dy, b: W, c: dx, M: rows, N: width, K: out }));
+    if (!full) return;
+    const dW = grads.binding(first, last);
+    ops.push(matmul(gpu, { layout: 'TN', a: dy, b: x, c: dW, M: out, N: width, K: rows, accumulate: true }));
+  };
+  const linearBackward = (layer: number, group: LinearGroup, x: Binding, dy: Binding, dx: Binding) => {
+    weightBackward(layerNames(layer)[group], { x, dy, dx, ...linearGroup(config, group), rows: 'tokens' });
+    if (lora) ops.push(...loraBackward(gpu, config, lora, { layer, group, x, dy, dx }, grads));
   };
   /** Adds what is injected at a layer's output, and keeps the sum. */
   const tapHidden = (l: number) => {
@@ -124,26 +119,26 @@ export function backwardOps(
   };
 
   // head and final norm, on the wanted rows only
-  const head = headName(config);
-  linearBackward(
-    acts.logits,
-    w.vocab,
-    params.binding(head),
-    grads.binding(head),
-    acts.rowNorm,
-    s.drowNorm,
-    w.hidden,
-    'rows',
-  );
+  weightBackward([headName(config)], {
+    x: acts.rowNorm,
+    dy: acts.logits,
+    dx: s.drowNorm,
+    in: w.hidden,
+    out: w.vocab,
+    rows: 'rows',
+  });
+  if (full)
+    ops.push(
+      rmsnormWeight({
+        dy: s.drowNorm,
+        x: acts.rowX,
+        rstd: acts.rowRstd,
+        partial: partialOf(2 * L),
+        rows: 'rows',
+        width: w.hidden,
+      }),
+    );
   ops.push(
-    rmsnormWeight({
-      dy: s.drowNorm,
-      x: acts.rowX,
-      rstd: acts.rowRstd,
-      partial: partialOf(2 * L),
-      rows: 'rows',
-      width: w.hidden,
-    }),
     rmsnormBackward({
       dy: s.drowNorm,
       x: acts.rowX,
@@ -168,8 +163,8 @@ export function backwardOps(
         rows: 'tokens' as const,
         width: w.hidden,
       };
+      if (full) ops.push(rmsnormWeight({ ...shared, partial: partialOf(2 * l + which) }));
       ops.push(
-        rmsnormWeight({ ...shared, partial: partialOf(2 * l + which) }),
         rmsnormBackward({
           ...shared,
           w: params.binding(which === 0 ? names.norm1 : names.norm2),
@@ -179,36 +174,12 @@ export function backwardOps(
       );
     };
     tapHidden(l);
-    linearBackward(
-      s.dx,
-      w.hidden,
-      params.binding(names.down),
-      grads.binding(names.down),
-      a.act,
-      s.dact,
-      w.mlp,
-    );
+    linearBackward(l, 'down', a.act, s.dx, s.dact);
     ops.push(swigluBackward({ gu: a.gu, dact: s.dact, width: w.mlp }));
-    linearBackward(
-      a.gu,
-      2 * w.mlp,
-      params.binding(names.gate, names.up),
-      grads.binding(names.gate, names.up),
-      a.norm2,
-      s.dnorm,
-      w.hidden,
-    );
+    linearBackward(l, 'gateUp', a.norm2, a.gu, s.dnorm);
     norm(1);
     const dAttnOut = tapAttn(l);
-    linearBackward(
-      dAttnOut,
-      w.hidden,
-      params.binding(names.o),
-      grads.binding(names.o),
-      a.attn,
-      s.dattn,
-      w.attn,
-    );
+    linearBackward(l, 'o', a.attn, dAttnOut, s.dattn);
     ops.push(
       ...attentionBackward(gpu, h, {
         tokens: net.input.tokens,
@@ -229,18 +200,11 @@ export function backwardOps(
         sign: -1,
       }),
     );
-    linearBackward(
-      s.dqkv,
-      w.qkv,
-      params.binding(names.q, names.v),
-      grads.binding(names.q, names.v),
-      a.norm1,
-      s.dnorm,
-      w.hidden,
-    );
+    linearBackward(l, 'qkv', a.norm1, s.dqkv, s.dnorm);
     norm(0);
   }
 
+  if (!full) return ops;
   const normGrads = grads.norms();
   const normStride = grads.layout.normStride;
   ops.push(

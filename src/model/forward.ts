@@ -2,11 +2,13 @@ import type { LlamaConfig } from '../core/config.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { Binding, Op } from '../gpu/program.ts';
 import { attention, attentionDecode, cacheAppend, type Heads } from '../kernels/attention.ts';
-import type { Dims, Size } from '../kernels/common.ts';
+import type { Dims } from '../kernels/common.ts';
 import { add, combine, embed, rope, swiglu } from '../kernels/elementwise.ts';
 import { matmul } from '../kernels/matmul.ts';
 import { rmsnorm } from '../kernels/rmsnorm.ts';
 import { widths, type Activations } from './activations.ts';
+import { linearGroup, type LinearGroup } from './lora.ts';
+import { loraForward, type LoraStack } from './lora-ops.ts';
 import type { ParamSet } from './params.ts';
 import type { Taps } from './taps.ts';
 
@@ -21,6 +23,8 @@ export interface Network {
   /** [positions, head_dim / 2] of (cos, sin) */
   ropeTable: Binding;
   taps?: Taps;
+  /** Low-rank changes of the projections, on top of frozen weights. */
+  lora?: LoraStack;
   /** Keys and values per layer; `decode` reads them instead of the batch's own. */
   cache?: { layers: Binding[]; positions: number; decode: boolean };
 }
@@ -29,19 +33,17 @@ export function headsOf(c: LlamaConfig): Heads {
   return { heads: c.num_attention_heads, kvHeads: c.num_key_value_heads, headDim: c.head_dim };
 }
 
-/** Names of a layer's tensors. */
+/** Names of a layer's tensors; of a group of projections the first and the last, which adjoin. */
 export function layerNames(l: number) {
   const at = `model.layers.${l}.`;
   return {
-    q: `${at}self_attn.q_proj.weight`,
-    v: `${at}self_attn.v_proj.weight`,
-    o: `${at}self_attn.o_proj.weight`,
-    gate: `${at}mlp.gate_proj.weight`,
-    up: `${at}mlp.up_proj.weight`,
-    down: `${at}mlp.down_proj.weight`,
+    qkv: [`${at}self_attn.q_proj.weight`, `${at}self_attn.v_proj.weight`],
+    o: [`${at}self_attn.o_proj.weight`],
+    gateUp: [`${at}mlp.gate_proj.weight`, `${at}mlp.up_proj.weight`],
+    down: [`${at}mlp.down_proj.weight`],
     norm1: `${at}input_layernorm.weight`,
     norm2: `${at}post_attention_layernorm.weight`,
-  };
+  } satisfies Record<LinearGroup, [string, string?]> & { norm1: string; norm2: string };
 }
 
 export function headName(c: LlamaConfig): string {
@@ -53,12 +55,16 @@ export function headName(c: LlamaConfig): string {
  * `delta`; the next norm adds it to the residual stream.
  */
 export function forwardOps(net: Network): Op<Dims>[] {
-  const { gpu, config, params, acts, input, taps, cache } = net;
+  const { gpu, config, params, acts, input, taps, cache, lora } = net;
   const w = widths(config);
   const h = headsOf(config);
   const ops: Op<Dims>[] = [];
-  const linear = (a: Binding, weight: Binding, c: Binding, N: number, K: number, M: Size = 'tokens') =>
-    ops.push(matmul(gpu, { layout: 'NT', a, b: weight, c, M, N, K }));
+  const linear = (layer: number, group: LinearGroup, x: Binding, y: Binding) => {
+    const { in: K, out: N } = linearGroup(config, group);
+    const [first, last] = layerNames(layer)[group];
+    ops.push(matmul(gpu, { layout: 'NT', a: x, b: params.binding(first, last), c: y, M: 'tokens', N, K }));
+    if (lora) ops.push(...loraForward(gpu, config, lora, { layer, group, x, y }));
+  };
   const keep = (x: Binding, y: Binding) =>
     ops.push(combine({ x, y, a: 1, b: 0, rows: 'tokens', width: w.hidden }));
 
@@ -89,7 +95,7 @@ export function forwardOps(net: Network): Op<Dims>[] {
       }),
     );
     if (taps && l > 0) keep(x, taps.hidden.out[l - 1]!);
-    linear(a.norm1, params.binding(names.q, names.v), a.qkv, w.qkv, w.hidden);
+    linear(l, 'qkv', a.norm1, a.qkv);
     ops.push(
       rope({
         tokens: input.tokens,
@@ -116,7 +122,7 @@ export function forwardOps(net: Network): Op<Dims>[] {
           })
         : attention(gpu, h, { tokens: input.tokens, qkv: a.qkv, out: a.attn, lse: a.lse }),
     );
-    linear(a.attn, params.binding(names.o), acts.delta, w.hidden, w.attn);
+    linear(l, 'o', a.attn, acts.delta);
     if (taps) keep(acts.delta, taps.attn.out[l]!);
     ops.push(
       rmsnorm({
@@ -130,9 +136,9 @@ export function forwardOps(net: Network): Op<Dims>[] {
         eps: config.rms_norm_eps,
       }),
     );
-    linear(a.norm2, params.binding(names.gate, names.up), a.gu, 2 * w.mlp, w.hidden);
+    linear(l, 'gateUp', a.norm2, a.gu);
     ops.push(swiglu({ gu: a.gu, act: a.act, width: w.mlp }));
-    linear(a.act, params.binding(names.down), acts.delta, w.hidden, w.mlp);
+    linear(l, 'down', a.act, acts.delta);
   });
   const end = acts.layers.at(-1)!;
   const lastLayer = acts.layers.length - 1;
@@ -159,6 +165,16 @@ export function forwardOps(net: Network): Op<Dims>[] {
       eps: config.rms_norm_eps,
     }),
   );
-  linear(acts.rowNorm, params.binding(headName(config)), acts.logits, w.vocab, w.hidden, 'rows');
+  ops.push(
+    matmul(gpu, {
+      layout: 'NT',
+      a: acts.rowNorm,
+      b: params.binding(headName(config)),
+      c: acts.logits,
+      M: 'rows',
+      N: w.vocab,
+      K: w.hidden,
+    }),
+  );
   return ops;
 }

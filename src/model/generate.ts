@@ -7,6 +7,7 @@ import { select } from '../kernels/loss.ts';
 import { Activations, widths } from './activations.ts';
 import { PackedBatch } from './batch.ts';
 import { forwardOps } from './forward.ts';
+import { loraStack } from './lora-ops.ts';
 import type { Model } from './model.ts';
 import { alternatives, draw, rowLogprobs, type Sampling } from './sampling.ts';
 
@@ -93,11 +94,19 @@ export class Generator {
     this.prompts = new PackedBatch(gpu, promptCap, config);
     this.promptActs = new Activations(gpu, config, promptCap, false);
     const shared = { gpu, config, params, ropeTable };
+    const lora = (acts: Activations, tokens: number) =>
+      model.adapters.length > 0 && { lora: loraStack(acts, config, model.adapters, tokens, false) };
     const at = { layers, positions: maxLen };
     this.prefill = new Program(
       gpu,
       'prefill',
-      forwardOps({ ...shared, acts: this.promptActs, input: this.prompts, cache: { ...at, decode: false } }),
+      forwardOps({
+        ...shared,
+        ...lora(this.promptActs, promptCap.maxTokens),
+        acts: this.promptActs,
+        input: this.prompts,
+        cache: { ...at, decode: false },
+      }),
     );
 
     this.ids = gpu.buffer('next ids', maxSeqs * 4);
@@ -118,7 +127,13 @@ export class Generator {
     this.decode = new Program(
       gpu,
       'decode',
-      forwardOps({ ...shared, acts: this.acts, input, cache: { ...at, decode: true } }),
+      forwardOps({
+        ...shared,
+        ...lora(this.acts, maxSeqs),
+        acts: this.acts,
+        input,
+        cache: { ...at, decode: true },
+      }),
     );
   }
 

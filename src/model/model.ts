@@ -3,6 +3,7 @@ import type { Tensors } from '../core/types.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { range } from '../kernels/common.ts';
 import type { Binding } from '../gpu/program.ts';
+import type { Adapter } from './lora.ts';
 import { paramLayout, ParamSet } from './params.ts';
 
 /** A Llama on the GPU: its config, its weights and the table of its position encoding. */
@@ -12,20 +13,32 @@ export class Model {
   readonly params: ParamSet;
   /** [positions, head_dim / 2] of (cos, sin) */
   readonly ropeTable: Binding;
+  /** Low-rank changes on top of `params`, which are frozen then; the last one is what a trainer trains. */
+  readonly adapters: readonly Adapter[];
+  /** False for a view of another model's weights. */
+  private readonly owner: boolean;
 
-  private constructor(gpu: Gpu, config: LlamaConfig) {
+  private constructor(
+    gpu: Gpu,
+    config: LlamaConfig,
+    weights: { params: ParamSet; ropeTable: Binding },
+    view?: { adapters: readonly Adapter[] },
+  ) {
     this.gpu = gpu;
     this.config = config;
-    this.params = new ParamSet(gpu, paramLayout(config), 'weights');
-    const table = ropeTable(config);
-    const buffer = gpu.buffer('rope', table.byteLength);
-    gpu.device.queue.writeBuffer(buffer, 0, table);
-    this.ropeTable = range(buffer, 0, table.length);
+    this.params = weights.params;
+    this.ropeTable = weights.ropeTable;
+    this.adapters = view?.adapters ?? [];
+    this.owner = view === undefined;
   }
 
   /** @throws LabError 'corrupt-model' when a tensor is missing or has another size */
   static create(gpu: Gpu, config: LlamaConfig, tensors: Tensors): Model {
-    const model = new Model(gpu, config);
+    const table = ropeTable(config);
+    const buffer = gpu.buffer('rope', table.byteLength);
+    gpu.device.queue.writeBuffer(buffer, 0, table);
+    const params = new ParamSet(gpu, paramLayout(config), 'weights');
+    const model = new Model(gpu, config, { params, ropeTable: range(buffer, 0, table.length) });
     try {
       model.writeTensors(tensors);
     } catch (error) {
@@ -33,6 +46,19 @@ export class Model {
       throw error;
     }
     return model;
+  }
+
+  /**
+   * The same weights with adapters on top: a view that costs nothing and stays valid as long as this model does. Whoever made
+   * the adapters destroys them.
+   */
+  with(...adapters: readonly Adapter[]): Model {
+    return new Model(this.gpu, this.config, this, { adapters: [...this.adapters, ...adapters] });
+  }
+
+  /** What a trainer changes: the last adapter, or without adapters the weights themselves. */
+  get trained(): ParamSet {
+    return this.adapters.at(-1)?.params ?? this.params;
   }
 
   async readTensors(): Promise<Tensors> {
@@ -43,7 +69,9 @@ export class Model {
     this.params.write(this.params.flatten(tensors));
   }
 
+  /** Frees the weights; a view has none of its own. */
   destroy(): void {
+    if (!this.owner) return;
     this.params.destroy();
     this.gpu.free(this.ropeTable.buffer);
   }

@@ -30,7 +30,8 @@ export interface ParamLayout {
   normStride: number;
 }
 
-const ALIGN = 64;
+/** Floats: the alignment of a binding. */
+export const ALIGN = 64;
 
 /** Layout of a Llama's tensors, from its config. */
 export function paramLayout(config: LlamaConfig): ParamLayout {

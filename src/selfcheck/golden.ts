@@ -3,39 +3,18 @@ import { LabError } from '../core/errors.ts';
 import { lrAt } from '../core/schedule.ts';
 import type { Batch, Tensors } from '../core/types.ts';
 import type { Gpu } from '../gpu/gpu.ts';
-import { Generator } from '../model/generate.ts';
 import { loadTensors } from '../model/hf.ts';
+import { adaptedWeight, Adapter, mergeLora } from '../model/lora.ts';
 import { Model } from '../model/model.ts';
+import { parsePeftConfig, readPeftTensors } from '../model/peft.ts';
 import { readSafetensors } from '../model/safetensors.ts';
 import { Trainer, type StepStats } from '../train/trainer.ts';
-import {
-  relError,
-  trimRows,
-  unpad,
-  updateError,
-  ZERO_TOL,
-  type Numbers,
-  type PaddedBatch,
-} from './compare.ts';
+import { trimRows, unpad, updateError, ZERO_TOL, type PaddedBatch } from './compare.ts';
+import { file, json, Report, type CaseFiles, type GoldenResult } from './golden-case.ts';
+import { runGeneration } from './golden-text.ts';
 
-/** Largest error of a group of tensors against its tolerance. */
-export interface GoldenGroup {
-  group: string;
-  error: number;
-  tolerance: number;
-  ok: boolean;
-}
-
-export interface GoldenResult {
-  name: string;
-  /** Null when supported; otherwise the kind of case that this engine does not know. */
-  unsupported: string | null;
-  groups: GoldenGroup[];
-  ok: boolean;
-}
-
-/** Content of a golden case's folder by file name. */
-export type CaseFiles = Record<string, ArrayBuffer>;
+/** Relative L2 error of an update. */
+const UPDATE_TOL = 2e-3;
 
 interface Meta {
   optimizer?: {
@@ -52,36 +31,6 @@ interface Meta {
   perturbation_variants?: Record<string, { attn: number[]; hidden: number[] }>;
 }
 
-interface Continuation {
-  prompt_ids: number[];
-  continuation_ids?: number[];
-  top5_ids?: number[][];
-  top5_logprobs?: number[][];
-  long_continuation_ids?: number[];
-}
-
-/** Tolerances of the golden cases: relative L2, of updates, and absolute of log-probabilities. */
-const TOL = 1e-4;
-const UPDATE_TOL = 2e-3;
-const LOGPROB_TOL = 1e-4;
-
-/** Keeps the worst error of every group. */
-class Report {
-  readonly groups = new Map<string, GoldenGroup>();
-
-  add(group: string, error: number, tolerance: number): void {
-    const before = this.groups.get(group);
-    // NaN is the worst error there is, and no comparison with it is true.
-    if (before && !(Number.isNaN(error) || error / tolerance > before.error / before.tolerance)) return;
-    this.groups.set(group, { group, error, tolerance, ok: error <= tolerance });
-  }
-
-  rel(group: string, actual: Numbers, expected: Numbers, tolerance = TOL): void {
-    const zero = expected.every((x) => x === 0);
-    this.add(group, relError(actual, expected), zero ? ZERO_TOL : tolerance);
-  }
-}
-
 /**
  * Runs a golden case on the engine and compares every stored tensor. Kinds that the engine cannot run yet are named
  * in `unsupported`. Throws LabError('bad-input') when a file of the case is missing.
@@ -91,13 +40,16 @@ export async function runGoldenCase(gpu: Gpu, name: string, files: CaseFiles): P
   if (unsupported !== null) return { name, unsupported, groups: [], ok: false };
   const report = new Report();
   const config = parseLlamaConfig(json(files, 'config.json'));
-  const model = Model.create(gpu, config, loadCase(config, files));
+  const base = Model.create(gpu, config, loadCase(config, files));
+  const adapter = files['adapter_model.safetensors'] ? loadAdapter(gpu, config, files) : null;
+  const model = adapter ? base.with(adapter) : base;
   try {
     // before the training steps: the continuation is that of the stored weights
     if (files['generation.json']) await runGeneration(model, files, report);
     await runBatches(model, files, report);
   } finally {
-    model.destroy();
+    adapter?.destroy();
+    base.destroy();
   }
   const groups = [...report.groups.values()];
   return { name, unsupported: null, groups, ok: groups.length > 0 && groups.every((g) => g.ok) };
@@ -105,7 +57,6 @@ export async function runGoldenCase(gpu: Gpu, name: string, files: CaseFiles): P
 
 /** Kind of case that is not supported, in words; null for a plain model with batches. */
 export function unsupportedKind(files: CaseFiles): string | null {
-  if (files['adapter_model.safetensors']) return 'LoRA adapters';
   if (files['eval.json']) return 'evaluation metrics';
   if (files['examples.json']) return 'deep alignment';
   if (files['direction_raw.safetensors']) return 'operations on parameter sets';
@@ -118,27 +69,42 @@ export function unsupportedKind(files: CaseFiles): string | null {
   return `an unknown kind (batch.json has ${Object.keys(batch).join(', ')})`;
 }
 
-function file(files: CaseFiles, name: string): Uint8Array {
-  const bytes = files[name];
-  if (!bytes) throw new LabError('bad-input', `The golden case lacks ${name}.`);
-  return new Uint8Array(bytes);
-}
-
-function json(files: CaseFiles, name: string): unknown {
-  try {
-    return JSON.parse(new TextDecoder().decode(file(files, name)));
-  } catch (cause) {
-    if (cause instanceof LabError) throw cause;
-    throw new LabError('bad-input', `${name} of the golden case is not JSON.`, { cause });
-  }
-}
-
 function loadCase(config: LlamaConfig, files: CaseFiles): Tensors {
   const indexName = 'model.safetensors.index.json';
   if (!files[indexName]) return loadTensors(config, { config, weights: [file(files, 'model.safetensors')] });
   const index = json(files, indexName) as { weight_map: Record<string, string> };
   const shards = [...new Set(Object.values(index.weight_map))];
   return loadTensors(config, { config, weights: shards.map((shard) => file(files, shard)), index });
+}
+
+function loadAdapter(gpu: Gpu, config: LlamaConfig, files: CaseFiles): Adapter {
+  const lora = parsePeftConfig(json(files, 'adapter_config.json'));
+  const adapter = new Adapter(gpu, config, lora);
+  adapter.writeTensors(readPeftTensors(config, lora, file(files, 'adapter_model.safetensors')));
+  return adapter;
+}
+
+/** What the case trains, by the names that its expected tensors use. */
+function trainedTensors({ model }: Trainer): Promise<Tensors> {
+  return model.adapters.at(-1)?.readTensors() ?? model.readTensors();
+}
+
+/** Base weights with the adapter folded in, against the stored ones; once before and once after the updates. */
+async function checkMerged(trainer: Trainer, group: string, want: Want, report: Report): Promise<void> {
+  const { model } = trainer;
+  const adapter = model.adapters.at(-1);
+  if (!adapter) return;
+  const merged = mergeLora(
+    model.config,
+    await model.readTensors(),
+    adapter.config,
+    await adapter.readTensors(),
+  );
+  for (let layer = 0; layer < model.config.num_hidden_layers; layer++)
+    for (const target of adapter.config.targets) {
+      const name = adaptedWeight(layer, target);
+      report.rel(`${group} weights`, merged.get(name)!.data, want(`${group}.${name}`));
+    }
 }
 
 async function runBatches(model: Model, files: CaseFiles, report: Report): Promise<void> {
@@ -167,6 +133,9 @@ async function runBatches(model: Model, files: CaseFiles, report: Report): Promi
     };
     if (expected.has('logits') || expected.has('logits.0'))
       await checkForward(trainer, padded, micro, want, report);
+    // an adapter whose B is zero changes nothing, and such a case stores no merged weights
+    if ([...expected.keys()].some((name) => name.startsWith('merged.')))
+      await checkMerged(trainer, 'merged', want, report);
     const { loss, gradNorm } = await trainer.gradient(micro);
     report.rel('loss', Float64Array.of(loss), want('loss'));
     if (expected.has('grad_norm')) {
@@ -179,7 +148,10 @@ async function runBatches(model: Model, files: CaseFiles, report: Report): Promi
       }
     }
     if (meta.perturbation_variants) await checkTaps(trainer, padded[0]!, files, meta, want, report);
-    if (meta.optimizer && expected.has('step_losses')) await checkSteps(trainer, micro, meta, want, report);
+    if (meta.optimizer && expected.has('step_losses')) {
+      await checkSteps(trainer, micro, meta, want, report);
+      await checkMerged(trainer, `merged${meta.optimizer.lr_per_step.length}`, want, report);
+    }
   } finally {
     trainer.destroy();
   }
@@ -223,7 +195,7 @@ async function checkSteps(
 ): Promise<void> {
   const o = meta.optimizer!;
   const schedule = { warmup: o.warmup_steps, hold: 0, decay: 'cosine', floor: 0 } as const;
-  const initial = await trainer.model.readTensors();
+  const initial = await trainedTensors(trainer);
   const stats: StepStats[] = [];
   trainer.onStats = (s) => stats.push(s);
   const steps = o.lr_per_step.length;
@@ -231,7 +203,7 @@ async function checkSteps(
     await trainer.step(micro, lrAt(schedule, o.lr, step - 1, o.total_steps));
     if (step !== 1 && step !== steps) continue;
     await trainer.flush();
-    for (const [name, { data }] of await trainer.model.readTensors()) {
+    for (const [name, { data }] of await trainedTensors(trainer)) {
       const grad = want(`grad.${name}`);
       const expected = want(`step${step}.${name}`);
       const before = initial.get(name)!.data;
@@ -285,49 +257,4 @@ async function checkTaps(
     report.rel('taps: loss with perturbations', Float64Array.of(loss), want(`loss_pert_${variant}`));
     for (const site of sites) for (const l of chosen[site]) trainer.writeTap(site, 'pert', l);
   }
-}
-
-async function runGeneration(model: Model, files: CaseFiles, report: Report): Promise<void> {
-  const stored = json(files, 'generation.json') as Continuation | { cases: Continuation[] };
-  const cases = 'cases' in stored ? stored.cases : [stored];
-  const length = (c: Continuation): number => (c.continuation_ids ?? c.long_continuation_ids ?? []).length;
-  const maxLen = Math.max(...cases.map((c) => c.prompt_ids.length + length(c)));
-  const generator = new Generator(model, { maxSeqs: cases.length, maxLen });
-  try {
-    // The whole case as one batch: rows of different length finish at different steps, none may disturb another.
-    const out = await generator.generate(
-      cases.map((c) => c.prompt_ids),
-      { maxNewTokens: Math.max(...cases.map(length)), eos: -1, temperature: 0, topAlternatives: 5 },
-    );
-    cases.forEach((c, r) => {
-      const expected = c.continuation_ids ?? c.long_continuation_ids ?? [];
-      const row = out[r]!.slice(0, expected.length);
-      const wrong = expected.filter((id, i) => row[i]?.id !== id).length;
-      report.add('greedy text: wrong tokens', wrong, 0);
-      if (wrong === 0 && c.top5_ids && c.top5_logprobs) checkTop5(row, c.top5_ids, c.top5_logprobs, report);
-    });
-  } finally {
-    generator.destroy();
-  }
-}
-
-function checkTop5(
-  row: readonly { logprob: number; top: readonly { id: number; logprob: number }[] }[],
-  ids: number[][],
-  logprobs: number[][],
-  report: Report,
-): void {
-  let wrong = 0;
-  row.forEach(({ logprob, top }, i) => {
-    const expected = logprobs[i]!;
-    report.add('greedy text: log-probabilities', Math.abs(logprob - expected[0]!), LOGPROB_TOL);
-    expected.forEach((value, k) => {
-      report.add('greedy text: log-probabilities', Math.abs((top[k]?.logprob ?? NaN) - value), LOGPROB_TOL);
-      const clear = [expected[k - 1], expected[k + 1]].every(
-        (x) => x === undefined || Math.abs(x - value) > LOGPROB_TOL,
-      );
-      if (clear && top[k]?.id !== ids[i]![k]) wrong++;
-    });
-  });
-  report.add('greedy text: wrong alternatives', wrong, 0);
 }

@@ -58,6 +58,7 @@ export type SessionPhase = 'ready' | 'running' | 'paused' | 'stopped' | 'done' |
 export interface SessionState {
   plan: SessionPlan;
   step: number;
+  /** What is trained: all weights, or those of the adapter. */
   weights: Float32Array;
   m: Float32Array;
   v: Float32Array;
@@ -199,7 +200,7 @@ export class TrainSession {
           next: 'Resume it with the settings it was made with, or start a new run.',
         },
       );
-    this.trainer.model.params.write(state.weights);
+    this.trainer.model.trained.write(state.weights);
     this.trainer.restore({ step: state.step, m: state.m, v: state.v });
     this.#batches = this.#open(state.batches);
     this.#rng = Rng.from(state.rng);
@@ -264,7 +265,7 @@ export class TrainSession {
     const step = failed ? (this.log.at(-1)?.step ?? this.#trail[0]!.step) : this.#step;
     const at = this.#trail.find((t) => t.step === step)!;
     const [weights, m, v] = await Promise.all(
-      [this.trainer.model.params, this.trainer.m, this.trainer.v].map((set) => set.read()),
+      [this.trainer.model.trained, this.trainer.m, this.trainer.v].map((set) => set.read()),
     );
     return {
       plan: { ...this.plan },

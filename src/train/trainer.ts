@@ -10,6 +10,7 @@ import { Activations } from '../model/activations.ts';
 import { backwardOps, backwardScratch } from '../model/backward.ts';
 import { countLabels, PackedBatch, type RowsWanted } from '../model/batch.ts';
 import { forwardOps, type Network } from '../model/forward.ts';
+import { loraStack } from '../model/lora-ops.ts';
 import type { Model } from '../model/model.ts';
 import { ParamSet } from '../model/params.ts';
 import { makeTaps, type TapName, type Taps } from '../model/taps.ts';
@@ -57,7 +58,7 @@ const STATE_BYTES = 32;
 const IN_FLIGHT = 2;
 
 /**
- * Forward, backward and AdamW on one model. All buffers, pipelines and bind groups are made in the constructor; a step only
+ * Forward, backward and AdamW on one model: on all its weights, or on the last of its adapters. All buffers, pipelines and bind groups are made in the constructor; a step only
  * writes the batch and replays fixed command lists, and nothing is awaited but a free place in the readback ring.
  */
 export class Trainer {
@@ -94,7 +95,8 @@ export class Trainer {
     this.taps = capacity.taps
       ? makeTaps(this.acts, config.num_hidden_layers, cap.maxTokens * config.hidden_size)
       : undefined;
-    const { layout } = model.params;
+    const { trained } = model;
+    const { layout } = trained;
     this.grads = new ParamSet(gpu, layout, 'gradients');
     this.m = new ParamSet(gpu, layout, 'first moments');
     this.v = new ParamSet(gpu, layout, 'second moments');
@@ -109,6 +111,9 @@ export class Trainer {
       input: this.batch,
       ropeTable: model.ropeTable,
       ...(this.taps ? { taps: this.taps } : {}),
+      ...(model.adapters.length > 0 && {
+        lora: loraStack(this.acts, config, model.adapters, cap.maxTokens, true),
+      }),
     };
     const { labels } = this.batch;
     const { logits, loss } = this.acts;
@@ -126,7 +131,7 @@ export class Trainer {
     const chunks = Math.ceil(layout.length / CHUNK);
     this.partial = gpu.buffer('norm partial', chunks * 16);
     const partial = { buffer: this.partial };
-    const pieces = model.params.pieces();
+    const pieces = trained.pieces();
     this.norm = new Program(gpu, 'gradient norm', [
       ...pieces.map((p) => gradNorm({ grad: this.grads.piece(p), partial, n: p.n, base: p.base })),
       gradNormFinal({ partial, state, chunks, clip: optim.clip }),
@@ -138,7 +143,7 @@ export class Trainer {
         adamw({
           state,
           grad: this.grads.piece(p),
-          p: model.params.piece(p),
+          p: trained.piece(p),
           m: this.m.piece(p),
           v: this.v.piece(p),
           n: p.n,
@@ -211,7 +216,7 @@ export class Trainer {
     this.accumulate(micro);
     this.norm.run({ step: this.steps, lr: 0 });
     const view = new DataView(await this.gpu.read(this.state));
-    if (view.getUint32(16, true) !== 0) this.failure ??= nonFinite(view, this.model.params);
+    if (view.getUint32(16, true) !== 0) this.failure ??= nonFinite(view, this.model.trained);
     this.throwIfStopped();
     return { loss: view.getFloat32(0, true), gradNorm: view.getFloat32(4, true) };
   }
@@ -326,7 +331,7 @@ export class Trainer {
     if (epoch !== this.epoch) return;
     const view = new DataView(bytes);
     if (view.getUint32(16, true) !== 0) {
-      this.failure ??= nonFinite(view, this.model.params);
+      this.failure ??= nonFinite(view, this.model.trained);
       return;
     }
     this.onStats?.({

@@ -4,6 +4,7 @@ import { parseLlamaConfig, tensorShapes } from '../../src/core/config.ts';
 import { Rng } from '../../src/core/rng.ts';
 import { IGNORE, type Batch, type Tensors } from '../../src/core/types.ts';
 import { openGpu, type Gpu } from '../../src/gpu/gpu.ts';
+import { adaptedWeight, Adapter, LORA_TARGETS, loraName, mergeLora } from '../../src/model/lora.ts';
 import { Model } from '../../src/model/model.ts';
 import * as ref from '../../src/reference/llama.ts';
 import { relError } from '../../src/selfcheck/compare.ts';
@@ -85,6 +86,69 @@ describe.each([
       const as64 = inject.map((x) => x && Float64Array.from(x));
       await expectGradients(ref.backward(config, params, f, 1 / f.labels, { [site]: as64 }).grads);
       trainer.writeTap(site, 'inject', 1);
+    }
+  });
+
+  it('gradients of an adapter on top of a frozen one are those of the merged weights, by the chain rule', async () => {
+    const below = { r: 3, alpha: 4, targets: ['q_proj', 'v_proj', 'gate_proj', 'down_proj'] as const };
+    const above = { r: 2, alpha: 6, targets: LORA_TARGETS };
+    const adapters = [below, above].map((lora) => {
+      const adapter = new Adapter(gpu, config, lora);
+      adapter.params.write(
+        Float32Array.from({ length: adapter.params.layout.length }, () => 0.2 * rng.normal()),
+      );
+      return adapter;
+    });
+    const [first, second] = (await Promise.all(adapters.map((a) => a.readTensors()))) as [Tensors, Tensors];
+    const merged = mergeLora(config, mergeLora(config, tensors, below, first), above, second);
+    const full = ref.gradient(config, ref.toParams(merged), [batch]);
+    const own = new Trainer(model.with(...adapters), optim, { maxTokens: tokens, maxLabels: tokens });
+    try {
+      const { loss } = await own.gradient([batch.slice(0, 2), batch.slice(2)]);
+      expect(Math.abs(loss / full.loss - 1)).toBeLessThan(1e-5);
+      const grads = own.grads.tensors(await own.grads.read());
+      for (let l = 0; l < config.num_hidden_layers; l++)
+        for (const target of above.targets) {
+          const dW = full.grads.get(adaptedWeight(l, target))!;
+          const [A, B] = (['A', 'B'] as const).map((which) => second.get(loraName(l, target, which))!);
+          const [out, width] = [B!.shape[0]!, A!.shape[1]!];
+          const s = above.alpha / above.r;
+          const dA = new Float64Array(above.r * width);
+          const dB = new Float64Array(out * above.r);
+          for (let i = 0; i < out; i++)
+            for (let j = 0; j < width; j++)
+              for (let k = 0; k < above.r; k++) {
+                dA[k * width + j]! += s * B!.data[i * above.r + k]! * dW[i * width + j]!;
+                dB[i * above.r + k]! += s * dW[i * width + j]! * A!.data[k * width + j]!;
+              }
+          for (const [which, expected] of [['A', dA] as const, ['B', dB] as const]) {
+            const name = loraName(l, target, which);
+            expect(relError(grads.get(name)!.data, expected), name).toBeLessThan(2e-5);
+          }
+        }
+    } finally {
+      own.destroy();
+      for (const adapter of adapters) adapter.destroy();
+    }
+  });
+
+  it('a step on an adapter leaves the weights and the adapter below as they were, bit for bit', async () => {
+    const [below, above] = [1, 2].map((seed) => {
+      const adapter = new Adapter(gpu, config, { r: 4, alpha: 8, targets: LORA_TARGETS });
+      adapter.initialise(seed);
+      return adapter;
+    }) as [Adapter, Adapter];
+    const own = new Trainer(model.with(below, above), optim, { maxTokens: tokens, maxLabels: tokens });
+    try {
+      const before = await Promise.all([model.params.read(), below.params.read(), above.params.read()]);
+      await own.step([batch], 1e-2);
+      await own.flush();
+      expect(await model.params.read()).toEqual(before[0]);
+      expect(await below.params.read()).toEqual(before[1]);
+      expect(await above.params.read()).not.toEqual(before[2]);
+    } finally {
+      own.destroy();
+      for (const adapter of [below, above]) adapter.destroy();
     }
   });
 });
