@@ -24,9 +24,12 @@ export class Training {
     return this.runs.find((r) => r.active) ?? null;
   }
 
-  /** Runs that wait on disk to be taken up again. */
+  /** Runs that wait on disk to be taken up again; one that failed before everyone's eyes says so where it is shown. */
   get interrupted(): RunView[] {
-    return this.runs.filter((r) => r.head.state === 'stopped' && r.head.checkpointStep < r.head.total);
+    return this.runs.filter(({ id, head }) => {
+      const waits = head.state === 'stopped' || (head.state === 'failed' && id !== this.shownId);
+      return waits && head.checkpointStep < head.total;
+    });
   }
 
   estimate(params: TrainParams): Promise<Estimate | null> {

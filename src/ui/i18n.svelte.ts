@@ -54,9 +54,9 @@ export function num(x: number, digits = 0): string {
   return new Intl.NumberFormat(shown.locale, { maximumFractionDigits: digits }).format(x);
 }
 
-/** A share 0..1 as whole per cent. */
-export function pct(x: number): string {
-  return new Intl.NumberFormat(shown.locale, { style: 'percent', maximumFractionDigits: 0 }).format(x);
+/** A share 0..1 as per cent. `digits`: decimals, at most. */
+export function pct(x: number, digits = 0): string {
+  return new Intl.NumberFormat(shown.locale, { style: 'percent', maximumFractionDigits: digits }).format(x);
 }
 
 /** A size in bytes with a unit. */

@@ -44,6 +44,16 @@ describe('message catalogue', () => {
     expect(unused).toEqual([]);
   });
 
+  it('has what, safe and next for every error code', () => {
+    const union =
+      /export type ErrorCode =([^;]+);/.exec(readFileSync('src/core/errors.ts', 'utf8'))?.[1] ?? '';
+    const codes = new Set([...union.matchAll(/'([\w-]+)'/g)].map((m) => m[1]!));
+    codes.delete('cancelled'); // never shown
+    expect(codes.size).toBeGreaterThan(10);
+    for (const code of codes)
+      for (const part of ['what', 'safe', 'next']) expect(en).toHaveProperty([`error.${code}.${part}`]);
+  });
+
   it('does not promise too much about SDD', () => {
     for (const [key, text] of Object.entries(en)) {
       if (key === 'permanent') continue; // It says what this is NOT about.
@@ -58,7 +68,7 @@ describe('components', () => {
   /** Attributes that a reader sees or hears. */
   const SPOKEN = new Set(['title', 'aria-label', 'aria-description', 'placeholder', 'alt', 'label']);
   /** The lab's own name, and marks that are hidden from speech or stand beside words. */
-  const ALLOWED = /^[\s\d%.,:;()·×✓…/{}-]*$|^SDD Lab$/;
+  const ALLOWED = /^[\s\d%.,:;()·×✓…›/{}-]*$|^SDD Lab$/;
 
   /** Strings that an expression can put on the page: literals, branches of a condition, parts of a template. */
   function said(e: unknown): string[] {

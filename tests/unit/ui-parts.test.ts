@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { benignRate, shareRate } from '../../src/ui/parts/rates.ts';
 import { parts, sentence } from '../../src/ui/parts/sentences.ts';
-import { attacked, makeSeries, seriesIn } from '../../src/ui/parts/series.ts';
+import { attacked, makeSeries, missingBeside, seriesIn } from '../../src/ui/parts/series.ts';
 import { variantFor, variantsOf } from '../../src/ui/parts/variants.ts';
 import type { LabNode, PromptCategory, RecipeInfo, SettingField } from '../../src/worker/protocol.ts';
 
@@ -97,5 +98,49 @@ describe('amounts of attack training', () => {
     expect(attacked(nodes, series, 'chat', 50)?.id).toBe('a50');
     expect(attacked(nodes, series, 'sdd', 50)).toBeUndefined();
     expect(attacked(nodes, makeSeries(mft, { prefixOnly: true }, 1), 'chat', 20)?.id).toBe('p20');
+  });
+
+  it('knows which amounts have not been run beside a node', () => {
+    expect(missingBeside(nodes[0]!, nodes, [mft])).toEqual([100]);
+    expect(missingBeside(nodes[2]!, nodes, [mft])).toEqual([50, 100]);
+    expect(missingBeside({ ...nodes[0]!, recipe: 'sdd' }, nodes, [mft])).toEqual([]);
+  });
+});
+
+describe('rates with intervals', () => {
+  const score = (...correct: number[]) => ({
+    mean: correct.reduce((sum, k) => sum + k / 40, 0) / correct.length,
+    skills: correct.map((k, i) => ({ skill: `s${i}`, correct: k, n: 40 })),
+  });
+
+  it('gives the everyday mean the normal interval of a mean of binomial shares', () => {
+    // By hand: variances .5 * .5 / 40 and (42 / 44) * (2 / 44) / 40, summed, root, halved, times 1.96.
+    const rate = benignRate(score(20, 40));
+    expect(rate.value).toBe(0.75);
+    expect(rate.n).toBe(80);
+    expect(rate.low).toBeCloseTo(0.75 - 0.08393, 5);
+    expect(rate.high).toBeCloseTo(0.75 + 0.08393, 5);
+  });
+
+  it('is never certain, and never leaves 0 to 1', () => {
+    const none = benignRate(score(0, 0, 0));
+    expect([none.value, none.low]).toEqual([0, 0]);
+    expect(none.high).toBeGreaterThan(0.01);
+    const all = benignRate(score(40, 40, 40));
+    expect([all.value, all.high]).toEqual([1, 1]);
+    expect(all.low).toBeLessThan(0.99);
+  });
+
+  it('narrows with more skills, and knows nothing without questions', () => {
+    const width = ({ low, high }: { low: number; high: number }): number => high - low;
+    expect(width(benignRate(score(20, 20, 20, 20)))).toBeCloseTo(width(benignRate(score(20))) / 2, 10);
+    expect(benignRate({ mean: 0, skills: [] })).toEqual({ value: 0, low: 0, high: 1, n: 0 });
+  });
+
+  it('gives a single share its Wilson interval', () => {
+    const rate = shareRate({ correct: 22, n: 40 });
+    expect(rate.value).toBe(0.55);
+    expect(rate.low).toBeCloseTo(0.3983, 4);
+    expect(rate.high).toBeCloseTo(0.6929, 4);
   });
 });

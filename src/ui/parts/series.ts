@@ -64,3 +64,15 @@ export function attacked(
       makeSeries(series.recipe, n.settings, n.seeds.attack).key === series.key,
   );
 }
+
+/** The amounts that the attack which made this node has not been run to. */
+export function missingBeside(
+  node: LabNode,
+  nodes: readonly LabNode[],
+  recipes: readonly RecipeInfo[],
+): number[] {
+  const { parentId } = node;
+  const series = seriesOf(node, recipes);
+  if (!series || parentId === null) return [];
+  return AMOUNTS.filter((a) => !attacked(nodes, series, parentId, a));
+}
