@@ -4,7 +4,7 @@ import type { Gpu } from '../gpu/gpu.ts';
 import { range } from '../kernels/common.ts';
 import type { Binding } from '../gpu/program.ts';
 import type { Adapter } from './lora.ts';
-import { paramLayout, ParamSet } from './params.ts';
+import { paramLayout, ParamSet, type WeightSource } from './params.ts';
 
 /** A Llama on the GPU: its config, its weights and the table of its position encoding. */
 export class Model {
@@ -34,11 +34,7 @@ export class Model {
 
   /** @throws LabError 'corrupt-model' when a tensor is missing or has another size */
   static create(gpu: Gpu, config: LlamaConfig, tensors: Tensors): Model {
-    const table = ropeTable(config);
-    const buffer = gpu.buffer('rope', table.byteLength);
-    gpu.device.queue.writeBuffer(buffer, 0, table);
-    const params = new ParamSet(gpu, paramLayout(config), 'weights');
-    const model = new Model(gpu, config, { params, ropeTable: range(buffer, 0, table.length) });
+    const model = Model.blank(gpu, config);
     try {
       model.writeTensors(tensors);
     } catch (error) {
@@ -46,6 +42,33 @@ export class Model {
       throw error;
     }
     return model;
+  }
+
+  /**
+   * A model whose weights come by slices, straight into its buffer on the GPU: for checkpoints that must not lie in memory
+   * a second time. All or nothing: on any error every buffer is freed again.
+   * @throws LabError 'out-of-memory' when this adapter cannot hold it, and what ParamSet.writeFrom throws
+   */
+  static async load(gpu: Gpu, config: LlamaConfig, source: WeightSource): Promise<Model> {
+    const model = await gpu.allocate(() => Model.blank(gpu, config));
+    try {
+      model.params.checkBindings();
+      await model.params.writeFrom(source);
+    } catch (error) {
+      model.destroy();
+      throw error;
+    }
+    return model;
+  }
+
+  /** All weights zero. */
+  private static blank(gpu: Gpu, config: LlamaConfig): Model {
+    const numbers = config.max_position_embeddings * config.head_dim;
+    // the buffer first: it refuses sizes that no adapter holds, before the table takes memory for them
+    const buffer = gpu.buffer('rope', numbers * 4);
+    gpu.device.queue.writeBuffer(buffer, 0, ropeTable(config));
+    const params = new ParamSet(gpu, paramLayout(config), 'weights');
+    return new Model(gpu, config, { params, ropeTable: range(buffer, 0, numbers) });
   }
 
   /**

@@ -30,6 +30,9 @@ export interface ParamLayout {
   normStride: number;
 }
 
+/** A model's tensors by name, each in slices one after another: values that begin at element `at`, good until the next. */
+export type WeightSource = (name: string) => AsyncIterable<{ at: number; values: Float32Array }>;
+
 /** Floats: the alignment of a binding. */
 export const ALIGN = 64;
 
@@ -231,6 +234,40 @@ export class ParamSet {
     this.gpu.device.queue.writeBuffer(this.buffer, 0, values as Float32Array<ArrayBuffer>);
   }
 
+  /**
+   * Writes every tensor as its slices come; no more of them is in memory than the slice at hand.
+   * @throws LabError 'corrupt-model' when a tensor has another size, and what `source` throws; values written until then stay
+   */
+  async writeFrom(source: WeightSource): Promise<void> {
+    const { queue } = this.gpu.device;
+    for (const e of this.layout.entries) {
+      let done = 0;
+      for await (const { at, values } of source(e.name)) {
+        if (at !== done || at + values.length > e.size) throw misfit(e, at + values.length);
+        queue.writeBuffer(this.buffer, (e.offset + at) * 4, values as Float32Array<ArrayBuffer>);
+        done += values.length;
+        // the driver keeps its own copy of what was written until it has been carried out
+        if (values.byteLength >= 2 ** 20) await queue.onSubmittedWorkDone();
+      }
+      if (done !== e.size) throw misfit(e, done);
+    }
+  }
+
+  /**
+   * Kernels read a matrix as one binding.
+   * @throws LabError 'out-of-memory' naming the first tensor that this adapter cannot bind
+   */
+  checkBindings(): void {
+    const most = this.gpu.info.limits.maxStorageBufferBindingSize;
+    const whole = this.layout.entries.find((e) => e.size * 4 > most);
+    if (!whole) return;
+    throw new LabError(
+      'out-of-memory',
+      `The tensor ${whole.name} takes ${whole.size * 4} bytes, and this adapter's kernels reach ${most} at once.`,
+      { safe: 'Nothing was changed.', next: 'Choose a model with a smaller vocabulary, or another adapter.' },
+    );
+  }
+
   /** Splits values as `read` gives them into named tensors. */
   tensors(flat: Float32Array): Tensors {
     return new Map(
@@ -246,16 +283,7 @@ export class ParamSet {
     const flat = new Float32Array(this.layout.length);
     for (const e of this.layout.entries) {
       const tensor = tensors.get(e.name);
-      if (!tensor || tensor.data.length !== e.size) {
-        throw new LabError(
-          'corrupt-model',
-          `The tensor ${e.name} ${tensor ? `has ${tensor.data.length} numbers instead of ${e.size}` : 'is missing'}.`,
-          {
-            safe: 'Nothing was changed.',
-            next: 'Check that weights and config.json belong together.',
-          },
-        );
-      }
+      if (!tensor || tensor.data.length !== e.size) throw misfit(e, tensor?.data.length);
       flat.set(tensor.data, e.offset);
     }
     return flat;
@@ -284,4 +312,15 @@ export class ParamSet {
   private check(other: ParamSet): void {
     if (other.layout.length !== this.layout.length) throw new Error('parameter sets of different models');
   }
+}
+
+function misfit(e: ParamEntry, numbers: number | undefined): LabError {
+  return new LabError(
+    'corrupt-model',
+    `The tensor ${e.name} ${numbers === undefined ? 'is missing' : `has ${numbers} numbers instead of ${e.size}`}.`,
+    {
+      safe: 'Nothing was changed.',
+      next: 'Check that weights and config.json belong together.',
+    },
+  );
 }

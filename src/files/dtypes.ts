@@ -1,0 +1,77 @@
+/** Types of tensors in files that are read, with their bytes per element. */
+export const DTYPE_BYTES = { F32: 4, F16: 2, BF16: 2 } as const;
+
+export type Dtype = keyof typeof DTYPE_BYTES;
+
+export const isDtype = (name: string): name is Dtype => Object.hasOwn(DTYPE_BYTES, name);
+
+/** Then float32 values in a file are those in memory. */
+export const littleEndian = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1;
+
+/**
+ * Stored values (little-endian) widened to float32, exactly. Without `out` the result never shares memory with `bytes`;
+ * with it, the values stand at its beginning.
+ */
+export function decode(
+  bytes: Uint8Array,
+  dtype: Dtype,
+  out = new Float32Array(bytes.length / DTYPE_BYTES[dtype]),
+): Float32Array<ArrayBuffer> {
+  const count = bytes.length / DTYPE_BYTES[dtype];
+  const values = out.subarray(0, count) as Float32Array<ArrayBuffer>;
+  if (dtype === 'F32' && littleEndian) {
+    new Uint8Array(values.buffer, values.byteOffset, bytes.length).set(bytes);
+    return values;
+  }
+  const bits = new Uint32Array(values.buffer, values.byteOffset, count);
+  if (dtype === 'F32') {
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    for (let i = 0; i < count; i++) bits[i] = view.getUint32(i * 4, true);
+    return values;
+  }
+  const words = toWords(bytes);
+  if (dtype === 'BF16') for (let i = 0; i < count; i++) bits[i] = words[i]! << 16;
+  else for (let i = 0; i < count; i++) bits[i] = widenF16(words[i]!);
+  return values;
+}
+
+/** The 16-bit words of F16 or BF16 values; a view of `bytes` where alignment and byte order allow it. */
+export function toWords(bytes: Uint8Array): Uint16Array {
+  if (littleEndian && bytes.byteOffset % 2 === 0)
+    return new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return Uint16Array.from({ length: bytes.length / 2 }, (_, i) => view.getUint16(i * 2, true));
+}
+
+/** Bits of the float32 equal to the float16 with bits `h`. */
+export function widenF16(h: number): number {
+  const sign = (h & 0x8000) << 16;
+  const exponent = (h >> 10) & 31;
+  let fraction = h & 1023;
+  if (exponent === 31) return (sign | 0x7f800000 | (fraction << 13)) >>> 0;
+  if (exponent !== 0) return (sign | ((exponent + 112) << 23) | (fraction << 13)) >>> 0;
+  if (fraction === 0) return sign >>> 0;
+  let shift = 0;
+  while ((fraction & 1024) === 0) {
+    fraction <<= 1;
+    shift++;
+  }
+  return (sign | ((113 - shift) << 23) | ((fraction & 1023) << 13)) >>> 0;
+}
+
+/** Bits of the float16 nearest to the float32 with bits `x`, ties to even; beyond 65504 it becomes infinite. */
+export function narrowF16(x: number): number {
+  const sign = (x >>> 16) & 0x8000;
+  const abs = x & 0x7fffffff;
+  if (abs > 0x7f800000) return sign | 0x7e00;
+  if (abs >= 0x477ff000) return sign | 0x7c00;
+  // A subnormal float16 keeps the bits above 2^-24: fewer the smaller the exponent, none below 2^-25.
+  const drop = abs >= 0x38800000 ? 13 : Math.min(31, 126 - (abs >>> 23));
+  const kept = abs >= 0x38800000 ? abs - 0x38000000 : (abs & 0x7fffff) | 0x800000;
+  if (drop > 24) return sign;
+  const half = 1 << (drop - 1);
+  const rest = kept & (2 * half - 1);
+  let result = kept >>> drop;
+  if (rest > half || (rest === half && (result & 1) === 1)) result++;
+  return sign | result;
+}
