@@ -21,6 +21,51 @@ describe('the built page', () => {
     expect(await lab.accessibility()).toEqual([]);
   });
 
+  test.each(['defend', 'attack', 'compare', 'gpu', 'showme'])('has none in the place %s', async (place) => {
+    await lab.page.goto(`${lab.url}#/${place}`);
+    await expect.poll(() => lab.page.getByRole('main').getByRole('heading', { level: 2 }).count()).toBe(1);
+    expect(await lab.accessibility()).toEqual([]);
+  });
+
+  test('opens help with the keyboard, and Escape closes it', async () => {
+    const help = lab.page.getByRole('button', { name: 'Help', exact: true });
+    await help.focus();
+    await lab.page.keyboard.press('Enter');
+    const dialog = lab.page.getByRole('dialog');
+    await expect.poll(() => dialog.isVisible()).toBe(true);
+    expect(await lab.accessibility()).toEqual([]);
+    await lab.page.keyboard.press('Escape');
+    await expect.poll(() => dialog.isVisible()).toBe(false);
+    expect(await help.evaluate((button) => document.activeElement === button)).toBe(true);
+  });
+
+  test('goes through the family tree with the arrow keys', async () => {
+    await lab.page.goto(`${lab.url}#/model`);
+    const main = lab.page.getByRole('main');
+    const rows = lab.page.getByRole('complementary', { name: 'Family tree' }).getByRole('button');
+    for (const name of ['tiny-chat', 'tiny-base']) {
+      await main.getByRole('button', { name: `Load ${name}`, exact: true }).click();
+      await expect.poll(() => rows.filter({ hasText: name }).count(), { timeout: 60_000 }).toBe(1);
+    }
+    const at = (): Promise<string> =>
+      lab.page.evaluate(() => (document.activeElement as HTMLElement).innerText.split('\n')[0] ?? '');
+    await rows.first().focus();
+    const first = await at();
+    await lab.page.keyboard.press('ArrowDown');
+    expect(await at()).not.toBe(first);
+    await lab.page.keyboard.press('Enter');
+    await expect.poll(() => main.locator('#card-title').innerText()).toBe(await at());
+    await lab.page.keyboard.press('Home');
+    expect(await at()).toBe(first);
+    expect(await lab.accessibility()).toEqual([]);
+  });
+
+  test('a place begins at its top, also after a long one', async () => {
+    await lab.page.evaluate(() => scrollTo(0, document.body.scrollHeight));
+    await lab.page.getByRole('link', { name: 'Compare', exact: true }).press('Enter');
+    await expect.poll(() => lab.page.evaluate(() => [location.hash, scrollY])).toEqual(['#/compare', 0]);
+  });
+
   test('logs no error and asks nothing of another host', () => {
     expect(lab.problems()).toEqual([]);
     expect(lab.requests.length).toBeGreaterThan(1);
