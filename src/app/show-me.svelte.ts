@@ -26,6 +26,8 @@ export class ShowMe {
   #lab: Lab;
   #ownRun: string | null = null;
   #abort: AbortController | null = null;
+  /** Why a run of its own failed, in the run's words. */
+  #cause: ErrorInfo | null = null;
 
   running = $state(false);
   stages = $state.raw<Record<ShowMeStage, StageState>>(fresh());
@@ -52,7 +54,8 @@ export class ShowMe {
     const lab = this.#lab;
     const { signal } = (this.#abort = new AbortController());
     this.running = true;
-    this.error = null;
+    this.error = this.#cause = null;
+    lab.dismissError();
     this.nodes = {};
     this.stages = fresh();
     try {
@@ -85,7 +88,9 @@ export class ShowMe {
         return true;
       });
     } catch (e) {
-      if (!signal.aborted) this.error = lab.error ?? errorInfo(e);
+      // A lost GPU, and what landed in the lab's own error, are told there, once.
+      if (!signal.aborted && lab.phase === 'ready' && (this.#cause || !lab.error))
+        this.error = this.#cause ?? errorInfo(e);
     } finally {
       this.running = false;
     }
@@ -132,7 +137,11 @@ export class ShowMe {
       ...(steps !== undefined && { saveAt: [steps] }),
     });
     this.#ownRun = run?.id ?? null;
-    if (!run || (await run.ended()) !== 'finished') return null;
+    if (!run) return null;
+    if ((await run.ended()) !== 'finished') {
+      this.#cause = run.head.error;
+      return null;
+    }
     return lab.nodesOfRun(run.id).at(-1) ?? null;
   }
 }

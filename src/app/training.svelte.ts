@@ -36,8 +36,9 @@ export class Training {
     return this.#attempts.try('estimate', params);
   }
 
-  /** Starts a run and shows it; follow it through `shown`. */
+  /** Starts a run and shows it; follow it through `shown`. What went wrong before it is no news any more. */
   async start(params: TrainParams): Promise<RunView | null> {
+    this.#attempts.error = null;
     const run = await this.#attempts.try('train', params);
     return run && this.#show(run);
   }
