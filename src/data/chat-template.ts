@@ -1,0 +1,99 @@
+import { Template } from '@huggingface/jinja';
+import { LabError } from '../core/errors.ts';
+import type { TextTokenizer } from './hf-tokenizer.ts';
+
+export interface ChatMessage {
+  role: 'system' | 'user' | 'assistant';
+  content: string;
+}
+
+/**
+ * For models that bring no template: a transcript in plain words, because a base model has seen such texts and knows no
+ * markers. What it answers after its turn is whatever it likes to continue with.
+ */
+export const DEFAULT_TEMPLATE =
+  "{% if bos_token %}{{ bos_token }}{% endif %}{% for message in messages %}{% if message['role'] == 'system' %}" +
+  "{{ message['content'] + '\\n\\n' }}{% elif message['role'] == 'user' %}{{ 'User: ' + message['content'] + '\\n' }}" +
+  "{% else %}{{ 'Assistant: ' + message['content'] + '\\n' }}{% endif %}{% endfor %}" +
+  "{% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}";
+
+const field = (x: unknown, name: string): unknown =>
+  typeof x === 'object' && x !== null ? (x as Record<string, unknown>)[name] : undefined;
+
+/**
+ * The model's own template: the file chat_template.jinja before `chat_template` of tokenizer_config.json, which is a text or a
+ * list of named ones of which "default" counts. Null where there is none.
+ */
+export function findTemplate(tokenizerConfig: unknown, jinja?: string): string | null {
+  if (jinja !== undefined) return jinja;
+  const given = field(tokenizerConfig, 'chat_template');
+  if (typeof given === 'string') return given;
+  if (!Array.isArray(given)) return null;
+  const named: unknown = given.find((one) => field(one, 'name') === 'default');
+  const text = field(named, 'template');
+  return typeof text === 'string' ? text : null;
+}
+
+/** Turns a conversation into ids as the model saw conversations in its training. */
+export class ChatTemplate {
+  /** `default`: the model has none, and DEFAULT_TEMPLATE is used. */
+  readonly source: 'model' | 'default';
+  private readonly template: Template;
+
+  /** @throws LabError 'corrupt-model' when the text is no template */
+  constructor(text: string | null) {
+    this.source = text === null ? 'default' : 'model';
+    try {
+      this.template = new Template(text ?? DEFAULT_TEMPLATE);
+    } catch (cause) {
+      throw new LabError('corrupt-model', "The model's chat template cannot be read.", {
+        safe: 'Nothing was loaded.',
+        next: 'Use the model without its template, or take tokenizer_config.json from its source again.',
+        cause,
+      });
+    }
+  }
+
+  /**
+   * The text around and of a conversation, up to where an answer begins.
+   * @throws LabError 'bad-input' with the template's own words when it refuses these messages
+   */
+  render(messages: readonly ChatMessage[], tokenizer: TextTokenizer): string {
+    try {
+      return this.template.render({
+        messages: messages.map((m) => ({ ...m })),
+        add_generation_prompt: true,
+        bos_token: tokenizer.bos?.token ?? '',
+        eos_token: tokenizer.eos?.token ?? '',
+      });
+    } catch (cause) {
+      const why = cause instanceof Error ? cause.message : String(cause);
+      throw new LabError('bad-input', `The model's chat template refuses this conversation: ${why}`, {
+        safe: 'Nothing was changed.',
+        next: 'Ask with other roles or turns, or use the model without its template.',
+        cause,
+      });
+    }
+  }
+
+  /**
+   * Ids of a conversation. Special tokens that stand in a message's text stay text, so that nobody ends a turn or speaks as
+   * the system by writing its marker; `recognise` lifts that. Markers that a template writes in ordinary tokens, as TinyLlama's
+   * <|user|>, cannot be told from a text that has the same letters.
+   */
+  encode(
+    messages: readonly ChatMessage[],
+    tokenizer: TextTokenizer,
+    o: { recognise?: boolean } = {},
+  ): number[] {
+    if (o.recognise) return tokenizer.encode(this.render(messages, tokenizer), { recognise: true });
+    return tokenizer.encodeAround(
+      messages.map((m) => m.content),
+      (texts) =>
+        this.render(
+          messages.map((m, i) => ({ ...m, content: texts[i]! })),
+          tokenizer,
+        ),
+    );
+  }
+}
