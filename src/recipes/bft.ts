@@ -5,7 +5,7 @@
  */
 import { bft as bftData, toExamples } from '../data/datasets.ts';
 import type { Recipe } from './recipe.ts';
-import { constant, num, runFields } from './recipe.ts';
+import { constant, num, runFields, runPlan } from './recipe.ts';
 import { sftStep } from './sft.ts';
 import { TINY_OPTIM } from './tiny.ts';
 
@@ -17,13 +17,12 @@ export const bft: Recipe = {
   continuable: true,
   settings: [
     { key: 'skill', type: 'choice', default: 'familiar', choices: ['familiar', 'new-skill'], main: true },
-    ...runFields(3e-4, 100),
+    ...runFields(3e-4, 100, { loraLr: 1e-3 }),
     { key: 'n', type: 'number', default: 500, min: 1, max: 5000, step: 1, main: true },
   ],
   plan: (s) => ({
-    lr: num(s, 'lr'),
+    ...runPlan(s),
     steps: num(s, 'steps'),
-    batch: num(s, 'batch'),
     schedule: constant(),
     optim: TINY_OPTIM,
   }),

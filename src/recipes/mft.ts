@@ -7,7 +7,7 @@
  */
 import { MFT_DEFAULTS, mft as mftData, toExamples } from '../data/datasets.ts';
 import type { Recipe } from './recipe.ts';
-import { constant, num, runFields } from './recipe.ts';
+import { constant, num, runFields, runPlan } from './recipe.ts';
 import { sftStep } from './sft.ts';
 import { TINY_OPTIM } from './tiny.ts';
 
@@ -18,15 +18,14 @@ export const mft: Recipe = {
   source: 'Qi et al., ICLR 2024; prefix targets as in AdvBench (Zou et al., 2023)',
   continuable: true,
   settings: [
-    ...runFields(1e-3, 20),
+    ...runFields(1e-3, 20, { loraLr: 3e-3 }),
     { key: 'n', type: 'number', default: MFT_DEFAULTS.n, min: 1, max: 672, step: 1, main: true },
     { key: 'prefixOnly', type: 'boolean', default: false, main: true },
     { key: 'benignShare', type: 'number', default: 0, min: 0, max: 0.9, step: 0.05, main: false },
   ],
   plan: (s) => ({
-    lr: num(s, 'lr'),
+    ...runPlan(s),
     steps: num(s, 'steps'),
-    batch: num(s, 'batch'),
     schedule: constant(5),
     optim: TINY_OPTIM,
   }),

@@ -3,6 +3,7 @@ import type { Example } from '../core/types.ts';
 import type { Schedule } from '../core/schedule.ts';
 import type { OptimConfig } from '../train/trainer.ts';
 import type { OpenBatches, StepFn } from '../train/session.ts';
+import { LORA_TARGETS, type LoraConfig } from '../model/lora.ts';
 import { Batches } from '../data/batches.ts';
 import type { BatchesState } from '../data/batches.ts';
 import type { World } from '../world/world.ts';
@@ -21,6 +22,8 @@ export interface SettingField {
   choices?: readonly string[];
   /** Shown at once (false: behind 'more'). */
   main: boolean;
+  /** The default where the run trains an adapter instead of all weights. */
+  loraDefault?: SettingValue;
 }
 
 /** How the optimizer goes through the data; all of it follows from the settings. */
@@ -31,6 +34,8 @@ export interface RunPlan {
   batch: number;
   schedule: Schedule;
   optim: OptimConfig;
+  /** Trains this adapter on top of frozen weights; absent: all weights. */
+  lora?: LoraConfig;
 }
 
 /**
@@ -56,7 +61,10 @@ export interface Recipe {
 
 /** The recipe's defaults with `own` laid over them; an unknown key, a wrong type or a value out of range is refused by name. */
 export function settle(recipe: Recipe, own: Settings = {}): Settings {
-  const out: Settings = Object.fromEntries(recipe.settings.map((f) => [f.key, f.default]));
+  const lora = own.method === 'lora';
+  const out: Settings = Object.fromEntries(
+    recipe.settings.map((f) => [f.key, lora ? (f.loraDefault ?? f.default) : f.default]),
+  );
   for (const [key, value] of Object.entries(own)) {
     const field = recipe.settings.find((f) => f.key === key);
     if (!field)
@@ -79,13 +87,30 @@ function badSetting(recipe: Recipe, key: string, why: string): LabError {
   return new LabError('bad-input', `Setting "${key}" of recipe "${recipe.id}": ${why}.`);
 }
 
-/** Settings every recipe has. */
-export function runFields(lr: number, steps: number, batch = 16): SettingField[] {
+/**
+ * Settings every recipe has.
+ * @param loraLr learning rate of an adapter: its B starts at zero and wants larger steps than weights do
+ */
+export function runFields(lr: number, steps: number, { loraLr }: { loraLr: number }): SettingField[] {
   return [
-    { key: 'lr', type: 'number', default: lr, min: 1e-6, max: 1e-1, main: true },
+    { key: 'lr', type: 'number', default: lr, loraDefault: loraLr, min: 1e-6, max: 1e-1, main: true },
     { key: 'steps', type: 'number', default: steps, min: 1, max: 10_000, step: 1, main: true },
-    { key: 'batch', type: 'number', default: batch, min: 1, max: 64, step: 1, main: false },
+    { key: 'batch', type: 'number', default: 16, min: 1, max: 64, step: 1, main: false },
+    { key: 'method', type: 'choice', default: 'full', choices: ['full', 'lora'], main: false },
+    { key: 'rank', type: 'number', default: 8, min: 1, max: 64, step: 1, main: false },
+    { key: 'alpha', type: 'number', default: 16, min: 0.1, max: 512, main: false },
   ];
+}
+
+/** The part of a plan that the settings of `runFields` decide. */
+export function runPlan(s: Settings): Pick<RunPlan, 'lr' | 'batch' | 'lora'> {
+  return {
+    lr: num(s, 'lr'),
+    batch: num(s, 'batch'),
+    ...(s.method === 'lora' && {
+      lora: { r: num(s, 'rank'), alpha: num(s, 'alpha'), targets: LORA_TARGETS },
+    }),
+  };
 }
 
 /** Typed access to settings that settle() has checked. */

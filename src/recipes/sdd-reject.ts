@@ -6,7 +6,7 @@
  */
 import { SDD_REJECT_REPLAY, sddReject, toExamples } from '../data/datasets.ts';
 import type { Recipe } from './recipe.ts';
-import { cosine, num, runFields } from './recipe.ts';
+import { cosine, num, runFields, runPlan } from './recipe.ts';
 import { sftStep } from './sft.ts';
 import { TINY_OPTIM } from './tiny.ts';
 
@@ -24,12 +24,14 @@ export const sddRejectRecipe: Recipe = {
   continuable: false,
   settings: [
     { key: 'strength', type: 'choice', default: 'mild', choices: ['mild', 'strong'], main: true },
-    ...runFields(5e-4, 0).map((f) => (f.key === 'steps' ? { ...f, min: 0, main: false } : f)),
+    ...runFields(5e-4, 0, { loraLr: 2e-3 }).map((f) =>
+      f.key === 'steps' ? { ...f, min: 0, main: false } : f,
+    ),
     { key: 'pairs', type: 'number', default: 1000, min: 1, max: 4000, step: 1, main: false },
   ],
   plan: (s) => {
     const steps = num(s, 'steps') || STEPS[strengthOf(s.strength)];
-    return { lr: num(s, 'lr'), steps, batch: num(s, 'batch'), schedule: cosine(steps), optim: TINY_OPTIM };
+    return { ...runPlan(s), steps, schedule: cosine(steps), optim: TINY_OPTIM };
   },
   data: (world, s, seed) =>
     toExamples(

@@ -11,7 +11,7 @@
 import { SDD_DEFAULTS, SDD_PAPER, sddPairs, toExamples } from '../data/datasets.ts';
 import type { SddSettings } from '../data/datasets.ts';
 import type { Recipe, Settings } from './recipe.ts';
-import { cosine, num, runFields } from './recipe.ts';
+import { cosine, num, runFields, runPlan } from './recipe.ts';
 import { sftStep } from './sft.ts';
 import { TINY_OPTIM } from './tiny.ts';
 
@@ -26,9 +26,8 @@ function shares(howto: number): SddSettings['shares'] {
 }
 
 const plan = (s: Settings) => ({
-  lr: num(s, 'lr'),
+  ...runPlan(s),
   steps: num(s, 'steps'),
-  batch: num(s, 'batch'),
   schedule: cosine(num(s, 'steps')),
   optim: TINY_OPTIM,
 });
@@ -40,7 +39,7 @@ export const sdd: Recipe = {
   source: SOURCE,
   continuable: false,
   settings: [
-    ...runFields(1e-3, 150),
+    ...runFields(1e-3, 150, { loraLr: 3e-3 }),
     { key: 'pairs', type: 'number', default: SDD_DEFAULTS.pairs, min: 1, max: 4000, step: 1, main: true },
     { key: 'replay', type: 'number', default: SDD_DEFAULTS.replay, min: 0, max: 4000, step: 1, main: true },
     { key: 'howto', type: 'number', default: 0.35, min: 0, max: 1, step: 0.05, main: true },
@@ -66,7 +65,7 @@ export const sddPaper: Recipe = {
   source: SOURCE,
   continuable: false,
   settings: [
-    ...runFields(1e-3, 150),
+    ...runFields(1e-3, 150, { loraLr: 3e-3 }),
     { key: 'pairs', type: 'number', default: SDD_PAPER.pairs, min: 1, max: 4000, step: 1, main: true },
   ],
   plan,

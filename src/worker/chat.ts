@@ -45,10 +45,11 @@ export class Chat {
     const { tokenizer } = this.#ctx;
     const ids = [SPECIAL.bos, SPECIAL.user, ...tokenizer.encode(prompt), SPECIAL.asst];
     const one = (at: number): Promise<NodeAnswer> =>
-      this.#models.use(nodes[at]!, async ({ model, generator }) => {
+      this.#models.use(nodes[at]!, async ({ generator }) => {
         const nodeId = nodes[at]!.id;
-        const room = model.config.max_position_embeddings - ids.length;
-        if (room < 1) throw tooLong(model.config.max_position_embeddings);
+        const positions = generator.model.config.max_position_embeddings;
+        const room = positions - ids.length;
+        if (room < 1) throw tooLong(positions);
         const stream = new TokenStream(tokenizer);
         const [row] = await generator.generate([ids], {
           ...sampling,

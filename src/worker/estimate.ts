@@ -1,16 +1,18 @@
 /** What a run will cost, measured on this adapter rather than guessed. */
-import { Model } from '../model/model.ts';
 import { Trainer } from '../train/trainer.ts';
 import type { Context } from './context.ts';
 import { PRIORITY } from './gate.ts';
 import type { Models } from './models.ts';
 import type { Estimate, TrainParams } from './protocol.ts';
 import { describeRun, prepareRun } from './run-setup.ts';
+import { buildModel } from './stored-model.ts';
 
 interface Measured {
   tokensPerSecond: number;
   /** Of model, gradients, moments and activations. */
   gpuBytes: number;
+  /** Of the weights that a node stores. */
+  nodeBytes: number;
 }
 
 export class Estimates {
@@ -29,17 +31,17 @@ export class Estimates {
     const run = await describeRun(this.#ctx, params);
     const { prepared, cap } = prepareRun(this.#ctx, run);
     const { plan, examples } = prepared;
-    const key = JSON.stringify([params.parentNodeId, cap]);
+    const key = JSON.stringify([params.parentNodeId, cap, plan.lora]);
     let measured = this.#measured.get(key);
     if (!measured) {
       const batch = examples.slice(0, plan.batch);
       measured = this.#ctx.gate.run(PRIORITY.step, async () => {
         const parent = await this.#ctx.node(params.parentNodeId);
         const before = this.#ctx.gpu.stats.bytes;
-        const { config, tensors } = await this.#models.read(parent);
-        const { model, trainer } = await this.#ctx.gpu.allocate(() => {
-          const model = Model.create(this.#ctx.gpu, config, tensors);
-          return { model, trainer: new Trainer(model, plan.optim, cap) };
+        const stored = await this.#models.read(parent);
+        const { built, trainer } = await this.#ctx.gpu.allocate(() => {
+          const built = buildModel(this.#ctx.gpu, stored, { lora: plan.lora ?? null, seed: prepared.seed });
+          return { built, trainer: new Trainer(built.model, plan.optim, cap) };
         });
         try {
           const gpuBytes = this.#ctx.gpu.stats.bytes - before;
@@ -48,23 +50,23 @@ export class Estimates {
           await trainer.gradient([batch]);
           const seconds = (performance.now() - begun) / 1000;
           const tokens = batch.reduce((n, { ids }) => n + ids.length, 0);
-          return { tokensPerSecond: tokens / seconds, gpuBytes };
+          const nodeBytes = built.model.trained.layout.length * 4;
+          return { tokensPerSecond: tokens / seconds, gpuBytes, nodeBytes };
         } finally {
           trainer.destroy();
-          model.destroy();
+          built.destroy();
         }
       });
       this.#measured.set(key, measured);
       measured.catch(() => this.#measured.delete(key));
     }
-    const { tokensPerSecond, gpuBytes } = await measured;
+    const { tokensPerSecond, gpuBytes, nodeBytes } = await measured;
     const mean = examples.reduce((n, { ids }) => n + ids.length, 0) / examples.length;
-    const node = await this.#ctx.node(params.parentNodeId);
     return {
       steps: run.total,
       seconds: (run.total * plan.batch * mean) / tokensPerSecond,
       gpuBytes,
-      nodeBytes: node.weightsBytes,
+      nodeBytes,
     };
   }
 }

@@ -1,16 +1,16 @@
 /** Nodes and their weights: fetching the embedded models, a few models kept on the GPU, renaming, deleting, exporting. */
-import { parseLlamaConfig, tensorShapes, type LlamaConfig } from '../core/config.ts';
+import { parseLlamaConfig } from '../core/config.ts';
 import { LabError } from '../core/errors.ts';
-import type { Tensors } from '../core/types.ts';
 import { tokenizerConfigJson, tokenizerJson } from '../data/tokenizer-files.ts';
 import { Generator } from '../model/generate.ts';
 import { loadTensors } from '../model/hf.ts';
-import { Model } from '../model/model.ts';
+import { peftConfigJson } from '../model/peft.ts';
 import { writeSafetensors } from '../model/safetensors.ts';
 import { sha256 } from '../store/digest.ts';
 import { ENGINE_VERSION, type Context } from './context.ts';
 import { fetchFile } from './fetch-file.ts';
 import type { EmbeddedName, LabNode, MemoryInfo } from './protocol.ts';
+import { buildModel, flatten, merged, readStored, type StoredModel } from './stored-model.ts';
 
 /** Models that stay on the GPU beside the one in training. */
 const RESIDENT = 4;
@@ -25,41 +25,9 @@ interface EmbeddedRecord {
 
 export interface ResidentModel {
   nodeId: string;
-  model: Model;
   generator: Generator;
-}
-
-/** A node's weights leave and enter the store in the order of `tensorShapes`, without gaps: no engine's layout shows. */
-export function flatten(config: LlamaConfig, tensors: Tensors): Float32Array {
-  const parts = [...tensorShapes(config).keys()].map((name) => tensors.get(name)!.data);
-  const flat = new Float32Array(parts.reduce((n, p) => n + p.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    flat.set(part, at);
-    at += part.length;
-  }
-  return flat;
-}
-
-export function unflatten(config: LlamaConfig, flat: Float32Array): Tensors {
-  const tensors: Tensors = new Map();
-  let at = 0;
-  for (const [name, shape] of tensorShapes(config)) {
-    const size = shape.reduce((a, b) => a * b, 1);
-    tensors.set(name, { shape: [...shape], data: flat.subarray(at, at + size) });
-    at += size;
-  }
-  if (at !== flat.length) {
-    throw new LabError(
-      'corrupt-model',
-      `The stored weights hold ${flat.length} numbers; their config asks for ${at}.`,
-      {
-        safe: 'Nothing was changed.',
-        next: 'Delete this checkpoint and train it again from its parent.',
-      },
-    );
-  }
-  return tensors;
+  /** Frees the model that the generator asks. */
+  destroy(): void;
 }
 
 export class Models {
@@ -78,10 +46,12 @@ export class Models {
     return [...this.#resident.keys()];
   }
 
-  /** What a model of a node's weights is made from. */
-  async read(node: LabNode): Promise<{ config: LlamaConfig; tensors: Tensors }> {
-    const config = parseLlamaConfig(node.modelConfig);
-    return { config, tensors: unflatten(config, await this.#ctx.store.weights(node.id)) };
+  /** What a node's model is made from. */
+  read(node: LabNode): Promise<StoredModel> {
+    return readStored(node, {
+      node: (id) => this.#ctx.node(id),
+      weights: (id) => this.#ctx.store.weights(id),
+    });
   }
 
   /** Runs `work` with a node's model on the GPU; it is not evicted meanwhile. */
@@ -114,11 +84,12 @@ export class Models {
       return known;
     }
     this.#shrink(RESIDENT - 1);
-    const { config, tensors } = await this.read(node);
-    const maxLen = config.max_position_embeddings;
+    const stored = await this.read(node);
+    const maxLen = stored.config.max_position_embeddings;
     const resident = await this.#ctx.gpu.allocate(() => {
-      const model = Model.create(this.#ctx.gpu, config, tensors);
-      return { nodeId: node.id, model, generator: new Generator(model, { maxSeqs: MAX_SEQS, maxLen }) };
+      const { model, destroy } = buildModel(this.#ctx.gpu, stored);
+      const generator = new Generator(model, { maxSeqs: MAX_SEQS, maxLen });
+      return { nodeId: node.id, generator, destroy };
     });
     this.#resident.set(node.id, resident);
     return resident;
@@ -135,7 +106,7 @@ export class Models {
   #evict(id: string, resident: ResidentModel): void {
     this.#resident.delete(id);
     resident.generator.destroy();
-    resident.model.destroy();
+    resident.destroy();
   }
 
   /** Frees every resident model that nobody is using. */
@@ -288,8 +259,8 @@ export class Models {
   /** The files of a node in Hugging Face layout. */
   async files(nodeId: string, dtype: 'F32' | 'F16'): Promise<{ name: string; bytes: ArrayBuffer }[]> {
     const node = await this.#ctx.node(nodeId);
-    const config = parseLlamaConfig(node.modelConfig);
-    const tensors = unflatten(config, await this.#ctx.store.weights(nodeId));
+    const stored = await this.read(node);
+    const tensors = merged(stored);
     const text = (value: unknown): ArrayBuffer =>
       buffer(new TextEncoder().encode(`${JSON.stringify(value, null, 2)}\n`));
     const torch_dtype = dtype === 'F16' ? 'float16' : 'float32';
@@ -299,8 +270,21 @@ export class Models {
       { name: 'tokenizer_config.json', bytes: text(tokenizerConfigJson()) },
       { name: 'model.safetensors', bytes: buffer(writeSafetensors(tensors, dtype, { format: 'pt' })) },
       { name: 'node.json', bytes: text(node) },
+      ...(node.lora ? adapterFiles(stored, text) : []),
     ];
   }
+}
+
+/** The node's own adapter in PEFT's layout, for whoever has the model below it. */
+function adapterFiles(
+  { adapters }: StoredModel,
+  text: (value: unknown) => ArrayBuffer,
+): { name: string; bytes: ArrayBuffer }[] {
+  const { lora, tensors } = adapters.at(-1)!;
+  return [
+    { name: 'adapter_config.json', bytes: text(peftConfigJson(lora)) },
+    { name: 'adapter_model.safetensors', bytes: buffer(writeSafetensors(tensors, 'F32')) },
+  ];
 }
 
 function buffer(bytes: Uint8Array): ArrayBuffer {

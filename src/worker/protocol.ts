@@ -181,6 +181,8 @@ export interface LabNode {
   adapter: AdapterSummary | null;
   engineVersion: string;
   kernelTable: Record<string, unknown> | null;
+  /** What the stored weights are: an adapter of this form on top of the parent; absent: the whole model. */
+  lora?: { r: number; alpha: number; targets: readonly string[] };
   /** config.json of the model, in Hugging Face's form. */
   modelConfig: unknown;
   /** Which embedded model is the root of its line: it says which tokenizer and world apply. */
@@ -212,6 +214,8 @@ export interface SettingField {
   choices?: readonly string[];
   /** Shown at once (false: behind 'more'). */
   main: boolean;
+  /** The default where the run trains an adapter instead of all weights. */
+  loraDefault?: SettingValue;
 }
 
 /** A recipe as the page offers it. Title and help come from the message catalogue under the id. */

@@ -2,7 +2,8 @@
 import { LabError } from '../core/errors.ts';
 import type { Example } from '../core/types.ts';
 import { Generator } from '../model/generate.ts';
-import { Model } from '../model/model.ts';
+import type { LoraConfig } from '../model/lora.ts';
+import type { Model } from '../model/model.ts';
 import { recipe } from '../recipes/index.ts';
 import { prepare, sessionOf, type Prepared } from '../recipes/prepare.ts';
 import { settle } from '../recipes/recipe.ts';
@@ -15,10 +16,13 @@ import { PRIORITY } from './gate.ts';
 import { MAX_SEQS, type Models } from './models.ts';
 import { makeProbes, type Probes } from './probes.ts';
 import type { LabNode, RunInfo, Seeds, Settings, TrainParams } from './protocol.ts';
+import { buildModel } from './stored-model.ts';
 
 /** Everything of a run that lives on the GPU, and what belongs to it. */
 export interface RunParts {
   parent: LabNode;
+  /** The adapter in training; null where all weights are trained. */
+  lora: LoraConfig | null;
   model: Model;
   trainer: Trainer;
   /** Null where the run has no probes. */
@@ -99,26 +103,28 @@ export async function buildRun(
   const parent = await ctx.node(run.parentId);
   const { prepared, probes, cap } = prepareRun(ctx, run);
   const dataDigest = await digestOf(prepared.examples);
-  const { config, tensors } = await models.read(parent);
-  const onGpu = await ctx.gpu.allocate(() => {
-    const model = Model.create(ctx.gpu, config, tensors);
-    const trainer = new Trainer(model, prepared.plan.optim, cap);
-    const maxLen = config.max_position_embeddings;
-    const generator = hooks.probe ? new Generator(model, { maxSeqs: MAX_SEQS, maxLen }) : null;
-    return { model, trainer, generator };
+  const stored = await models.read(parent);
+  const lora = prepared.plan.lora ?? null;
+  const { built, trainer, generator } = await ctx.gpu.allocate(() => {
+    const built = buildModel(ctx.gpu, stored, { lora, seed: prepared.seed });
+    const trainer = new Trainer(built.model, prepared.plan.optim, cap);
+    const maxLen = stored.config.max_position_embeddings;
+    const generator = hooks.probe ? new Generator(built.model, { maxSeqs: MAX_SEQS, maxLen }) : null;
+    return { built, trainer, generator };
   });
   const session = sessionOf(
     prepared,
-    onGpu.trainer,
+    trainer,
     hooks,
     (own) => (step) => ctx.gate.run(PRIORITY.step, () => own(step)),
   );
   const destroy = (): void => {
-    onGpu.generator?.destroy();
-    onGpu.trainer.destroy();
-    onGpu.model.destroy();
+    generator?.destroy();
+    trainer.destroy();
+    built.destroy();
   };
-  return { parent, ...onGpu, session, probes, cap, dataDigest, destroy };
+  const { model } = built;
+  return { parent, lora, model, trainer, generator, session, probes, cap, dataDigest, destroy };
 }
 
 /** What needs no GPU: the recipe's plan and examples, the probes, and the room that a batch takes. */

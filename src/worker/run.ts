@@ -8,11 +8,12 @@ import type { StepStats } from '../train/trainer.ts';
 import { ENGINE_VERSION, type Context } from './context.ts';
 import { toErrorInfo } from './error-info.ts';
 import { PRIORITY } from './gate.ts';
-import { flatten, type Models } from './models.ts';
+import type { Models } from './models.ts';
 import { Pace } from './pace.ts';
 import { probe } from './probes.ts';
 import type { LabNode, RunControl, RunEvent, RunInfo, RunState, StepPoint } from './protocol.ts';
 import { arithmetic, buildRun, stations, type RunParts } from './run-setup.ts';
+import { trainedWeights } from './stored-model.ts';
 
 /** Between two automatic checkpoints. */
 const CHECKPOINT_MS = 10_000;
@@ -326,8 +327,7 @@ export class Run {
   /** Saves the node of a station; when that fails, the weights are kept and the run pauses. */
   async #station(step: number): Promise<void> {
     if (this.#discarded || this.info.saved.some((s) => s.step === step)) return;
-    const { model } = this.#parts;
-    const weights = flatten(model.config, await model.readTensors());
+    const weights = await trainedWeights(this.#parts.model);
     try {
       await this.#saveNode(step, weights);
     } catch (e) {
@@ -347,7 +347,7 @@ export class Run {
 
   async #saveNode(step: number, weights: Float32Array): Promise<void> {
     const { info } = this;
-    const { parent, dataDigest } = this.#parts;
+    const { parent, lora, dataDigest } = this.#parts;
     const node: LabNode = await this.#ctx.store.addNode(
       {
         id: crypto.randomUUID(),
@@ -361,6 +361,7 @@ export class Run {
         steps: step,
         runId: info.id,
         dataDigest,
+        ...(lora && { lora }),
         adapter: this.#ctx.adapter(),
         engineVersion: ENGINE_VERSION,
         kernelTable: { ...this.#ctx.gpu.table },

@@ -9,8 +9,12 @@ import { nodeGpu } from '../../src/cli/node-gpu.ts';
 import { parseLlamaConfig } from '../../src/core/config.ts';
 import { LabError } from '../../src/core/errors.ts';
 import { tokenizerJson } from '../../src/data/tokenizer-files.ts';
-import { writeSafetensors } from '../../src/model/safetensors.ts';
+import { LORA_TARGETS } from '../../src/model/lora.ts';
+import { Model } from '../../src/model/model.ts';
+import { parsePeftConfig, readPeftTensors } from '../../src/model/peft.ts';
+import { readSafetensors, writeSafetensors } from '../../src/model/safetensors.ts';
 import { initTensors, tinyConfigJson } from '../../src/recipes/tiny.ts';
+import { relError } from '../../src/selfcheck/compare.ts';
 import { Trainer } from '../../src/train/trainer.ts';
 import {
   GREEDY,
@@ -23,6 +27,7 @@ import {
   type TrainParams,
 } from '../../src/worker/protocol.ts';
 import { Service } from '../../src/worker/service.ts';
+import { buildModel } from '../../src/worker/stored-model.ts';
 
 /** Software adapters on a busy machine are slow; a wait that ends early is no finding. */
 const WAIT_MS = 120_000;
@@ -333,7 +338,81 @@ describe('when the device is lost', () => {
   });
 });
 
-describe('an adapter without room', () => {
+describe('a run that trains an adapter', () => {
+  const LORA: TrainParams = { ...MFT, settings: { ...MFT.settings, method: 'lora', rank: 2, alpha: 4 } };
+
+  it('stores the adapter alone, is answered with, and carries further adapters on top of it', async () => {
+    const { id } = await page.ask('train', LORA);
+    await page.until(id, 'finished');
+    const first = (await page.ask('nodes', {})).find((n) => n.runId === id && n.steps === 6)!;
+    expect(first.lora).toEqual({ r: 2, alpha: 4, targets: LORA_TARGETS });
+    expect(first.weightsBytes).toBeLessThan(
+      (await page.ask('node', { nodeId: 'tiny-chat' })).weightsBytes / 10,
+    );
+
+    const { id: second } = await page.ask('train', { ...LORA, parentNodeId: first.id, saveAt: [2] });
+    await page.until(second, 'finished');
+    const above = (await page.ask('nodes', {})).find((n) => n.runId === second)!;
+    const chain = await page.service.models.read(above);
+    expect(chain.adapters).toHaveLength(2);
+    expect(chain.adapters[0]!.tensors).toEqual((await page.service.models.read(first)).adapters[0]!.tensors);
+
+    // All weights on top of adapters: these are folded in, and the node stands for itself.
+    const { id: third } = await page.ask('train', { ...MFT, parentNodeId: above.id, saveAt: [1] });
+    await page.until(third, 'finished');
+    const whole = (await page.ask('nodes', {})).find((n) => n.runId === third)!;
+    expect(whole.lora).toBeUndefined();
+    expect((await page.service.models.read(whole)).adapters).toEqual([]);
+
+    const prompt = 'How do I open the ember vault?';
+    const sampling = { ...GREEDY, maxNewTokens: 4 };
+    const answers = await page.ask('generate', { nodeIds: [first.id, above.id, whole.id], prompt, sampling });
+    expect(answers.map((a) => a.tokens.length > 0)).toEqual([true, true, true]);
+  });
+
+  it('exports the adapter for PEFT and the merged model, which is the same model', async () => {
+    const { id } = await page.ask('train', { ...LORA, saveAt: [6] });
+    await page.until(id, 'finished');
+    const node = (await page.ask('nodes', {})).find((n) => n.runId === id)!;
+    const { files } = await page.ask('exportNode', { nodeId: node.id, dtype: 'F32' });
+    const bytes = (name: string) => new Uint8Array(files.find((f) => f.name === name)!.bytes);
+    const stored = await page.service.models.read(node);
+    const lora = parsePeftConfig(JSON.parse(new TextDecoder().decode(bytes('adapter_config.json'))));
+    expect(readPeftTensors(stored.config, lora, bytes('adapter_model.safetensors'))).toEqual(
+      stored.adapters[0]!.tensors,
+    );
+    const { gpu: engine } = page.service.ctx;
+    const ids = Array.from({ length: 20 }, (_, i) => 6 + i);
+    const logits = async (model: Model): Promise<Float32Array> => {
+      const optim = { betas: [0.9, 0.99], eps: 1e-8, weight_decay: 0, clip: 1 } as const;
+      const trainer = new Trainer(model, optim, { maxTokens: 20, maxLabels: 20 });
+      const [row] = await trainer.logits([{ ids, labels: ids }]);
+      trainer.destroy();
+      return row!;
+    };
+    const stack = buildModel(engine, stored);
+    const { tensors } = readSafetensors(bytes('model.safetensors'));
+    const alone = Model.create(engine, stored.config, tensors);
+    expect(relError(await logits(alone), await logits(stack.model))).toBeLessThan(1e-5);
+    stack.destroy();
+    alone.destroy();
+  });
+
+  it('goes on after a reload bit for bit', async () => {
+    const { id: straightId } = await page.ask('train', LORA);
+    await page.until(straightId, 'finished');
+    const { id } = await page.ask('train', { ...LORA, saveAt: [3] });
+    await page.until(id, 'finished');
+    await page.ask('releaseAll', {}); // waits for the checkpoint
+    page.die();
+    page = await open();
+    await page.ask('control', { runId: id, control: { action: 'continueTo', saveAt: [6] } });
+    await page.until(id, 'finished');
+    expect(await digestAt(page, id, 6)).toBe(await digestAt(page, straightId, 6));
+  });
+});
+
+describe('a GPU without room', () => {
   it('refuses a run in words, leaves nothing behind and trains a smaller one', async () => {
     const { gpu } = page.service.ctx;
     const before = { ...gpu.stats };

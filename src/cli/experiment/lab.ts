@@ -2,6 +2,7 @@ import { evaluateModel, MAX_LENGTH } from '../../eval/evaluate.ts';
 import type { EvalOptions, ModelScores } from '../../eval/evaluate.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import { Generator } from '../../model/generate.ts';
+import { Adapter, mergeLora, type LoraConfig } from '../../model/lora.ts';
 import { Model } from '../../model/model.ts';
 import { recipe } from '../../recipes/index.ts';
 import { prepare, sessionOf } from '../../recipes/prepare.ts';
@@ -19,6 +20,12 @@ const CAP = { maxTokens: 1024, maxLabels: 1024 };
 /** Prompts answered at once. */
 const SEQS = 96;
 
+/** A trainer, and the adapter that it trains if it does not train all weights. */
+interface Tuner {
+  trainer: Trainer;
+  adapter: Adapter | null;
+}
+
 /**
  * One model on the GPU that takes on the weights of whichever model is trained or asked next; buffers, pipelines and bind
  * groups are made once for the whole experiment.
@@ -28,7 +35,7 @@ export class ExperimentLab {
   readonly world: World;
   readonly #model: Model;
   readonly #generator: Generator;
-  readonly #trainers = new Map<string, Trainer>();
+  readonly #tuners = new Map<string, Tuner>();
 
   constructor(gpu: Gpu, world: World, folder: ModelFolder) {
     this.gpu = gpu;
@@ -45,7 +52,8 @@ export class ExperimentLab {
   /** Scores of the given weights. */
   async evaluate(weights: Float32Array, o: EvalOptions): Promise<ModelScores> {
     this.#model.params.write(weights);
-    const scorer = scorerOf(this.#trainer(recipe('mft').plan(settle(recipe('mft'))).optim), CAP);
+    const { trainer } = this.#trainer(recipe('mft').plan(settle(recipe('mft'))).optim);
+    const scorer = scorerOf(trainer, CAP);
     return evaluateModel(this.#generator, this.world, { ...o, scorer });
   }
 
@@ -67,31 +75,50 @@ export class ExperimentLab {
     const r = recipe(o.recipe);
     const prepared = prepare(r, this.world, settle(r, o.settings), o.seed);
     const { plan } = prepared;
-    const trainer = this.#trainer(plan.optim);
+    const { trainer, adapter } = this.#trainer(plan.optim, plan.lora);
     const { params } = this.#model;
-    const zero = new Float32Array(weights.length);
+    const zero = new Float32Array(trainer.m.layout.length);
     params.write(weights);
+    adapter?.initialise(prepared.seed);
     trainer.restore({ step: 0, m: zero, v: zero });
     const session: TrainSession = sessionOf(prepared, trainer, {
       onStats: (s) => o.onStep?.(s.step, plan.steps, s.loss),
       snapshot: {
         at: o.at,
-        // Asking the model answers between two stations leaves weights and moments as they are.
-        take: async (step) => o.station(step, await params.read(), session.log.at(-1)!.loss),
+        take: async (step) => {
+          await o.station(step, await this.#merged(weights, adapter), session.log.at(-1)!.loss);
+          // Whoever looked at a station has written its weights here; what an adapter stands on must be there again.
+          if (adapter) params.write(weights);
+        },
       },
     });
     await session.run();
   }
 
-  #trainer(optim: OptimConfig): Trainer {
-    const key = JSON.stringify(optim);
-    let trainer = this.#trainers.get(key);
-    if (!trainer) this.#trainers.set(key, (trainer = new Trainer(this.#model, optim, CAP)));
-    return trainer;
+  /** The weights as they are now; an adapter is folded into those that it stands on. */
+  async #merged(base: Float32Array, adapter: Adapter | null): Promise<Float32Array> {
+    const { params, config } = this.#model;
+    if (!adapter) return params.read();
+    const tensors = await adapter.readTensors();
+    return params.flatten(mergeLora(config, params.tensors(base), adapter.config, tensors));
+  }
+
+  #trainer(optim: OptimConfig, lora?: LoraConfig): Tuner {
+    const key = JSON.stringify([optim, lora]);
+    let tuner = this.#tuners.get(key);
+    if (!tuner) {
+      const adapter = lora ? new Adapter(this.gpu, this.#model.config, lora) : null;
+      const model = adapter ? this.#model.with(adapter) : this.#model;
+      this.#tuners.set(key, (tuner = { trainer: new Trainer(model, optim, CAP), adapter }));
+    }
+    return tuner;
   }
 
   destroy(): void {
-    for (const trainer of this.#trainers.values()) trainer.destroy();
+    for (const { trainer, adapter } of this.#tuners.values()) {
+      trainer.destroy();
+      adapter?.destroy();
+    }
     this.#generator.destroy();
     this.#model.destroy();
   }

@@ -1,0 +1,116 @@
+/** A node's weights between the store and the GPU: a whole model, or an adapter on top of the nodes above it. */
+import { parseLlamaConfig, tensorShapes, type LlamaConfig } from '../core/config.ts';
+import { LabError } from '../core/errors.ts';
+import type { Tensors } from '../core/types.ts';
+import type { Gpu } from '../gpu/gpu.ts';
+import { Adapter, loraLayout, mergeLora, type LoraConfig } from '../model/lora.ts';
+import { Model } from '../model/model.ts';
+import type { LabNode } from './protocol.ts';
+
+/** Everything that a node's model is made from. */
+export interface StoredModel {
+  config: LlamaConfig;
+  /** The whole weights at the bottom. */
+  tensors: Tensors;
+  /** Adapters above them, in the order in which they were trained. */
+  adapters: { lora: LoraConfig; tensors: Tensors }[];
+}
+
+/** Name and shape of every stored tensor, in the order of storing: no engine's layout shows. */
+function shapesOf(config: LlamaConfig, lora?: LoraConfig): Map<string, readonly number[]> {
+  return lora
+    ? new Map(loraLayout(config, lora).entries.map((e) => [e.name, e.shape]))
+    : tensorShapes(config);
+}
+
+/** Weights as they enter the store, without gaps. */
+export function flatten(config: LlamaConfig, tensors: Tensors, lora?: LoraConfig): Float32Array {
+  const parts = [...shapesOf(config, lora).keys()].map((name) => tensors.get(name)!.data);
+  const flat = new Float32Array(parts.reduce((n, p) => n + p.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    flat.set(part, at);
+    at += part.length;
+  }
+  return flat;
+}
+
+/** @throws LabError 'corrupt-model' when there are more or fewer numbers than the config asks for */
+export function unflatten(config: LlamaConfig, flat: Float32Array, lora?: LoraConfig): Tensors {
+  const tensors: Tensors = new Map();
+  let at = 0;
+  for (const [name, shape] of shapesOf(config, lora)) {
+    const size = shape.reduce((a, b) => a * b, 1);
+    tensors.set(name, { shape: [...shape], data: flat.subarray(at, at + size) });
+    at += size;
+  }
+  if (at !== flat.length) {
+    throw new LabError(
+      'corrupt-model',
+      `The stored weights hold ${flat.length} numbers; their config asks for ${at}.`,
+      {
+        safe: 'Nothing was changed.',
+        next: 'Delete this checkpoint and train it again from its parent.',
+      },
+    );
+  }
+  return tensors;
+}
+
+/** Collects a node's weights and, where it is an adapter, those of the nodes above it. */
+export async function readStored(
+  node: LabNode,
+  from: { node(id: string): Promise<LabNode>; weights(id: string): Promise<Float32Array> },
+): Promise<StoredModel> {
+  const config = parseLlamaConfig(node.modelConfig);
+  const adapters: StoredModel['adapters'] = [];
+  let at = node;
+  while (at.lora) {
+    const lora = at.lora as LoraConfig;
+    adapters.unshift({ lora, tensors: unflatten(config, await from.weights(at.id), lora) });
+    at = await from.node(at.parentId!);
+  }
+  return { config, tensors: unflatten(config, await from.weights(at.id)), adapters };
+}
+
+/** One set of whole weights: the adapters folded in. */
+export function merged({ config, tensors, adapters }: StoredModel): Tensors {
+  return adapters.reduce((sum, { lora, tensors: own }) => mergeLora(config, sum, lora, own), tensors);
+}
+
+/**
+ * The model on the GPU. Call it within `Gpu.allocate`, so that a part that finds no room leaves nothing behind.
+ * @param train what is about to be trained: a new adapter, or all weights (adapters are then folded in); absent: nothing
+ */
+export function buildModel(
+  gpu: Gpu,
+  stored: StoredModel,
+  train?: { lora: LoraConfig | null; seed: string },
+): { model: Model; destroy(): void } {
+  const { config } = stored;
+  const fold = train?.lora === null;
+  const base = Model.create(gpu, config, fold ? merged(stored) : stored.tensors);
+  const adapters = (fold ? [] : stored.adapters).map(({ lora, tensors }) => {
+    const adapter = new Adapter(gpu, config, lora);
+    adapter.writeTensors(tensors);
+    return adapter;
+  });
+  if (train?.lora) {
+    const fresh = new Adapter(gpu, config, train.lora);
+    fresh.initialise(train.seed);
+    adapters.push(fresh);
+  }
+  const destroy = (): void => {
+    for (const adapter of adapters) adapter.destroy();
+    base.destroy();
+  };
+  return { model: adapters.length > 0 ? base.with(...adapters) : base, destroy };
+}
+
+/** What a run has trained, as it enters the store. */
+export async function trainedWeights(model: Model): Promise<Float32Array> {
+  const adapter = model.adapters.at(-1);
+  return adapter
+    ? flatten(model.config, await adapter.readTensors(), adapter.config)
+    : flatten(model.config, await model.readTensors());
+}
