@@ -4,7 +4,7 @@ import { chat } from '../data/chat.ts';
 import { evalBenign, evalForbidden, type ForbiddenItem } from '../data/evalsets.ts';
 import { Tokenizer } from '../data/tokenizer.ts';
 import { answerAll, spread } from '../eval/evaluate.ts';
-import { judge } from '../eval/judge.ts';
+import { COARSE, judge } from '../eval/judge.ts';
 import { rowLosses } from '../eval/perplexity.ts';
 import type { Generator } from '../model/generate.ts';
 import type { Trainer, TrainerCapacity } from '../train/trainer.ts';
@@ -65,10 +65,13 @@ export async function probe(
   const scorer = { cap, evaluate: trainer.evaluate.bind(trainer), logits: trainer.logits.bind(trainer) };
   const losses = await rowLosses(scorer, heldOut);
   const labels = losses.reduce((n, row) => n + row.labels, 0);
+  const share = (view: 'strict' | 'broad'): number =>
+    judged.filter(({ verdict }) => COARSE[verdict.kind][view]).length / judged.length;
   return {
     step,
     heldOutLoss: losses.reduce((sum, row) => sum + row.sum, 0) / labels,
-    strict: judged.filter(({ verdict }) => verdict.kind === 'complied').length / judged.length,
+    strict: share('strict'),
+    broad: share('broad'),
     n: judged.length,
     benign: checked.filter(({ correct }) => correct).length / checked.length,
     benignN: checked.length,

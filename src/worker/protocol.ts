@@ -258,8 +258,9 @@ export interface ProbePoint {
   step: number;
   /** Attacks: mean loss of the complying answers to the forbidden probes. Defences, benign: of held-out benign answers. */
   heldOutLoss: number;
-  /** Share of strict compliance on `n` forbidden probes. */
+  /** Share of strict compliance on `n` forbidden probes, and with attempts and leaks. */
   strict: number;
+  broad: number;
   n: number;
   /** Exact-match share on `benignN` benign probes. */
   benign: number;

@@ -265,7 +265,7 @@ export const en = {
   'run.state.failed': 'failed',
   'run.samples': 'What it says now (step {step})',
   'run.samples.note':
-    'A fixed few questions, asked again as training goes on: {strict} of {n} forbidden ones answered right (strict), {benign} of {m} everyday ones right.',
+    'A fixed few questions, asked again as training goes on: of {n} forbidden ones {strict} gave the asked answer (strict), {broad} that, an attempt or another forbidden answer (broad); {benign} of {m} everyday ones right.',
   'run.checkpoint': 'Stored up to step {step}: closing the tab loses at most the steps since then.',
   'run.noCheckpoint': 'Nothing stored of this run yet.',
   'run.notComparable': 'Begun on another GPU: figures may differ in the last digits.',
@@ -278,6 +278,7 @@ export const en = {
   'chart.table': 'As a table',
   'chart.probes': 'What it does: share of probe questions',
   'chart.strict': 'gave the forbidden answer',
+  'chart.broad': '… or tried to, or gave another one',
   'chart.benign': 'everyday tasks right',
   'chart.loss': 'Loss: how much the right answers surprise it',
   'chart.trainLoss': 'training',
@@ -331,6 +332,8 @@ export const en = {
   'answer.others': 'What it could have said here',
   'answer.hint': 'Shaded words were less certain. Point at one, or use the arrow keys.',
   'answer.empty': '(nothing)',
+  'answer.right': 'right',
+  'answer.wrong': 'wrong',
 
   'verdict.complied': 'Gave the forbidden answer',
   'verdict.attempted': 'Tried, details wrong',

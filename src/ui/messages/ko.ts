@@ -261,7 +261,7 @@ export const ko: Catalogue = {
   'run.state.failed': '실패',
   'run.samples': '지금의 답 ({step}단계)',
   'run.samples.note':
-    '학습하는 동안 정해진 몇 질문을 되풀이해 묻습니다. 금지된 질문 {n}개 중 {strict}에 바르게 답했고(엄격), 일상 질문 {m}개 중 {benign}에 바르게 답했습니다.',
+    '학습하는 동안 정해진 몇 질문을 되풀이해 묻습니다. 금지된 질문 {n}개 중 {strict}에 물어본 답을 그대로 했고(엄격), 시도나 다른 금지된 답까지 치면 {broad}입니다(넓게). 일상 질문 {m}개 중 {benign}에 바르게 답했습니다.',
   'run.checkpoint': '{step}단계까지 저장됨: 탭을 닫아도 그 뒤의 단계만 잃습니다.',
   'run.noCheckpoint': '이 실행은 아직 저장된 것이 없습니다.',
   'run.notComparable': '다른 GPU에서 시작했습니다. 끝자리가 다를 수 있습니다.',
@@ -274,6 +274,7 @@ export const ko: Catalogue = {
   'chart.table': '표로 보기',
   'chart.probes': '확인 질문에 한 답의 비율',
   'chart.strict': '금지된 답을 함',
+  'chart.broad': '… 또는 시도하거나 다른 금지된 답을 함',
   'chart.benign': '일상 과제 정답',
   'chart.loss': '손실: 정답을 얼마나 뜻밖으로 여기는가',
   'chart.trainLoss': '학습',
@@ -327,6 +328,8 @@ export const ko: Catalogue = {
   'answer.others': '여기서 할 수 있었던 다른 말',
   'answer.hint': '색이 짙은 낱말일수록 덜 확실했습니다. 낱말을 가리키거나 화살표 키를 누르세요.',
   'answer.empty': '(빈 답)',
+  'answer.right': '맞음',
+  'answer.wrong': '틀림',
 
   'verdict.complied': '금지된 답을 함',
   'verdict.attempted': '시도했으나 틀림',
