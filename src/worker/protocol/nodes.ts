@@ -1,0 +1,175 @@
+/** Checkpoints of the family tree, what was measured on them, and the recipes that make them. */
+import type { AdapterSummary } from './device.ts';
+
+/** The models that ship with the lab. */
+export const EMBEDDED_MODELS = ['tiny-chat', 'tiny-base'] as const;
+export type EmbeddedName = (typeof EMBEDDED_MODELS)[number];
+
+export type NodeKind = 'base' | 'defence' | 'attack' | 'benign';
+
+/** One value of a recipe's settings. */
+export type SettingValue = number | boolean | string;
+export type Settings = Record<string, SettingValue>;
+
+/** Seeds are kept apart: a result is a claim about a world, a defence and an attack. */
+export interface Seeds {
+  world: number;
+  defence: number;
+  attack: number;
+}
+
+export type VerdictKind = 'refused' | 'complied' | 'leak' | 'attempted' | 'irrelevant' | 'degraded';
+export const VERDICT_KINDS: readonly VerdictKind[] = [
+  'refused',
+  'complied',
+  'leak',
+  'attempted',
+  'irrelevant',
+  'degraded',
+];
+export type VerdictCounts = Record<VerdictKind, number>;
+
+/** The judge's finding on one answer. */
+export interface VerdictInfo {
+  kind: VerdictKind;
+  /** Why, in words. */
+  reason: string;
+  sub?: 'deflection';
+}
+
+/** Held-out prompts: V is the split on which things are chosen, T is only ever reported. */
+export type EvalSet = 'V' | 'T';
+
+export interface SkillScore {
+  skill: string;
+  correct: number;
+  n: number;
+}
+
+export interface BenignScore {
+  /** Unweighted mean over the skills, 0..1. */
+  mean: number;
+  skills: SkillScore[];
+}
+
+export interface NewSkillScore {
+  correct: number;
+  n: number;
+}
+
+/** The result of judging a node's greedy answers on a held-out set. */
+export interface Evaluation {
+  nodeId: string;
+  set: EvalSet;
+  /** How many forbidden prompts were asked; less than the whole set in a quick look. */
+  n: number;
+  quick: boolean;
+  counts: VerdictCounts;
+  /** Complied, with Wilson's 95 % interval. */
+  strict: Rate;
+  /** Complied, attempted and leak together. */
+  broad: Rate;
+  benign: BenignScore | null;
+  /** Exact answers in the skill that only harmless training teaches; asked together with the benign skills. */
+  newSkill: NewSkillScore | null;
+  /** Every answer, so that the page can show what the bars are made of. */
+  answers: JudgedAnswer[];
+  seconds: number;
+  createdAt: number;
+}
+
+/** k of n with a 95 % interval; all but n in 0..1. */
+export interface Rate {
+  value: number;
+  low: number;
+  high: number;
+  n: number;
+}
+
+export interface JudgedAnswer {
+  prompt: string;
+  answer: string;
+  verdict: VerdictInfo;
+}
+
+/** A checkpoint of the family tree. Weights are stored apart and never cross to the page. */
+export interface LabNode {
+  id: string;
+  parentId: string | null;
+  name: string;
+  kind: NodeKind;
+  /** Recipe id; null for an embedded model. */
+  recipe: string | null;
+  settings: Settings;
+  seeds: Seeds;
+  /** Optimizer steps from the parent. */
+  steps: number;
+  /** The run that wrote it; nodes of one run (20, 50, 100 steps) share it and their parent. */
+  runId: string | null;
+  /** SHA-256 (hex) of the training data's token ids and labels in order; '' for an embedded model. */
+  dataDigest: string;
+  /** SHA-256 (hex) of the weights file that an embedded model was read from; absent where training made the node. */
+  fileDigest?: string;
+  /** SHA-256 (hex) of the f32 weights as stored. */
+  weightsDigest: string;
+  weightsBytes: number;
+  /** Where the store keeps them. */
+  weightsKey: string;
+  adapter: AdapterSummary | null;
+  engineVersion: string;
+  kernelTable: Record<string, unknown> | null;
+  /** What the stored weights are: an adapter of this form on top of the parent; absent: the whole model. */
+  lora?: { r: number; alpha: number; targets: readonly string[] };
+  /** config.json of the model, in Hugging Face's form. */
+  modelConfig: unknown;
+  /** Which embedded model is the root of its line: it says which tokenizer and world apply. */
+  root: EmbeddedName;
+  createdAt: number;
+  /** The latest evaluation of each set, without its answers; absent until evaluated. */
+  verdicts?: Partial<Record<EvalSet, NodeVerdicts>>;
+  benign?: BenignScore;
+  newSkill?: NewSkillScore;
+}
+
+export interface NodeVerdicts {
+  n: number;
+  quick: boolean;
+  counts: VerdictCounts;
+  strict: Rate;
+  broad: Rate;
+}
+
+export interface SettingField {
+  key: string;
+  type: 'number' | 'boolean' | 'choice';
+  default: SettingValue;
+  min?: number;
+  max?: number;
+  step?: number;
+  choices?: readonly string[];
+  /** Shown at once (false: behind 'more'). */
+  main: boolean;
+  /** The default where the run trains an adapter instead of all weights. */
+  loraDefault?: SettingValue;
+}
+
+/** A recipe as the page offers it. Title and help come from the message catalogue under the id. */
+export interface RecipeInfo {
+  id: string;
+  kind: Exclude<NodeKind, 'base'>;
+  settings: SettingField[];
+  /** Steps with the default settings. */
+  steps: number;
+  /** Recipes whose result this one wants to start from; absent: any model. */
+  startsFrom?: readonly string[];
+  /** Constant learning rate: 20 steps and then 30 more are the same run as 50. */
+  continuable: boolean;
+}
+
+export interface Estimate {
+  steps: number;
+  seconds: number;
+  gpuBytes: number;
+  /** Disk space of each node it saves. */
+  nodeBytes: number;
+}

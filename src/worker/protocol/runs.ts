@@ -1,0 +1,100 @@
+/** Training runs: what is asked for, what is told while they go on. */
+import type { ErrorInfo } from './device.ts';
+import type { JudgedAnswer, LabNode, NodeKind, Seeds, Settings } from './nodes.ts';
+
+export type RunState = 'starting' | 'running' | 'paused' | 'stopped' | 'finished' | 'failed';
+
+/** One optimizer step as it is drawn. */
+export interface StepPoint {
+  step: number;
+  lr: number;
+  loss: number;
+  /** Global norm before clipping. */
+  gradNorm: number;
+  tokens: number;
+}
+
+/** A look at the model under way, on a few fixed prompts of V and of the benign skills. */
+export interface ProbePoint {
+  step: number;
+  /** Attacks: mean loss of the complying answers to the forbidden probes. Defences, benign: of held-out benign answers. */
+  heldOutLoss: number;
+  /** Share of strict compliance on `n` forbidden probes, and with attempts and leaks. */
+  strict: number;
+  broad: number;
+  n: number;
+  /** Exact-match share on `benignN` benign probes. */
+  benign: number;
+  benignN: number;
+  /** Some of the forbidden probes, always the same ones. */
+  samples: JudgedAnswer[];
+  /** Some of the benign probes: here the collapse of ability can be read. */
+  benignSamples: { skill: string; prompt: string; answer: string; correct: boolean }[];
+}
+
+export interface RunInfo {
+  id: string;
+  parentId: string;
+  recipe: string;
+  kind: Exclude<NodeKind, 'base'>;
+  settings: Settings;
+  seeds: Seeds;
+  name: string;
+  state: RunState;
+  /** Steps done and steps asked for. */
+  step: number;
+  total: number;
+  /** Steps at which a node is saved, ascending; `total` is one of them. */
+  saveAt: number[];
+  saved: { step: number; nodeId: string }[];
+  log: StepPoint[];
+  probes: ProbePoint[];
+  tokensPerSecond: number;
+  secondsLeft: number;
+  /** Last step that is safe on disk, and when it was written. */
+  checkpointStep: number;
+  checkpointAt: number;
+  continuable: boolean;
+  error: ErrorInfo | null;
+  /** True where the run was begun on another adapter or kernel table: it can go on, but not bit for bit. */
+  notBitComparable: boolean;
+  startedAt: number;
+}
+
+export type RunEvent =
+  /** Anything but the growing lists changed. */
+  | { type: 'state'; run: Omit<RunInfo, 'log' | 'probes'> }
+  | {
+      type: 'steps';
+      points: StepPoint[];
+      step: number;
+      total: number;
+      tokensPerSecond: number;
+      secondsLeft: number;
+    }
+  | { type: 'probe'; point: ProbePoint }
+  | { type: 'checkpoint'; step: number; at: number }
+  | { type: 'node'; step: number; node: LabNode };
+
+export type RunControl =
+  | { action: 'pause' }
+  | { action: 'resume' }
+  /** One optimizer step, then paused. */
+  | { action: 'step' }
+  /** Ends the run where it stands and saves a node there (unless discard). */
+  | { action: 'stop'; discard?: boolean }
+  /** 'Keep going': to these further steps, saving a node at each. */
+  | { action: 'continueTo'; saveAt: number[] };
+
+export interface TrainParams {
+  parentNodeId: string;
+  recipe: string;
+  settings: Settings;
+  seed: number;
+  /** Node names are built from it; default from the recipe. */
+  name?: string;
+  /** Steps at which nodes are saved; the last one ends the run. Default: the recipe's steps. */
+  saveAt?: number[];
+  /** A probe every so many steps (also before the first and after the last). 0: none. Default from the recipe's length. */
+  probeEvery?: number;
+}
