@@ -1,0 +1,142 @@
+import { LabError } from '../core/errors.ts';
+import type { FileFolder } from '../files/source.ts';
+import type { Gpu } from '../gpu/gpu.ts';
+import { Generator } from '../model/generate.ts';
+import { openWeights } from '../model/hf.ts';
+import { Model } from '../model/model.ts';
+import { openModel, type OpenModel } from './models-open.ts';
+
+/** What loading a model took. */
+export interface LoadFigures {
+  seconds: number;
+  /** Of the weights, as stored. */
+  bytes: number;
+  /** Largest growth of heapUsed + arrayBuffers while slices came, garbage included. */
+  peakGrowthBytes: number;
+  gpuBytes: number;
+}
+
+const held = (): number => {
+  const { heapUsed, arrayBuffers } = process.memoryUsage();
+  return heapUsed + arrayBuffers;
+};
+
+/** Reads an open model's weights onto the GPU. @throws LabError as openWeights and Model.load */
+export async function loadModel(
+  gpu: Gpu,
+  { config, checkpoint }: OpenModel,
+  sliceBytes?: number,
+): Promise<{ model: Model; figures: LoadFigures }> {
+  const start = performance.now();
+  const before = held();
+  let peak = before;
+  const source = await openWeights(config, checkpoint, sliceBytes);
+  const model = await Model.load(gpu, config, async function* (name) {
+    for await (const slice of source(name)) {
+      peak = Math.max(peak, held());
+      yield slice;
+    }
+  });
+  await gpu.device.queue.onSubmittedWorkDone();
+  peak = Math.max(peak, held());
+  const figures = {
+    seconds: (performance.now() - start) / 1000,
+    bytes: [...checkpoint.tensors.values()].reduce((sum, t) => sum + t.end - t.begin, 0),
+    peakGrowthBytes: peak - before,
+    gpuBytes: gpu.stats.bytes,
+  };
+  return { model, figures };
+}
+
+export interface AskOptions {
+  prompt: string;
+  maxTokens: number;
+  seed: number;
+  /** 0: greedy. */
+  temperature: number;
+  /** The prompt as it stands, special tokens in it recognised, instead of a conversation. */
+  raw: boolean;
+  /** Text as it comes. */
+  onText: (text: string) => void;
+  /** What a person should know before the text comes. */
+  onNote: (note: string) => void;
+}
+
+/**
+ * One answer of the model in a folder.
+ * @returns the whole text
+ * @throws LabError with the reason why this model or this prompt cannot be used
+ */
+export async function ask(openGpu: () => Promise<Gpu>, folder: FileFolder, o: AskOptions): Promise<string> {
+  const opened = await openModel(folder);
+  const { tokenizer, template, config } = opened;
+  if (!o.raw && template.source === 'default')
+    o.onNote(
+      'This model has no chat template: asked in a plain transcript, "User: ..." and "Assistant:". --raw leaves it out.',
+    );
+  const ids = o.raw
+    ? tokenizer.encode(o.prompt, { add: true, recognise: true })
+    : template.encode([{ role: 'user', content: o.prompt }], tokenizer);
+  if (ids.length === 0)
+    throw new LabError('bad-input', 'The prompt is empty, and this model has no token that begins a text.', {
+      next: 'Give a prompt of at least one letter.',
+    });
+  if (ids.length >= config.max_position_embeddings)
+    throw new LabError(
+      'bad-input',
+      `The prompt has ${ids.length} tokens, and the model has ${config.max_position_embeddings} positions.`,
+      { next: 'Shorten the prompt.' },
+    );
+  const gpu = await openGpu();
+  const { model, figures } = await loadModel(gpu, opened);
+  o.onNote(`Loaded ${(figures.bytes / 2 ** 20).toFixed(0)} MiB in ${figures.seconds.toFixed(1)} s.`);
+  try {
+    const generator = await gpu.allocate(
+      () => new Generator(model, { maxSeqs: 1, maxLen: ids.length + o.maxTokens }),
+    );
+    try {
+      return await answer(generator, opened, ids, o);
+    } finally {
+      generator.destroy();
+    }
+  } finally {
+    model.destroy();
+  }
+}
+
+async function answer(
+  generator: Generator,
+  { tokenizer }: OpenModel,
+  ids: readonly number[],
+  o: AskOptions,
+): Promise<string> {
+  const ends = new Set(tokenizer.ends);
+  const stream = tokenizer.stream(ids);
+  // The generator knows one end; at another one it is stopped.
+  const stop = new AbortController();
+  let text = '';
+  const show = (part: string): void => {
+    // an answer begins where its turn begins, whatever space stands between; a continuation keeps it
+    const shown = text === '' && !o.raw ? part.trimStart() : part;
+    text += shown;
+    if (shown !== '') o.onText(shown);
+  };
+  try {
+    await generator.generate([ids], {
+      maxNewTokens: o.maxTokens,
+      eos: tokenizer.ends[0] ?? -1,
+      temperature: o.temperature,
+      seed: o.seed,
+      signal: stop.signal,
+      onToken: (_, { id }) => {
+        if (stop.signal.aborted) return;
+        if (ends.has(id)) stop.abort();
+        else show(stream.push(id));
+      },
+    });
+  } catch (error) {
+    if (!(stop.signal.aborted && error instanceof LabError && error.code === 'cancelled')) throw error;
+  }
+  show(stream.end());
+  return text;
+}

@@ -1,0 +1,100 @@
+import { parseArgs } from 'node:util';
+import { LabError } from '../core/errors.ts';
+import { openGpu, type Gpu } from '../gpu/gpu.ts';
+import { nodeFolder } from './models-files.ts';
+import { inspectModel, reportLines } from './models-inspect.ts';
+import { makeModel, SHAPES } from './models-make.ts';
+import { openModel } from './models-open.ts';
+import { ask, loadModel } from './models-run.ts';
+import { nap, nodeGpu } from './node-gpu.ts';
+
+const USAGE = `npm run models -- inspect DIR [--json]
+npm run models -- generate DIR --prompt TEXT [--max-tokens N] [--temperature T] [--seed S] [--raw]
+npm run models -- load DIR [--json]
+npm run models -- make DIR --shape ${Object.keys(SHAPES).join('|')} [--seed S] [--tokenizer DIR]
+
+DIR is a model in Hugging Face's layout: config.json, model.safetensors or its shards, tokenizer.json.
+inspect   reads headers only, and says what the model is and every reason why it cannot be used; exit code 1 if there is one
+generate  answers; --temperature 0 (default) is greedy, --raw continues the prompt without a chat template
+load      puts the weights onto the GPU and says how long it took and how much memory
+make      writes noise in a published model's exact shape, to measure with`;
+
+const OPTIONS = {
+  json: { type: 'boolean' },
+  raw: { type: 'boolean' },
+  prompt: { type: 'string' },
+  'max-tokens': { type: 'string', default: '128' },
+  temperature: { type: 'string', default: '0' },
+  seed: { type: 'string', default: '0' },
+  shape: { type: 'string' },
+  tokenizer: { type: 'string' },
+} as const;
+
+function usage(what: string, cause?: unknown): LabError {
+  return new LabError('bad-input', what, { next: USAGE, cause });
+}
+
+function number(name: string, text: string, min: number, whole: boolean): number {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isFinite(value) || value < min || (whole && !Number.isSafeInteger(value)))
+    throw usage(`--${name} is "${text}", and it must be a ${whole ? 'whole ' : ''}number from ${min}.`);
+  return value;
+}
+
+function parse(argv: string[]) {
+  try {
+    return parseArgs({ args: argv, options: OPTIONS, allowPositionals: true });
+  } catch (cause) {
+    throw usage(cause instanceof Error ? cause.message : String(cause), cause);
+  }
+}
+
+const gpu = async (): Promise<Gpu> => openGpu({ gpu: await nodeGpu(), nap });
+
+/** @returns exit code; bad input is thrown as LabError, which makes it 1 */
+export async function main(argv: string[]): Promise<number> {
+  const { values: o, positionals } = parse(argv);
+  const [command, dir, ...rest] = positionals;
+  if (command === undefined || dir === undefined || rest.length > 0)
+    throw usage(command === undefined ? 'Which command?' : `"${command}" takes one folder.`);
+  const seed = number('seed', o.seed, 0, true);
+  switch (command) {
+    case 'inspect': {
+      const report = await inspectModel(await nodeFolder(dir));
+      console.log(o.json ? JSON.stringify(report, null, 2) : reportLines(report).join('\n'));
+      return report.unsupported.length > 0 ? 1 : 0;
+    }
+    case 'generate': {
+      if (o.prompt === undefined) throw usage('generate needs --prompt TEXT.');
+      await ask(gpu, await nodeFolder(dir), {
+        prompt: o.prompt,
+        maxTokens: number('max-tokens', o['max-tokens'], 1, true),
+        temperature: number('temperature', o.temperature, 0, false),
+        seed,
+        raw: o.raw === true,
+        onText: (text) => process.stdout.write(text),
+        onNote: (note) => console.error(note),
+      });
+      process.stdout.write('\n');
+      return 0;
+    }
+    case 'load': {
+      const opened = await openModel(await nodeFolder(dir));
+      const { figures } = await loadModel(await gpu(), opened);
+      const mib = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+      console.log(
+        o.json
+          ? JSON.stringify(figures, null, 2)
+          : `${mib(figures.bytes)} in ${figures.seconds.toFixed(2)} s; ${mib(figures.gpuBytes)} on the GPU; ` +
+              `heap and buffers of Node grew by ${mib(figures.peakGrowthBytes)} at most`,
+      );
+      return 0;
+    }
+    case 'make':
+      if (o.shape === undefined) throw usage('make needs --shape.');
+      await makeModel(dir, o.shape, seed, o.tokenizer);
+      return 0;
+    default:
+      throw usage(`There is no command "${command}".`);
+  }
+}
