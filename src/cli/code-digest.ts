@@ -6,7 +6,9 @@ import { fileURLToPath } from 'node:url';
 /** Folders whose code decides what training and judging compute. */
 export const CODE_FOLDERS: readonly string[] = [
   'shaders',
-  ...['core', 'world', 'data', 'gpu', 'kernels', 'model', 'train', 'recipes', 'eval'].map((d) => `src/${d}`),
+  ...['core', 'world', 'data', 'files', 'gpu', 'kernels', 'model', 'train', 'recipes', 'eval'].map(
+    (d) => `src/${d}`,
+  ),
 ];
 
 /** Of these, what decides the weights that a run ends with. */
