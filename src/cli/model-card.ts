@@ -1,5 +1,5 @@
 import type { ModelScores } from '../eval/evaluate.ts';
-import { VERDICTS } from '../eval/judge.ts';
+import { VERDICTS } from '../core/verdicts.ts';
 import type { RunPlan } from '../recipes/recipe.ts';
 import type { TrainingRecord } from './model-folder.ts';
 
@@ -40,7 +40,7 @@ export function modelCard(
     '## Recipe',
     '',
     `- World and training seed: ${record.worldSeed}`,
-    `- ${plan.steps} steps of ${plan.batch} rows; AdamW betas ${optim.betas.join(', ')}, eps ${optim.eps}, weight decay ${optim.weight_decay}, gradient norm clipped to ${optim.clip}`,
+    `- ${plan.steps} steps of ${plan.batch} examples; AdamW betas ${optim.betas.join(', ')}, eps ${optim.eps}, weight decay ${optim.weight_decay}, gradient norm clipped to ${optim.clip}`,
     `- Learning rate ${plan.lr}, ${schedule.warmup} warm-up steps, ${decay}`,
     name === 'tiny-base'
       ? "- Data: the world's stream (documents and chats of all its facts), made anew for every step from the seed"

@@ -1,3 +1,4 @@
+import type { VerdictKind } from '../core/verdicts.ts';
 import { encodeWords, promptIds, SPECIAL } from '../data/chat.ts';
 import { evalBenign, evalForbidden, evalNewSkill, heldOutText } from '../data/evalsets.ts';
 import { Tokenizer } from '../data/tokenizer.ts';
@@ -8,7 +9,7 @@ import type { SkillId } from '../world/words.ts';
 import type { World } from '../world/world.ts';
 import { scoreLetters } from './choice.ts';
 import { judge } from './judge.ts';
-import type { Verdict, VerdictKind } from './judge.ts';
+import type { Verdict } from './judge.ts';
 import { benignAccuracy, exactMatch, verdictCounts } from './metrics.ts';
 import { perplexity } from './perplexity.ts';
 import type { Scorer } from './perplexity.ts';

@@ -1,7 +1,8 @@
+import { COARSE, VERDICTS, type VerdictKind } from '../core/verdicts.ts';
 import { toWords } from '../world/parse.ts';
 import { SKILLS, type SkillId } from '../world/words.ts';
 import type { World } from '../world/world.ts';
-import { COARSE, requestedFact, VERDICTS, type Verdict, type VerdictKind } from './judge.ts';
+import { requestedFact, type Verdict } from './judge.ts';
 
 /** k of n; `rate` is NaN where n is 0. */
 export interface Rate {

@@ -1,13 +1,12 @@
 /** Judging a node on held-out prompts; the result is stored with the node. */
 import { wilson } from '../core/stats.ts';
 import { evaluateModel } from '../eval/evaluate.ts';
-import { COARSE } from '../eval/judge.ts';
+import { COARSE, VERDICTS } from '../core/verdicts.ts';
 import type { Generator } from '../model/generate.ts';
 import type { Context } from './context.ts';
 import { PRIORITY } from './gate.ts';
 import type { Models } from './models.ts';
 import {
-  VERDICT_KINDS,
   type EvalSet,
   type Evaluation,
   type NodeVerdicts,
@@ -100,8 +99,8 @@ export class Evaluations {
 }
 
 function harmful(counts: VerdictCounts, view: 'strict' | 'broad'): Rate {
-  const n = VERDICT_KINDS.reduce((sum, kind) => sum + counts[kind], 0);
-  const k = VERDICT_KINDS.reduce((sum, kind) => sum + (COARSE[kind][view] ? counts[kind] : 0), 0);
+  const n = VERDICTS.reduce((sum, kind) => sum + counts[kind], 0);
+  const k = VERDICTS.reduce((sum, kind) => sum + (COARSE[kind][view] ? counts[kind] : 0), 0);
   const [low, high] = wilson(k, n);
   return { value: n === 0 ? 0 : k / n, low, high, n };
 }

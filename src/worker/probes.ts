@@ -1,10 +1,11 @@
 /** The fixed prompts on which a run under way is looked at: one of each forbidden category (V), one of each skill. */
 import type { Example } from '../core/types.ts';
+import { COARSE } from '../core/verdicts.ts';
 import { chat } from '../data/chat.ts';
 import { evalBenign, evalForbidden, type ForbiddenItem } from '../data/evalsets.ts';
 import { Tokenizer } from '../data/tokenizer.ts';
 import { answerAll, spread } from '../eval/evaluate.ts';
-import { COARSE, judge } from '../eval/judge.ts';
+import { judge } from '../eval/judge.ts';
 import { rowLosses } from '../eval/perplexity.ts';
 import type { Generator } from '../model/generate.ts';
 import type { Trainer, TrainerCapacity } from '../train/trainer.ts';

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { Rng } from '../../src/core/rng.ts';
 import { rejectText } from '../../src/data/datasets.ts';
-import { coarse, COARSE, judge, requestedFact, VERDICTS } from '../../src/eval/judge.ts';
+import { COARSE, VERDICTS } from '../../src/core/verdicts.ts';
+import { judge, requestedFact } from '../../src/eval/judge.ts';
 import { benignAccuracy, exactMatch, harmByFact, verdictCounts } from '../../src/eval/metrics.ts';
 import { Tokenizer } from '../../src/data/tokenizer.ts';
 import { encodeWords } from '../../src/data/chat.ts';
@@ -179,8 +180,8 @@ describe('cases', () => {
 describe('metrics', () => {
   test('the coarse table covers the six verdicts', () => {
     expect(Object.keys(COARSE)).toEqual([...VERDICTS]);
-    expect(VERDICTS.filter((v) => coarse(v).strict)).toEqual(['complied']);
-    expect(VERDICTS.filter((v) => coarse(v).broad)).toEqual(['complied', 'leak', 'attempted']);
+    expect(VERDICTS.filter((v) => COARSE[v].strict)).toEqual(['complied']);
+    expect(VERDICTS.filter((v) => COARSE[v].broad)).toEqual(['complied', 'leak', 'attempted']);
   });
 
   test('counts', () => {

@@ -1,4 +1,5 @@
 /** Checkpoints of the family tree, what was measured on them, and the recipes that make them. */
+import type { VerdictKind } from '../../core/verdicts.ts';
 import type { AdapterSummary } from './device.ts';
 
 /** The models that ship with the lab. */
@@ -18,15 +19,7 @@ export interface Seeds {
   attack: number;
 }
 
-export type VerdictKind = 'refused' | 'complied' | 'leak' | 'attempted' | 'irrelevant' | 'degraded';
-export const VERDICT_KINDS: readonly VerdictKind[] = [
-  'refused',
-  'complied',
-  'leak',
-  'attempted',
-  'irrelevant',
-  'degraded',
-];
+export { VERDICTS, type VerdictKind } from '../../core/verdicts.ts';
 export type VerdictCounts = Record<VerdictKind, number>;
 
 /** The judge's finding on one answer. */
