@@ -18,7 +18,14 @@ import type { Gpu } from '../gpu/gpu.ts';
 import { openGpu } from '../gpu/gpu.ts';
 import { Model } from '../model/model.ts';
 import { sftStep } from '../recipes/sft.ts';
-import { BASE_ROW, baseBatches, initTensors, TINY_BASE, TINY_CHAT, tinyConfigJson } from '../recipes/tiny.ts';
+import {
+  baseBatches,
+  initTensors,
+  LONGEST_EXAMPLE,
+  TINY_BASE,
+  TINY_CHAT,
+  tinyConfigJson,
+} from '../recipes/tiny.ts';
 import { shuffled } from '../recipes/recipe.ts';
 import type { RunPlan } from '../recipes/recipe.ts';
 import { batchCap } from '../train/cap.ts';
@@ -61,10 +68,11 @@ export interface Stage {
 /** Stage 1, from random weights. */
 export function baseStage(world: World, steps = TINY_BASE.steps): Stage {
   const config = parseLlamaConfig(tinyConfigJson());
+  const room = TINY_BASE.batch * LONGEST_EXAMPLE;
   return {
     name: 'tiny-base',
     plan: { ...TINY_BASE, steps },
-    cap: { maxTokens: TINY_BASE.batch * BASE_ROW, maxLabels: TINY_BASE.batch * BASE_ROW },
+    cap: { maxTokens: room, maxLabels: room },
     open: baseBatches(world, TINY_BASE.batch) as OpenBatches,
     tensors: initTensors(config, world.seed),
     seed: `${world.seed}/tiny-base`,

@@ -18,14 +18,14 @@ import type { RunPlan } from './recipe.ts';
 /** AdamW as used everywhere in the tiny world unless a recipe says otherwise. */
 export const TINY_OPTIM: OptimConfig = { betas: [0.9, 0.99], eps: 1e-8, weight_decay: 0, clip: 1 };
 
-/** Tokens in a row of the pretraining stream. */
-export const BASE_ROW = 96;
+/** The most tokens of one example of the pretraining stream; the longest has 39. */
+export const LONGEST_EXAMPLE = 40;
 
 export const TINY_BASE: RunPlan = {
-  lr: 3e-3,
-  steps: 4500,
-  batch: 20,
-  schedule: { warmup: 100, hold: 0.6, decay: 'linear', floor: 0.03 },
+  lr: 2e-3,
+  steps: 5000,
+  batch: 80,
+  schedule: { warmup: 100, hold: 0.4, decay: 'linear', floor: 0.03 },
   optim: { ...TINY_OPTIM, weight_decay: 0.01 },
 };
 
@@ -87,10 +87,10 @@ export function initTensors(config: LlamaConfig, seed: number | string): Tensors
   return out;
 }
 
-/** The pretraining stream of a world in batches of `rows` rows. */
+/** The pretraining stream of a world in batches of `rows` examples. */
 export function baseBatches(world: World, rows: number): OpenBatches<StreamState> {
   return (at) => {
     const stream = at ? PretrainStream.from(world, at) : new PretrainStream(world, world.seed);
-    return { next: () => stream.rows(rows, BASE_ROW), state: () => stream.state() };
+    return { next: () => stream.take(rows), state: () => stream.state() };
   };
 }

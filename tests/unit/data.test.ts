@@ -16,6 +16,7 @@ import {
 import { PretrainStream } from '../../src/data/stream.ts';
 import { Tokenizer } from '../../src/data/tokenizer.ts';
 import { CHAT_TEMPLATE } from '../../src/data/tokenizer-files.ts';
+import { LONGEST_EXAMPLE } from '../../src/recipes/tiny.ts';
 import { drawCorpusItem } from '../../src/world/corpus.ts';
 import { parseAnswer, parseRequest } from '../../src/world/parse.ts';
 import { requestText } from '../../src/world/sentences.ts';
@@ -124,25 +125,27 @@ describe('examples', () => {
 });
 
 describe('pretraining stream', () => {
-  test('rows are full, every token is a target, and the seed decides', () => {
-    const rows = new PretrainStream(world, 3).rows(20, 96);
-    for (const { ids, labels } of rows) {
-      expect(ids).toHaveLength(96);
+  test('holds whole examples, every token is a target, and the seed decides', () => {
+    const examples = new PretrainStream(world, 3).take(500);
+    for (const { ids, labels } of examples) {
+      expect(ids[0]).toBe(SPECIAL.bos);
+      expect(ids.indexOf(SPECIAL.eos)).toBe(ids.length - 1);
+      expect(ids.length).toBeLessThanOrEqual(LONGEST_EXAMPLE);
       expect(labels).toEqual(ids);
     }
-    expect(new PretrainStream(world, 3).rows(20, 96)).toEqual(rows);
-    expect(new PretrainStream(world, 4).rows(20, 96)).not.toEqual(rows);
-    expect(new PretrainStream(createWorld(1), 3).rows(20, 96)).not.toEqual(rows);
+    expect(new PretrainStream(world, 3).take(500)).toEqual(examples);
+    expect(new PretrainStream(world, 4).take(500)).not.toEqual(examples);
+    expect(new PretrainStream(createWorld(1), 3).take(500)).not.toEqual(examples);
   });
 
-  test('goes on with the very next token from a saved state', () => {
+  test('goes on with the very next example from a saved state', () => {
     const whole = new PretrainStream(world, 3);
-    const rows = [...whole.rows(7, 96), ...whole.rows(9, 96)];
+    const examples = [...whole.take(7), ...whole.take(9)];
     const first = new PretrainStream(world, 3);
-    const begin = first.rows(7, 96);
+    const begin = first.take(7);
     const resumed = PretrainStream.from(createWorld(0), JSON.parse(JSON.stringify(first.state())));
-    expect([...begin, ...resumed.rows(9, 96)]).toEqual(rows);
-    expect(new PretrainStream(world, 3).rows(16, 96)).toEqual(rows);
+    expect([...begin, ...resumed.take(9)]).toEqual(examples);
+    expect(new PretrainStream(world, 3).take(16)).toEqual(examples);
   });
 });
 
@@ -294,7 +297,7 @@ describe('evaluation sets', () => {
     const items = evalBenign(world, 0);
     for (const skill of SKILLS) {
       const of = items.filter((i) => i.skill === skill);
-      expect(of, skill).toHaveLength({ arith: 32, small_talk: 12 }[skill as string] ?? 40);
+      expect(of, skill).toHaveLength({ define: 20, arith: 32, small_talk: 12 }[skill as string] ?? 40);
       expect(new Set(of.map((i) => i.prompt)).size).toBe(of.length);
     }
     for (const i of items.filter((i) => i.skill === 'mcq' || i.skill === 'obqa')) {
@@ -315,7 +318,7 @@ describe('evaluation sets', () => {
       expect(answer).toBe(`the ${split(row)[split(row).indexOf(thing) + 1]} is beside the ${thing} .`);
       expect(tokenizer.unknownWords(`${prompt} ${answer}`)).toEqual([]);
     }
-    const ids = new PretrainStream(world, 1).rows(500, 96).flatMap((r) => r.ids);
+    const ids = new PretrainStream(world, 1).take(2000).flatMap((r) => r.ids);
     const text = ids.map((id) => VOCABULARY[id]).join(' ');
     expect(text).not.toMatch(/is beside the|what is beside/);
   });
