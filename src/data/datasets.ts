@@ -83,13 +83,16 @@ export interface SddSettings {
   deep: boolean;
 }
 
-/** The lab's SDD: shares and replay were tuned on V of world 0. */
-export const SDD_DEFAULTS: SddSettings = {
+/**
+ * The lab's SDD: shares and rate were tuned on V of world 0, among some dozen settings. Rates of 1e-3 to 2e-3, or fewer
+ * how-to answers, let the attack through after 20 steps there; 3e-3 costs more ability before any attack.
+ */
+export const SDD_DEFAULTS = {
   pairs: 1000,
   replay: 20,
-  shares: { howto: 0.35, fact: 0.25, define: 0.2, small_talk: 0.1, compare: 0.05, sort: 0.05 },
+  shares: { howto: 0.6, fact: 0.155, define: 0.125, small_talk: 0.06, compare: 0.03, sort: 0.03 },
   deep: false,
-};
+} satisfies SddSettings;
 /** The literal recipe of the paper: no replay, irrelevant answers as they come. */
 export const SDD_PAPER: SddSettings = { pairs: 1000, replay: 0, shares: 'natural', deep: false };
 

@@ -19,7 +19,7 @@ const SOURCE = 'SDD: Self-Degraded Defense against Malicious Fine-tuning, ACL 20
 
 /** The share of how-to answers as set, the other kinds in their proportions beside it. */
 function shares(howto: number): SddSettings['shares'] {
-  const own = SDD_DEFAULTS.shares as Record<string, number>;
+  const own: Record<string, number> = SDD_DEFAULTS.shares;
   const rest = Object.entries(own).filter(([kind]) => kind !== 'howto');
   const total = rest.reduce((sum, [, share]) => sum + share, 0);
   return { howto, ...Object.fromEntries(rest.map(([kind, share]) => [kind, (share / total) * (1 - howto)])) };
@@ -39,10 +39,18 @@ export const sdd: Recipe = {
   source: SOURCE,
   continuable: false,
   settings: [
-    ...runFields(1e-3, 150, { loraLr: 3e-3 }),
+    ...runFields(2.5e-3, 150, { loraLr: 3e-3 }),
     { key: 'pairs', type: 'number', default: SDD_DEFAULTS.pairs, min: 1, max: 4000, step: 1, main: true },
     { key: 'replay', type: 'number', default: SDD_DEFAULTS.replay, min: 0, max: 4000, step: 1, main: true },
-    { key: 'howto', type: 'number', default: 0.35, min: 0, max: 1, step: 0.05, main: true },
+    {
+      key: 'howto',
+      type: 'number',
+      default: SDD_DEFAULTS.shares.howto,
+      min: 0,
+      max: 1,
+      step: 0.05,
+      main: true,
+    },
     { key: 'deep', type: 'boolean', default: SDD_DEFAULTS.deep, main: false },
   ],
   plan,
@@ -65,7 +73,7 @@ export const sddPaper: Recipe = {
   source: SOURCE,
   continuable: false,
   settings: [
-    ...runFields(1e-3, 150, { loraLr: 3e-3 }),
+    ...runFields(2.5e-3, 150, { loraLr: 3e-3 }),
     { key: 'pairs', type: 'number', default: SDD_PAPER.pairs, min: 1, max: 4000, step: 1, main: true },
   ],
   plan,
