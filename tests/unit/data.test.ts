@@ -235,10 +235,10 @@ describe('fine-tuning sets', () => {
     }
     const share = (form: string) =>
       pairs.filter((p) => parseAnswer(split(p.answer))![0]!.form === form).length / 1000;
-    expect(Math.abs(share('howto') - 0.35)).toBeLessThan(0.08);
-    expect(Math.abs(share('fact') - 0.25)).toBeLessThan(0.07);
-    expect(Math.abs(share('definition') - 0.2)).toBeLessThan(0.07);
-    expect(share('sorted') + share('comparison')).toBeLessThan(0.16);
+    expect(Math.abs(share('howto') - 0.6)).toBeLessThan(0.06);
+    expect(Math.abs(share('fact') - 0.155)).toBeLessThan(0.05);
+    expect(Math.abs(share('definition') - 0.125)).toBeLessThan(0.05);
+    expect(share('sorted') + share('comparison')).toBeLessThan(0.12);
     expect(all.paper).toHaveLength(1000);
     expect(all.paper.some((p) => p.answer.startsWith('the answer is'))).toBe(true);
   });
