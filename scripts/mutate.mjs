@@ -70,10 +70,17 @@ const mutations = [
     ],
   },
   {
+    name: 'swapped-adapter-parts',
+    file: 'src/model/lora-ops.ts',
+    find: 'b: lowOf(j) }',
+    replace: 'b: lowOf(0) }',
+    test: ['--project', 'gpu', 'tests/gradcheck/engine.test.ts', '-t', 'gradients of an adapter'],
+  },
+  {
     name: 'unswapped-model',
-    file: 'src/worker/models.ts',
-    find: 'const weights = await this.#ctx.store.weights(node.id);',
-    replace: "const weights = await this.#ctx.store.weights('tiny-chat');",
+    file: 'src/worker/stored-model.ts',
+    find: 'await from.weights(at.id)),',
+    replace: "await from.weights('tiny-chat')),",
     test: ['--project', 'e2e', 'tests/e2e/main-job.test.ts'],
   },
 ];

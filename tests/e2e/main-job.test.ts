@@ -8,7 +8,7 @@ import { Lab } from './browser.ts';
 import { longestTask } from './trace.ts';
 
 /** SDD in fewer, larger steps than its defaults: enough for the effect, and a software GPU is slow. */
-const SDD = { steps: 24, lr: 2e-3 };
+const SDD = { steps: 30, lr: 4e-3 };
 const ATTACKED = 'Malicious fine-tuning, 20 steps';
 
 /** A software GPU on a busy machine takes its time; a test that waits is not a slow page. */
