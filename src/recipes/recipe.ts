@@ -24,6 +24,8 @@ export interface SettingField {
   main: boolean;
   /** The default where the run trains an adapter instead of all weights. */
   loraDefault?: SettingValue;
+  /** Means something only where the run trains an adapter. */
+  loraOnly?: boolean;
 }
 
 /** How the optimizer goes through the data; all of it follows from the settings. */
@@ -97,8 +99,8 @@ export function runFields(lr: number, steps: number, { loraLr }: { loraLr: numbe
     { key: 'steps', type: 'number', default: steps, min: 1, max: 10_000, step: 1, main: true },
     { key: 'batch', type: 'number', default: 16, min: 1, max: 64, step: 1, main: false },
     { key: 'method', type: 'choice', default: 'full', choices: ['full', 'lora'], main: false },
-    { key: 'rank', type: 'number', default: 8, min: 1, max: 64, step: 1, main: false },
-    { key: 'alpha', type: 'number', default: 16, min: 0.1, max: 512, main: false },
+    { key: 'rank', type: 'number', default: 8, min: 1, max: 64, step: 1, main: false, loraOnly: true },
+    { key: 'alpha', type: 'number', default: 16, min: 0.1, max: 512, main: false, loraOnly: true },
   ];
 }
 

@@ -144,6 +144,8 @@ export interface SettingField {
   main: boolean;
   /** The default where the run trains an adapter instead of all weights. */
   loraDefault?: SettingValue;
+  /** Means something only where the run trains an adapter. */
+  loraOnly?: boolean;
 }
 
 /** A recipe as the page offers it. Title and help come from the message catalogue under the id. */
