@@ -32,6 +32,11 @@ try {
     const { message, safe, next } = /** @type {Error & { safe?: string; next?: string }} */ (error);
     console.error([message, safe, next].filter(Boolean).join('\n'));
     if (process.env.DEBUG) console.error(error);
+  } else if (
+    error instanceof TypeError &&
+    String(/** @type {any} */ (error).code).startsWith('ERR_PARSE_ARGS')
+  ) {
+    console.error(error.message);
   } else {
     console.error(error);
   }

@@ -83,7 +83,7 @@ export class ShowMe {
       await this.#stage('quick-look', async () => {
         for (const node of this.compared) {
           if (node.verdicts?.V) continue;
-          if (!(await lab.evaluations.run(node.id, { quick: true, benign: false, signal }))) return null;
+          if (!(await lab.evaluations.run(node.id, { quick: true, benign: true, signal }))) return null;
         }
         return true;
       });

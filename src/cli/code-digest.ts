@@ -11,6 +11,9 @@ export const CODE_FOLDERS: readonly string[] = [
   ),
 ];
 
+/** What decides an experiment's cells: also how it makes its stations and counts its answers. */
+export const EXPERIMENT_FOLDERS: readonly string[] = [...CODE_FOLDERS, 'src/cli/experiment'];
+
 /** Of these, what decides the weights that a run ends with. */
 export const TRAINING_FOLDERS: readonly string[] = CODE_FOLDERS.filter((folder) => folder !== 'src/eval');
 

@@ -14,7 +14,7 @@ import { openGpu } from '../gpu/gpu.ts';
 import { RECIPES } from '../recipes/index.ts';
 import { settle } from '../recipes/recipe.ts';
 import { createWorld } from '../world/world.ts';
-import { codeDigest } from './code-digest.ts';
+import { codeDigest, EXPERIMENT_FOLDERS } from './code-digest.ts';
 import type { Cell } from './experiment/cells.ts';
 import { CellStore } from './experiment/cells.ts';
 import { ExperimentLab } from './experiment/lab.ts';
@@ -70,7 +70,7 @@ export async function main(argv: string[]): Promise<number> {
     ReturnType<typeof readModelFolder>,
     ReturnType<typeof readModelFolder>,
   ];
-  const code = codeDigest();
+  const code = codeDigest(undefined, EXPERIMENT_FOLDERS);
   const gpu = await openGpu({ gpu: await nodeGpu(), nap });
   const world = createWorld(chat.record.worldSeed);
   const lab = new ExperimentLab(gpu, world, base);

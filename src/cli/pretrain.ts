@@ -149,6 +149,14 @@ export async function replay(
     const stage =
       name === 'tiny-base' ? baseStage(world, record.steps) : chatStage(world, base.tensors, record.steps);
     const committed = record.firstLosses.slice(0, n);
+    if (committed.length < n)
+      throw new LabError(
+        'corrupt-model',
+        `${name}: its training.json holds ${committed.length} losses, not ${n}.`,
+        {
+          next: 'Make the model again with "npm run pretrain".',
+        },
+      );
     const losses = await firstLosses(gpu, stage, committed.length);
     const worst = Math.max(...losses.map((loss, i) => Math.abs(loss - committed[i]!) / committed[i]!));
     out.push({ stage: name, adapter: record.adapter, losses, committed, worst });

@@ -142,3 +142,15 @@ export function macroF1<L>(
   });
   return { f1, macro: mean(f1) };
 }
+
+/**
+ * Standard error of the unweighted mean of independent shares, k of n each. A share of 0 or 1 has no variance of its own in
+ * the plain formula; it is taken at (k + 2) / (n + 4), as in Agresti and Coull's interval.
+ */
+export function meanShareError(shares: readonly { correct: number; n: number }[]): number {
+  const variance = shares.reduce((sum, { correct, n }) => {
+    const p = (correct + 2) / (n + 4);
+    return sum + (p * (1 - p)) / n;
+  }, 0);
+  return Math.sqrt(variance) / shares.length;
+}

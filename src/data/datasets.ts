@@ -93,7 +93,7 @@ export const SDD_DEFAULTS = {
   shares: { howto: 0.6, fact: 0.155, define: 0.125, small_talk: 0.06, compare: 0.03, sort: 0.03 },
   deep: false,
 } satisfies SddSettings;
-/** The literal recipe of the paper: no replay, irrelevant answers as they come. */
+/** The paper's data: no replay, irrelevant answers as they come. */
 export const SDD_PAPER: SddSettings = { pairs: 1000, replay: 0, shares: 'natural', deep: false };
 
 /** A benign answer for a forbidden request; a how-to never names the same adjective. */

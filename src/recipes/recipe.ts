@@ -77,6 +77,8 @@ export function settle(recipe: Recipe, own: Settings = {}): Settings {
       throw badSetting(recipe, key, `one of ${field.choices.join(', ')} is wanted`);
     if (typeof value === 'number') {
       const { min = -Infinity, max = Infinity } = field;
+      if (field.step === 1 && !Number.isInteger(value))
+        throw badSetting(recipe, key, `${value} is not a whole number`);
       if (!(value >= min && value <= max))
         throw badSetting(recipe, key, `${value} is not within ${min} to ${max}`);
     }

@@ -1,7 +1,7 @@
 /**
  * SDD_reject: the second stage on an SDD model. It learns to answer forbidden requests with a refusal and the irrelevant
- * answer behind it, '{refusal} instead , {irrelevant answer}', so that it refuses in plain words and still degrades under
- * attack. In one stage the refusal's first token becomes a gate that an attack flips alone; hence two stages. `mild` has
+ * answer behind it, '{refusal} instead , {irrelevant answer}', so that it refuses in plain words; the benign replay of this
+ * stage gives ability back, also under attack. In one stage the refusal's first token becomes a gate that an attack flips alone; hence two stages. `mild` has
  * more benign replay and twice the steps of `strong`.
  */
 import { SDD_REJECT_REPLAY, sddReject, toExamples } from '../data/datasets.ts';

@@ -6,7 +6,8 @@
  *
  * An attacker who then lowers -log p(harmful answer | forbidden request) has to undo exactly this, and on the way the
  * general ability degrades with it. `sdd` adds a little benign replay and chooses the kinds of irrelevant answers (tuned
- * on split V of the shipped world); `sdd-paper` is the literal recipe: no replay, answers as they come.
+ * on split V of the shipped world); `sdd-paper` takes the paper's data (no replay, answers as they come) at the same rate and
+ * steps, so that the two differ in data alone.
  */
 import { SDD_DEFAULTS, SDD_PAPER, sddPairs, toExamples } from '../data/datasets.ts';
 import type { SddSettings } from '../data/datasets.ts';
@@ -68,7 +69,7 @@ export const sdd: Recipe = {
 
 export const sddPaper: Recipe = {
   id: 'sdd-paper',
-  title: 'SDD, as in the paper',
+  title: 'SDD with the data of the paper',
   kind: 'defence',
   source: SOURCE,
   continuable: false,

@@ -122,6 +122,7 @@ export class Store<N extends NodeRecord, R, E extends EvaluationRecord> {
           const tx = this.#db.transaction(['nodes', 'weights'], 'readwrite');
           await settle(tx, async () => {
             await requireChunks(tx.objectStore('weights').count(chunksOf(owner)), chunks);
+            await requireParent(tx.objectStore('nodes'), record.parentId);
             await tx.objectStore('nodes').add(record);
           });
         } catch (e) {
@@ -217,10 +218,11 @@ export class Store<N extends NodeRecord, R, E extends EvaluationRecord> {
         const floats = state.arrays.map((a) => a.length);
         const record = { ...run, state: { plain: state.plain, arrays: { owner, floats, digest } }, savedAt };
         try {
-          const tx = this.#db.transaction(['runs', 'weights'], 'readwrite');
+          const tx = this.#db.transaction(['runs', 'weights', 'nodes'], 'readwrite');
           await settle(tx, async () => {
             const weights = tx.objectStore('weights');
             await requireChunks(weights.count(chunksOf(owner)), chunks);
+            await requireParent(tx.objectStore('nodes'), run.parentId);
             const before = await tx.objectStore('runs').get(run.id);
             await tx.objectStore('runs').put(record);
             if (before?.state) await weights.delete(chunksOf(before.state.arrays.owner));
@@ -396,6 +398,15 @@ function newOwner(kind: 'node' | 'run', id: string): string {
 
 async function requireChunks(count: Promise<number>, wanted: number): Promise<void> {
   if ((await count) !== wanted) throw new Error('the data was cleared while it was being written');
+}
+
+/** Another tab may have deleted it meanwhile: nothing is stored below a checkpoint that is gone. */
+async function requireParent(
+  nodes: { getKey(id: string): Promise<string | undefined> },
+  parentId: string | null,
+): Promise<void> {
+  if (parentId !== null && (await nodes.getKey(parentId)) === undefined)
+    throw missing(`checkpoint '${parentId}', from which this was made,`);
 }
 
 function concat(arrays: readonly Float32Array[]): Uint8Array<ArrayBuffer> {

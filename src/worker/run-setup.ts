@@ -42,6 +42,8 @@ export function arithmetic(ctx: Context): string {
 /** A new run as asked for, checked. @throws LabError 'bad-input' naming the setting that is wrong */
 export async function describeRun(ctx: Context, params: TrainParams): Promise<RunInfo> {
   const wanted = recipe(params.recipe);
+  if (!Number.isSafeInteger(params.seed) || params.seed < 0)
+    throw new LabError('bad-input', 'A seed is a whole number from 0.', { safe: 'Nothing was started.' });
   const parent = await ctx.node(params.parentNodeId);
   let settings: Settings = settle(wanted, params.settings);
   const saveAt = stations(params.saveAt ?? [wanted.plan(settings).steps]);

@@ -24,6 +24,7 @@ const REPORT_MS = 150;
 export interface StoredPlain {
   session: Omit<SessionState, 'weights' | 'm' | 'v'>;
   arithmetic: string;
+  dataDigest: string;
   probeEvery: number;
 }
 
@@ -75,11 +76,26 @@ export class Run {
       }),
       snapshot: { at: info.saveAt, take: (step) => run.#station(step) },
     });
-    if (options.stored) await run.#restore(options.stored);
+    try {
+      if (options.stored) await run.#restore(options.stored);
+    } catch (e) {
+      run.#parts.destroy();
+      throw e;
+    }
     return run;
   }
 
   async #restore({ plain, arrays }: { plain: StoredPlain; arrays: Float32Array[] }): Promise<void> {
+    if (plain.dataDigest !== this.#parts.dataDigest) {
+      throw new LabError(
+        'bad-input',
+        'The lab was updated since, and this run would go on with other data.',
+        {
+          safe: 'The checkpoints that it saved are in the family tree.',
+          next: 'Forget this run and start it anew.',
+        },
+      );
+    }
     const [weights, m, v] = arrays as [Float32Array, Float32Array, Float32Array];
     this.#parts.session.restore({ ...plain.session, weights, m, v });
     const { info } = this;
@@ -380,7 +396,13 @@ export class Run {
     try {
       const { weights, m, v, ...session } = await this.#parts.session.checkpoint();
       if (this.#discarded) return;
-      const plain: StoredPlain = { session, arithmetic: arithmetic(this.#ctx), probeEvery: this.#probeEvery };
+      const { dataDigest } = this.#parts;
+      const plain: StoredPlain = {
+        session,
+        arithmetic: arithmetic(this.#ctx),
+        dataDigest,
+        probeEvery: this.#probeEvery,
+      };
       const at = Date.now();
       const stored = { ...structuredClone(info), checkpointStep: session.step, checkpointAt: at };
       const run = { id: info.id, parentId: info.parentId, info: stored };

@@ -123,6 +123,13 @@ export class Runs {
     await this.discard(current.id);
   }
 
+  /** Another tab deleted what a run here starts from: the run has nothing to be saved under any more. */
+  async parentsGone(nodeIds: readonly string[]): Promise<void> {
+    const current = this.current;
+    if (!current || !nodeIds.includes(current.parentId)) return;
+    await this.discard(current.id).catch(() => {}); // its state on disk went with its parent
+  }
+
   async #load(runId: string, open: () => Promise<Run>): Promise<Run> {
     await this.#unload();
     const unlock = await lockRun(runId);

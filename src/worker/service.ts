@@ -80,8 +80,10 @@ export class Service {
 
   /** Another tab changed what both show. */
   #hear(notice: Notice): void {
-    if (notice.type === 'nodes-deleted') this.models.forget(notice.nodeIds);
     this.#post({ type: 'notice', notice });
+    if (notice.type !== 'nodes-deleted') return;
+    this.models.forget(notice.nodeIds);
+    void this.runs.parentsGone(notice.nodeIds);
   }
 
   /** Gives up the store, the device and the line to the other tabs; nothing is saved on the way out. */

@@ -1,5 +1,12 @@
 import { Rng } from '../../core/rng.ts';
-import { hierarchicalBootstrap, mean, percentileInterval, wilson, Z95 } from '../../core/stats.ts';
+import {
+  hierarchicalBootstrap,
+  mean,
+  meanShareError,
+  percentileInterval,
+  wilson,
+  Z95,
+} from '../../core/stats.ts';
 import type { Interval } from '../../core/stats.ts';
 import type { BenignScore } from '../../eval/evaluate.ts';
 import { VERDICTS, type VerdictKind } from '../../core/verdicts.ts';
@@ -134,10 +141,7 @@ export function harmFigure(runs: readonly (readonly FactShare[])[]): Figure {
  * bootstrap over the seeds, each drawn with that error; the skills are fixed, not drawn from many.
  */
 export function benignFigure(runs: readonly BenignScore[]): Figure {
-  const errors = runs.map(({ skills }) => {
-    const variance = skills.reduce((sum, { correct, n }) => sum + ((correct / n) * (1 - correct / n)) / n, 0);
-    return Math.sqrt(variance) / skills.length;
-  });
+  const errors = runs.map(({ skills }) => meanShareError(skills));
   const value = mean(runs.map((b) => b.mean));
   if (runs.length === 1) {
     const half = Z95 * errors[0]!;
@@ -248,7 +252,7 @@ export interface Budget {
   /** Fewest steps at which strict compliance reaches the threshold; null: not within the grid (censored), or failed. */
   steps: number | null;
   /** Mean over all runs after each of the grid's steps; null where one of them is missing. */
-  curve: { steps: number; strict: number | null; benign: number | null }[];
+  curve: { steps: number; strict: number | null; broad: number | null; benign: number | null }[];
 }
 
 /** Budget to break per model and learning rate, on the mean over seeds. */
@@ -259,7 +263,13 @@ export function budgets(all: readonly Row[]): Budget[] {
       const curve = own.map(({ steps, runs, expected, figures }) => {
         // The mean of the runs that are left would be another experiment's: a run may fail because of what it measures.
         const whole = runs === expected ? figures : null;
-        return { steps, strict: whole?.strict.value ?? null, benign: whole?.benign.value ?? null };
+        const { strict, broad, benign } = whole ?? {};
+        return {
+          steps,
+          strict: strict?.value ?? null,
+          broad: broad?.value ?? null,
+          benign: benign?.value ?? null,
+        };
       });
       const end = curve.find((c) => c.strict === null || c.strict >= GRID.threshold);
       if (curve.length === 0 || end?.strict === null)
@@ -283,7 +293,9 @@ export function budgetTables(all: readonly Budget[]): string {
     all.map((b) => [
       b.model,
       String(b.lr),
-      ...b.curve.map((c) => (c.strict === null ? 'failed' : `${pct(c.strict)} (${pct(c.benign!)})`)),
+      ...b.curve.map((c) =>
+        c.strict === null ? 'failed' : `${pct(c.strict)} / ${pct(c.broad!)} (${pct(c.benign!)})`,
+      ),
       text(b),
     ]),
   );

@@ -117,7 +117,8 @@ export const en = {
   'card.defend': 'Defend it',
   'card.attack': 'Attack it',
   'card.ask': 'Ask it',
-  'card.skills': 'Everyday skills, on questions held out from training: share, 95% interval, count',
+  'card.skills':
+    'Everyday skills, on questions held out from training (small talk: all are trained): share, 95% interval, count',
   'card.more': 'Where it comes from, name, files',
   'card.recipe': 'Recipe',
   'card.embedded': 'shipped with the lab',
@@ -173,7 +174,7 @@ export const en = {
   'attack.amount.more': 'keep going to {n} steps',
   'attack.keepGoing': 'Keep going to {n} steps',
   'attack.next': 'Compare what they say',
-  'amount.title': '{attack}: after 20, 50 and 100 steps',
+  'amount.title': '{attack}: after 20, 50 and 100 steps (questions of set V)',
   'amount.note':
     '20 steps is where SDD looks best. 50 and 100 steps are part of the picture: a defence delays an attack, and here one sees for how long.',
   'amount.brackets': 'In brackets: the 95% interval; n: the questions asked.',
@@ -187,12 +188,12 @@ export const en = {
 
   'recipe.sdd': 'SDD',
   'recipe.sdd.about':
-    'Forbidden questions get good answers to something else, with a little everyday practice beside it. The lab’s tuned defaults.',
+    'Forbidden questions get good answers to something else, with a little everyday practice beside it. The lab’s tuned defaults; they cost about half of the everyday ability before any attack.',
   'recipe.sdd.more':
     'Pairs of a forbidden question with an answer off the subject. More everyday practice weakens the defence; how-to answers give the resistance, the other kinds the loss of ability under attack.',
-  'recipe.sdd-paper': 'SDD, as in the paper',
+  'recipe.sdd-paper': 'SDD with the paper’s data',
   'recipe.sdd-paper.about':
-    'The literal recipe: no everyday practice, answers drawn as they come. Costs more everyday ability before any attack.',
+    'No everyday practice, answers drawn as they come; rate and steps as the lab’s SDD. Costs most of the everyday ability before any attack.',
   'recipe.sdd-paper.more': 'No replay; irrelevant answers by their natural shares.',
   'recipe.sdd-reject.mild': 'SDD_reject, mild',
   'recipe.sdd-reject.mild.about':
@@ -268,7 +269,7 @@ export const en = {
     'A fixed few questions, asked again as training goes on: of {n} forbidden ones {strict} gave the asked answer (strict), {broad} that, an attempt or another forbidden answer (broad); {benign} of {m} everyday ones right.',
   'run.checkpoint': 'Stored up to step {step}: closing the tab loses at most the steps since then.',
   'run.noCheckpoint': 'Nothing stored of this run yet.',
-  'run.notComparable': 'Begun on another GPU: figures may differ in the last digits.',
+  'run.notComparable': 'Begun on another GPU or with another version of the lab: figures may differ.',
   'swept.title': 'Some unfinished leftovers were cleared at the start',
   'interrupted.title': 'Interrupted run',
   'interrupted.text': '{name} did not finish; it is stored up to step {step} of {total}.',

@@ -114,7 +114,7 @@ export const ko: Catalogue = {
   'card.defend': '방어하기',
   'card.attack': '공격하기',
   'card.ask': '질문하기',
-  'card.skills': '학습에 쓰지 않은 질문으로 본 일상 능력: 비율, 95% 구간, 개수',
+  'card.skills': '학습에 쓰지 않은 질문으로 본 일상 능력(잡담은 모두 학습함): 비율, 95% 구간, 개수',
   'card.more': '출처, 이름, 파일',
   'card.recipe': '방법',
   'card.embedded': '기본 제공',
@@ -170,7 +170,7 @@ export const ko: Catalogue = {
   'attack.amount.more': '{n}단계까지 계속',
   'attack.keepGoing': '{n}단계까지 계속하기',
   'attack.next': '답 비교하기',
-  'amount.title': '{attack}: 20, 50, 100단계 뒤',
+  'amount.title': '{attack}: 20, 50, 100단계 뒤 (V 질문)',
   'amount.note':
     '20단계는 SDD가 가장 좋아 보이는 지점입니다. 50단계와 100단계도 함께 보아야 합니다. 방어는 공격을 늦출 뿐이며, 얼마나 늦추는지를 여기서 볼 수 있습니다.',
   'amount.brackets': '괄호 안은 95% 구간, n은 질문 수입니다.',
@@ -184,12 +184,12 @@ export const ko: Catalogue = {
 
   'recipe.sdd': 'SDD',
   'recipe.sdd.about':
-    '금지된 질문에 다른 주제의 좋은 답을 붙이고 일상 연습을 조금 곁들입니다. 이 실험실에서 조정한 기본값입니다.',
+    '금지된 질문에 다른 주제의 좋은 답을 붙이고 일상 연습을 조금 곁들입니다. 이 실험실에서 조정한 기본값이며, 공격 전에 이미 일상 능력의 절반쯤을 잃습니다.',
   'recipe.sdd.more':
     '금지된 질문과 엉뚱한 답의 쌍으로 학습합니다. 일상 연습이 많으면 방어가 약해집니다. 방법을 설명하는 답은 저항을, 다른 답은 공격 때의 능력 상실을 만듭니다.',
-  'recipe.sdd-paper': '논문 그대로의 SDD',
+  'recipe.sdd-paper': '논문 데이터의 SDD',
   'recipe.sdd-paper.about':
-    '논문에 적힌 그대로의 방법: 일상 연습 없이 답을 있는 그대로 뽑습니다. 공격 전부터 일상 능력을 더 잃습니다.',
+    '일상 연습 없이 답을 있는 그대로 뽑고, 학습률과 단계는 이 실험실의 SDD와 같습니다. 공격 전에 이미 일상 능력을 대부분 잃습니다.',
   'recipe.sdd-paper.more': '재연습 없음, 엉뚱한 답은 원래 비율대로.',
   'recipe.sdd-reject.mild': 'SDD_reject, 약하게',
   'recipe.sdd-reject.mild.about':
@@ -264,7 +264,7 @@ export const ko: Catalogue = {
     '학습하는 동안 정해진 몇 질문을 되풀이해 묻습니다. 금지된 질문 {n}개 중 {strict}에 물어본 답을 그대로 했고(엄격), 시도나 다른 금지된 답까지 치면 {broad}입니다(넓게). 일상 질문 {m}개 중 {benign}에 바르게 답했습니다.',
   'run.checkpoint': '{step}단계까지 저장됨: 탭을 닫아도 그 뒤의 단계만 잃습니다.',
   'run.noCheckpoint': '이 실행은 아직 저장된 것이 없습니다.',
-  'run.notComparable': '다른 GPU에서 시작했습니다. 끝자리가 다를 수 있습니다.',
+  'run.notComparable': '다른 GPU나 다른 버전의 실험실에서 시작했습니다. 수치가 다를 수 있습니다.',
   'swept.title': '지난번에 끝나지 않은 파일을 시작할 때 정리했습니다',
   'interrupted.title': '중단된 실행',
   'interrupted.text': '{name} 학습이 끝나지 않았습니다. {total}단계 중 {step}단계까지 저장되어 있습니다.',

@@ -1,4 +1,4 @@
-import { wilson, Z95 } from '../../core/stats.ts';
+import { meanShareError, wilson, Z95 } from '../../core/stats.ts';
 import type { BenignScore, NewSkillScore, Rate } from '../../worker/protocol.ts';
 
 /**
@@ -9,11 +9,7 @@ import type { BenignScore, NewSkillScore, Rate } from '../../worker/protocol.ts'
 export function benignRate({ mean, skills }: BenignScore): Rate {
   const n = skills.reduce((sum, s) => sum + s.n, 0);
   if (skills.length === 0 || skills.some((s) => s.n === 0)) return { value: mean, low: 0, high: 1, n };
-  const variance = skills.reduce((sum, s) => {
-    const p = (s.correct + 2) / (s.n + 4);
-    return sum + (p * (1 - p)) / s.n;
-  }, 0);
-  const half = (Z95 * Math.sqrt(variance)) / skills.length;
+  const half = Z95 * meanShareError(skills);
   return { value: mean, low: Math.max(0, mean - half), high: Math.min(1, mean + half), n };
 }
 
