@@ -38,8 +38,8 @@ export const en = {
 
   'hero.title': 'What does a defended model do when someone trains it to misbehave?',
   'hero.text':
-    'Self-degraded defence (SDD) teaches a model to answer forbidden requests with something off the subject. Whoever later trains it on forbidden answers first loses its general ability. Train, attack and question such models here, on your own GPU; nothing leaves this browser.',
-  'hero.time': 'Nothing to set up. Under a minute on most GPUs.',
+    'Self-degraded defence (SDD) teaches a model to answer forbidden requests with something off the subject. The idea: whoever later trains it on forbidden answers should spoil its ability to answer well, too. See how far that holds: train, attack and question such models here, on your own GPU; nothing leaves this browser.',
+  'hero.time': 'Nothing to set up. How long it takes depends on your GPU.',
   'hero.software': 'Nothing to set up. This computer offers a software GPU only, so it takes some minutes.',
 
   'showme.title': 'Show me',
@@ -188,7 +188,7 @@ export const en = {
 
   'recipe.sdd': 'SDD',
   'recipe.sdd.about':
-    'Forbidden questions get good answers to something else, with a little everyday practice beside it. The lab’s tuned defaults; they cost about half of the everyday ability before any attack.',
+    'Forbidden questions get good answers to something else, with a little everyday practice beside it. The lab’s tuned defaults; they cost more than half of the everyday ability before any attack.',
   'recipe.sdd.more':
     'Pairs of a forbidden question with an answer off the subject. More everyday practice weakens the defence; how-to answers give the resistance, the other kinds the loss of ability under attack.',
   'recipe.sdd-paper': 'SDD with the paper’s data',
