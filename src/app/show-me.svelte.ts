@@ -138,6 +138,11 @@ export class ShowMe {
     });
     this.#ownRun = run?.id ?? null;
     if (!run) return null;
+    // Stopped while the run was being built: nobody could stop it then.
+    if (this.#abort?.signal.aborted) {
+      await lab.training.control(run.id, { action: 'stop', discard: true });
+      return null;
+    }
     if ((await run.ended()) !== 'finished') {
       this.#cause = run.head.error;
       return null;

@@ -25,6 +25,9 @@ const EMPTY = [
   'trainable_token_indices',
 ] as const;
 
+/** Starts whose base weights PEFT changes as well, unless the adapter was saved to be loaded on the untouched base. */
+const CHANGES_BASE = /^(pissa|olora|corda|loftq)/;
+
 const schema = v.looseObject({
   peft_type: v.literal('LORA'),
   r: v.pipe(v.number(), v.integer(), v.minValue(1)),
@@ -51,6 +54,10 @@ export function parsePeftConfig(json: unknown): LoraConfig {
       value === undefined || value === null || (typeof value === 'object' && Object.keys(value).length === 0);
     if (!empty) throw wrong(`"${key}" is set, and this engine does not know it`);
   }
+  if (typeof settings.init_lora_weights === 'string' && CHANGES_BASE.test(settings.init_lora_weights))
+    throw wrong(
+      `"init_lora_weights" is "${settings.init_lora_weights}": such an adapter belongs to base weights that were changed with it`,
+    );
   const unknown = settings.target_modules.filter((t) => !LORA_TARGETS.includes(t as LoraTarget));
   if (unknown.length > 0)
     throw wrong(

@@ -8,7 +8,7 @@ export async function lockRun(runId: string): Promise<() => void> {
   if (typeof navigator === 'undefined' || !navigator.locks) return () => {};
   return new Promise((resolve, reject) => {
     const name = `sdd-lab-run:${runId}`;
-    void navigator.locks.request(name, { ifAvailable: true }, (lock) => {
+    const request = navigator.locks.request(name, { ifAvailable: true }, (lock) => {
       if (lock) return new Promise<void>((release) => resolve(release));
       reject(
         new LabError('bad-input', 'Another tab of the lab has this run open.', {
@@ -18,5 +18,6 @@ export async function lockRun(runId: string): Promise<() => void> {
       );
       return undefined;
     });
+    request.catch(reject); // a page that may not use locks, or is on its way out
   });
 }
