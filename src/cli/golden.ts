@@ -2,7 +2,8 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { LabError } from '../core/errors.ts';
 import { openGpu, type Gpu } from '../gpu/gpu.ts';
-import type { CaseFiles, GoldenResult } from '../selfcheck/golden-case.ts';
+import type { GoldenResult } from '../core/checks.ts';
+import type { CaseFiles } from '../selfcheck/golden-case.ts';
 import { runGoldenCase } from '../selfcheck/golden.ts';
 import { nodeGpu } from './node-gpu.ts';
 

@@ -36,7 +36,7 @@ export function decode(
 }
 
 /** The 16-bit words of F16 or BF16 values; a view of `bytes` where alignment and byte order allow it. */
-export function toWords(bytes: Uint8Array): Uint16Array {
+function toWords(bytes: Uint8Array): Uint16Array {
   if (littleEndian && bytes.byteOffset % 2 === 0)
     return new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);

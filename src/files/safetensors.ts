@@ -1,6 +1,6 @@
 /** The safetensors format: its header, checked against the bytes that are there, and its tensors, read by slices. */
 import { LabError } from '../core/errors.ts';
-import { decode, DTYPE_BYTES, isDtype, littleEndian, toWords, type Dtype } from './dtypes.ts';
+import { decode, DTYPE_BYTES, isDtype, littleEndian, type Dtype } from './dtypes.ts';
 import { readExactly, SLICE_BYTES, type FileSource } from './source.ts';
 
 /** The format's own limit on the header. */
@@ -99,20 +99,6 @@ export async function* readValues(
     const inPlace = bytes.buffer === out.buffer;
     yield { at, values: inPlace ? out.subarray(0, bytes.length / 4) : decode(bytes, tensor.dtype, out) };
   }
-}
-
-/**
- * The 16-bit words of an F16 or BF16 tensor as they are stored, a slice at a time, in a buffer that the next one
- * overwrites: for a GPU that keeps weights in 16 bits.
- */
-export async function* readWords(
-  tensor: StoredTensor,
-  sliceBytes = SLICE_BYTES,
-): AsyncGenerator<TensorSlice<Uint16Array>> {
-  if (DTYPE_BYTES[tensor.dtype] !== 2) throw new Error(`"${tensor.name}" is stored as ${tensor.dtype}`);
-  const most = Math.min(Math.floor(sliceBytes / 2), (tensor.end - tensor.begin) / 2);
-  for await (const { at, bytes } of readBytes(tensor, most, new Uint8Array(most * 2)))
-    yield { at, values: toWords(bytes) };
 }
 
 async function* readBytes(

@@ -1,10 +1,11 @@
+import type { Settings } from '../core/settings.ts';
 import type { Example } from '../core/types.ts';
 import { TrainSession } from '../train/session.ts';
 import type { OpenBatches, SessionHooks, StepFn } from '../train/session.ts';
 import type { Trainer } from '../train/trainer.ts';
 import type { World } from '../world/world.ts';
 import { shuffled } from './recipe.ts';
-import type { Recipe, RunPlan, Settings } from './recipe.ts';
+import type { Recipe, RunPlan } from './recipe.ts';
 
 /** A recipe with its settings, its data and their order: everything of a run that needs no GPU. */
 export interface Prepared {

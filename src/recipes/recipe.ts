@@ -1,4 +1,5 @@
 import { LabError } from '../core/errors.ts';
+import type { SettingField, Settings } from '../core/settings.ts';
 import type { Example } from '../core/types.ts';
 import type { Schedule } from '../core/schedule.ts';
 import type { OptimConfig } from '../train/trainer.ts';
@@ -7,26 +8,6 @@ import { LORA_TARGETS, type LoraConfig } from '../model/lora.ts';
 import { Batches } from '../data/batches.ts';
 import type { BatchesState } from '../data/batches.ts';
 import type { World } from '../world/world.ts';
-
-export type SettingValue = number | boolean | string;
-export type Settings = Record<string, SettingValue>;
-
-/** One setting as a form can offer it. */
-export interface SettingField {
-  key: string;
-  type: 'number' | 'boolean' | 'choice';
-  default: SettingValue;
-  min?: number;
-  max?: number;
-  step?: number;
-  choices?: readonly string[];
-  /** Shown at once (false: behind 'more'). */
-  main: boolean;
-  /** The default where the run trains an adapter instead of all weights. */
-  loraDefault?: SettingValue;
-  /** Means something only where the run trains an adapter. */
-  loraOnly?: boolean;
-}
 
 /** How the optimizer goes through the data; all of it follows from the settings. */
 export interface RunPlan {

@@ -11,7 +11,8 @@
  */
 import { SDD_DEFAULTS, SDD_PAPER, sddPairs, toExamples } from '../data/datasets.ts';
 import type { SddSettings } from '../data/datasets.ts';
-import type { Recipe, Settings } from './recipe.ts';
+import type { Settings } from '../core/settings.ts';
+import type { Recipe } from './recipe.ts';
 import { cosine, num, runFields, runPlan } from './recipe.ts';
 import { sftStep } from './sft.ts';
 import { TINY_OPTIM } from './tiny.ts';

@@ -1,21 +1,6 @@
+import type { GoldenGroup } from '../core/checks.ts';
 import { LabError } from '../core/errors.ts';
 import { relError, ZERO_TOL, type Numbers } from './compare.ts';
-
-/** Largest error of a group of tensors against its tolerance. */
-export interface GoldenGroup {
-  group: string;
-  error: number;
-  tolerance: number;
-  ok: boolean;
-}
-
-export interface GoldenResult {
-  name: string;
-  /** Null when supported; otherwise the kind of case that this engine does not know. */
-  unsupported: string | null;
-  groups: GoldenGroup[];
-  ok: boolean;
-}
 
 /** Content of a golden case's folder by file name. */
 export type CaseFiles = Record<string, ArrayBuffer>;

@@ -1,3 +1,4 @@
+import type { GoldenResult } from '../core/checks.ts';
 import { parseLlamaConfig, type LlamaConfig } from '../core/config.ts';
 import { LabError } from '../core/errors.ts';
 import { lrAt } from '../core/schedule.ts';
@@ -10,7 +11,7 @@ import { parsePeftConfig, readPeftTensors } from '../model/peft.ts';
 import { readSafetensors } from '../model/safetensors.ts';
 import { Trainer, type StepStats } from '../train/trainer.ts';
 import { trimRows, unpad, updateError, ZERO_TOL, type PaddedBatch } from './compare.ts';
-import { file, json, Report, type CaseFiles, type GoldenResult } from './golden-case.ts';
+import { file, json, Report, type CaseFiles } from './golden-case.ts';
 import { runGeneration } from './golden-text.ts';
 
 /** Relative L2 error of an update. */

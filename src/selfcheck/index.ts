@@ -1,21 +1,10 @@
+import type { KernelCheck } from '../core/checks.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { attentionChecks } from './attention-checks.ts';
 import { Bench, OutOfBounds, type Check } from './bench.ts';
 import { matmulChecks } from './matmul-checks.ts';
 import { rowChecks } from './row-checks.ts';
 import { stepChecks } from './step-checks.ts';
-
-export interface KernelCheck {
-  /** Shader file (or files that work together) without ending. */
-  kernel: string;
-  /** Awkward shapes, in words. */
-  shape: string;
-  /** Largest relative error against the float64 reference; Infinity for a wrong write or choice. */
-  error: number;
-  tolerance: number;
-  ok: boolean;
-  milliseconds: number;
-}
 
 /** Every kernel on awkward sizes, in the order of the data. */
 export const kernelChecks: readonly Check[] = [

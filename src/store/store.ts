@@ -10,7 +10,7 @@
  */
 import { deleteDB, openDB, type IDBPDatabase } from 'idb';
 import { LabError } from '../core/errors.ts';
-import { sha256 } from './digest.ts';
+import { Arrays, newOwner, requireChunks } from './arrays.ts';
 import { openError, storeError } from './failures.ts';
 import {
   CHUNK_BYTES,
@@ -18,12 +18,12 @@ import {
   VERSION,
   chunksOf,
   migrate,
-  type ArraysRef,
   type EvaluationRecord,
   type LabSchema,
   type NodeRecord,
   type StoredRun,
 } from './schema.ts';
+import { alone, settle, writing } from './transactions.ts';
 
 export interface StoreOptions {
   name?: string;
@@ -41,11 +41,11 @@ export type NewNode<N extends NodeRecord> = Omit<N, 'weightsDigest' | 'weightsBy
 export class Store<N extends NodeRecord, R, E extends EvaluationRecord> {
   #db: IDBPDatabase<LabSchema<N, R, E>>;
   #closed: LabError | null = null;
-  #chunkBytes: number;
+  #arrays: Arrays<N, R, E>;
 
   private constructor(db: IDBPDatabase<LabSchema<N, R, E>>, chunkBytes: number) {
     this.#db = db;
-    this.#chunkBytes = chunkBytes;
+    this.#arrays = new Arrays(db, chunkBytes);
   }
 
   static async open<N extends NodeRecord, R, E extends EvaluationRecord>(
@@ -115,7 +115,7 @@ export class Store<N extends NodeRecord, R, E extends EvaluationRecord> {
     return this.#guard(`save the checkpoint '${node.id}'`, () =>
       writing(async () => {
         const owner = newOwner('node', node.id);
-        const { digest, chunks } = await this.#writeArrays(owner, [weights]);
+        const { digest, chunks } = await this.#arrays.write(owner, [weights]);
         const own = { weightsDigest: digest, weightsBytes: weights.byteLength, weightsKey: owner };
         const record = { ...node, ...own } as unknown as N;
         try {
@@ -126,7 +126,7 @@ export class Store<N extends NodeRecord, R, E extends EvaluationRecord> {
             await tx.objectStore('nodes').add(record);
           });
         } catch (e) {
-          await this.#drop(owner);
+          await this.#arrays.drop(owner);
           throw e;
         }
         return record;
@@ -155,7 +155,7 @@ export class Store<N extends NodeRecord, R, E extends EvaluationRecord> {
       const node = await this.#db.get('nodes', id);
       if (!node) throw missing(`checkpoint '${id}'`);
       const floats = [node.weightsBytes / 4];
-      const arrays = await this.#readArrays(
+      const arrays = await this.#arrays.read(
         { owner: node.weightsKey, floats, digest: node.weightsDigest },
         id,
       );
@@ -214,7 +214,7 @@ export class Store<N extends NodeRecord, R, E extends EvaluationRecord> {
       writing(async () => {
         const savedAt = Date.now();
         const owner = newOwner('run', run.id);
-        const { digest, chunks } = await this.#writeArrays(owner, state.arrays);
+        const { digest, chunks } = await this.#arrays.write(owner, state.arrays);
         const floats = state.arrays.map((a) => a.length);
         const record = { ...run, state: { plain: state.plain, arrays: { owner, floats, digest } }, savedAt };
         try {
@@ -228,7 +228,7 @@ export class Store<N extends NodeRecord, R, E extends EvaluationRecord> {
             if (before?.state) await weights.delete(chunksOf(before.state.arrays.owner));
           });
         } catch (e) {
-          await this.#drop(owner);
+          await this.#arrays.drop(owner);
           throw e;
         }
         return record;
@@ -240,7 +240,7 @@ export class Store<N extends NodeRecord, R, E extends EvaluationRecord> {
   runArrays(run: StoredRun<R>): Promise<Float32Array[]> {
     return this.#guard('read the interrupted run', async () => {
       if (!run.state) throw missing(`state of the run '${run.id}'`);
-      return this.#readArrays(run.state.arrays, run.id);
+      return this.#arrays.read(run.state.arrays, run.id);
     });
   }
 
@@ -324,80 +324,6 @@ export class Store<N extends NodeRecord, R, E extends EvaluationRecord> {
       throw this.#closed ?? storeError(e, doing);
     }
   }
-
-  /** Writes arrays one after the other as chunks under a new owner; on failure nothing of them stays. */
-  async #writeArrays(
-    owner: string,
-    arrays: readonly Float32Array[],
-  ): Promise<{ digest: string; chunks: number }> {
-    const bytes = concat(arrays);
-    const digest = await sha256(bytes);
-    const chunks = Math.ceil(bytes.length / this.#chunkBytes);
-    try {
-      for (let index = 0; index < chunks; index++) {
-        const part = bytes.slice(index * this.#chunkBytes, (index + 1) * this.#chunkBytes);
-        await this.#db.put('weights', { owner, index, bytes: part.buffer });
-      }
-    } catch (e) {
-      await this.#drop(owner);
-      throw e;
-    }
-    return { digest, chunks };
-  }
-
-  async #readArrays(ref: ArraysRef, name: string): Promise<Float32Array[]> {
-    const chunks = await this.#db.getAll('weights', chunksOf(ref.owner));
-    const bytes = new Uint8Array(ref.floats.reduce((a, b) => a + b, 0) * 4);
-    let at = 0;
-    for (const chunk of chunks) {
-      if (at + chunk.bytes.byteLength > bytes.length) throw corrupt(name);
-      bytes.set(new Uint8Array(chunk.bytes), at);
-      at += chunk.bytes.byteLength;
-    }
-    if (at !== bytes.length || (await sha256(bytes)) !== ref.digest) throw corrupt(name);
-    let offset = 0;
-    return ref.floats.map((n) => {
-      const array = new Float32Array(bytes.buffer, offset, n);
-      offset += n * 4;
-      return array;
-    });
-  }
-
-  /** Best effort: what cannot be removed now is swept at the next start. */
-  async #drop(owner: string): Promise<void> {
-    await this.#db.delete('weights', chunksOf(owner)).catch(() => {});
-  }
-}
-
-/** Runs the body of a transaction; when it throws, the whole transaction is rolled back and that error is thrown. */
-async function settle<T>(tx: { abort(): void; done: Promise<void> }, body: () => Promise<T>): Promise<T> {
-  const done = tx.done.then(
-    () => null,
-    (e: unknown) => ({ e }),
-  );
-  let result: T;
-  try {
-    result = await body();
-  } catch (e) {
-    try {
-      tx.abort();
-    } catch {
-      // it had failed already
-    }
-    await done;
-    throw e;
-  }
-  const failed = await done;
-  if (failed) throw failed.e;
-  return result;
-}
-
-function newOwner(kind: 'node' | 'run', id: string): string {
-  return `${kind}:${id}:${crypto.randomUUID()}`;
-}
-
-async function requireChunks(count: Promise<number>, wanted: number): Promise<void> {
-  if ((await count) !== wanted) throw new Error('the data was cleared while it was being written');
 }
 
 /** Another tab may have deleted it meanwhile: nothing is stored below a checkpoint that is gone. */
@@ -409,43 +335,9 @@ async function requireParent(
     throw missing(`checkpoint '${parentId}', from which this was made,`);
 }
 
-function concat(arrays: readonly Float32Array[]): Uint8Array<ArrayBuffer> {
-  const out = new Uint8Array(arrays.reduce((n, a) => n + a.byteLength, 0));
-  let at = 0;
-  for (const a of arrays) {
-    out.set(new Uint8Array(a.buffer, a.byteOffset, a.byteLength), at);
-    at += a.byteLength;
-  }
-  return out;
-}
-
-const LOCK = 'sdd-lab-writing';
-
-/** Several tabs may write at once, but none while another one sweeps. */
-function writing<T>(work: () => Promise<T>): Promise<T> {
-  if (typeof navigator === 'undefined' || !navigator.locks) return work();
-  return navigator.locks.request(LOCK, { mode: 'shared' }, work) as Promise<T>;
-}
-
-async function alone(work: () => Promise<number>): Promise<number> {
-  if (typeof navigator === 'undefined' || !navigator.locks) return work();
-  return navigator.locks.request(LOCK, { ifAvailable: true }, (lock) => (lock ? work() : 0));
-}
-
 function missing(what: string): LabError {
   return new LabError('bad-input', `There is no ${what} any more.`, {
     safe: 'All other checkpoints are untouched.',
     next: 'Reload the page to see the current family tree.',
   });
-}
-
-function corrupt(name: string): LabError {
-  return new LabError(
-    'corrupt-model',
-    `The stored weights of '${name}' are damaged: their checksum does not match.`,
-    {
-      safe: 'No other checkpoint is affected, and nothing was changed.',
-      next: 'Delete this checkpoint and train it again from its parent with the same settings and seed.',
-    },
-  );
 }

@@ -8,6 +8,7 @@ import { recipe } from '../recipes/index.ts';
 import { prepare, sessionOf, type Prepared } from '../recipes/prepare.ts';
 import { settle } from '../recipes/recipe.ts';
 import { sha256 } from '../store/digest.ts';
+import type { NewNode } from '../store/store.ts';
 import { batchCap } from '../train/cap.ts';
 import type { SessionHooks, TrainSession } from '../train/session.ts';
 import { Trainer, type TrainerCapacity } from '../train/trainer.ts';
@@ -151,4 +152,33 @@ function capacity({ examples, plan }: Prepared, probes: Probes): TrainerCapacity
 function digestOf(examples: readonly Example[]): Promise<string> {
   const numbers = examples.flatMap(({ ids, labels }) => [ids.length, ...ids, ...labels]);
   return sha256(Int32Array.from(numbers));
+}
+
+/** The node that a run leaves after so many steps, but for its weights. */
+export function nodeOf(
+  ctx: Context,
+  run: RunInfo,
+  { parent, lora, dataDigest }: Pick<RunParts, 'parent' | 'lora' | 'dataDigest'>,
+  step: number,
+): NewNode<LabNode> {
+  return {
+    id: crypto.randomUUID(),
+    parentId: parent.id,
+    name: run.saveAt.length > 1 || run.continuable ? `${run.name}, ${step} steps` : run.name,
+    kind: run.kind,
+    recipe: run.recipe,
+    // a schedule that ends belongs to the run's length, also where the run was stopped early: node.steps tells where
+    settings: run.continuable ? { ...run.settings, steps: step } : run.settings,
+    seeds: run.seeds,
+    steps: step,
+    runId: run.id,
+    dataDigest,
+    ...(lora && { lora }),
+    adapter: ctx.adapter(),
+    engineVersion: ENGINE_VERSION,
+    kernelTable: { ...ctx.gpu.table },
+    modelConfig: parent.modelConfig,
+    root: parent.root,
+    createdAt: Date.now(),
+  };
 }

@@ -5,14 +5,14 @@
 import { LabError } from '../core/errors.ts';
 import type { SessionPhase, SessionState } from '../train/session.ts';
 import type { StepStats } from '../train/trainer.ts';
-import { ENGINE_VERSION, type Context } from './context.ts';
+import type { Context } from './context.ts';
 import { toErrorInfo } from './error-info.ts';
 import { PRIORITY } from './gate.ts';
 import type { Models } from './models.ts';
 import { Pace } from './pace.ts';
 import { probe } from './probes.ts';
 import type { LabNode, RunControl, RunEvent, RunInfo, RunState, StepPoint } from './protocol.ts';
-import { arithmetic, buildRun, stations, type RunParts } from './run-setup.ts';
+import { arithmetic, buildRun, nodeOf, stations, type RunParts } from './run-setup.ts';
 import { trainedWeights } from './stored-model.ts';
 
 /** Between two automatic checkpoints. */
@@ -87,14 +87,10 @@ export class Run {
 
   async #restore({ plain, arrays }: { plain: StoredPlain; arrays: Float32Array[] }): Promise<void> {
     if (plain.dataDigest !== this.#parts.dataDigest) {
-      throw new LabError(
-        'bad-input',
-        'The lab was updated since, and this run would go on with other data.',
-        {
-          safe: 'The checkpoints that it saved are in the family tree.',
-          next: 'Forget this run and start it anew.',
-        },
-      );
+      throw new LabError('bad-input', 'The lab was updated; this run would go on with other data.', {
+        safe: 'The checkpoints that it saved are in the family tree.',
+        next: 'Forget this run and start it anew.',
+      });
     }
     const [weights, m, v] = arrays as [Float32Array, Float32Array, Float32Array];
     this.#parts.session.restore({ ...plain.session, weights, m, v });
@@ -363,30 +359,7 @@ export class Run {
 
   async #saveNode(step: number, weights: Float32Array): Promise<void> {
     const { info } = this;
-    const { parent, lora, dataDigest } = this.#parts;
-    const node: LabNode = await this.#ctx.store.addNode(
-      {
-        id: crypto.randomUUID(),
-        parentId: parent.id,
-        name: info.saveAt.length > 1 || info.continuable ? `${info.name}, ${step} steps` : info.name,
-        kind: info.kind,
-        recipe: info.recipe,
-        // a schedule that ends belongs to the run's length, also where the run was stopped early: node.steps tells where
-        settings: info.continuable ? { ...info.settings, steps: step } : info.settings,
-        seeds: info.seeds,
-        steps: step,
-        runId: info.id,
-        dataDigest,
-        ...(lora && { lora }),
-        adapter: this.#ctx.adapter(),
-        engineVersion: ENGINE_VERSION,
-        kernelTable: { ...this.#ctx.gpu.table },
-        modelConfig: parent.modelConfig,
-        root: parent.root,
-        createdAt: Date.now(),
-      },
-      weights,
-    );
+    const node: LabNode = await this.#ctx.store.addNode(nodeOf(this.#ctx, info, this.#parts, step), weights);
     info.saved.push({ step, nodeId: node.id });
     this.#emit({ type: 'node', step, node });
   }

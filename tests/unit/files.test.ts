@@ -6,7 +6,7 @@ import { nodeFolder } from '../../src/cli/models-files.ts';
 import { LabError } from '../../src/core/errors.ts';
 import { Rng } from '../../src/core/rng.ts';
 import { openCheckpoint } from '../../src/files/checkpoint.ts';
-import { readHeader, readValues, readWords, type StoredTensor } from '../../src/files/safetensors.ts';
+import { readHeader, readValues, type StoredTensor } from '../../src/files/safetensors.ts';
 import { blobSource, bytesSource, readExactly, readJson, type FileSource } from '../../src/files/source.ts';
 import { writeSafetensors } from '../../src/model/safetensors.ts';
 
@@ -91,19 +91,6 @@ describe('tensors by slices', () => {
       for await (const _ of readValues(await tensor(file('F16'), 'empty'), sliceBytes))
         throw new Error('a slice');
     }
-  });
-
-  it('come as the stored 16-bit words, too, and not where there are none', async () => {
-    const source = file('F16');
-    const t = await tensor(source, 'a');
-    const bytes = await source.read(t.begin, 2000);
-    const got: number[] = [];
-    for await (const { values } of readWords(t, 300)) got.push(...values);
-    expect(Uint8Array.from(Uint16Array.from(got), (w) => w & 255)).toEqual(
-      bytes.filter((_, i) => i % 2 === 0),
-    );
-    expect(got).toHaveLength(1000);
-    await expect(readWords(await tensor(file('F32'), 'a')).next()).rejects.toThrow(/stored as F32/);
   });
 });
 

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ModelScores } from '../../eval/evaluate.ts';
-import type { Settings } from '../../recipes/recipe.ts';
+import type { Settings } from '../../core/settings.ts';
 import { writeAtomic } from '../checkpoint-file.ts';
 import type { RunSeeds } from './matrix.ts';
 

@@ -7,7 +7,7 @@ import { Model } from '../../model/model.ts';
 import { recipe } from '../../recipes/index.ts';
 import { prepare, sessionOf } from '../../recipes/prepare.ts';
 import { settle } from '../../recipes/recipe.ts';
-import type { Settings } from '../../recipes/recipe.ts';
+import type { Settings } from '../../core/settings.ts';
 import { scorerOf } from '../../train/scorer.ts';
 import type { TrainSession } from '../../train/session.ts';
 import { Trainer } from '../../train/trainer.ts';

@@ -1,4 +1,4 @@
-import type { Settings } from '../../recipes/recipe.ts';
+import type { Settings } from '../../core/settings.ts';
 
 /** A model of the experiment: an embedded one, or what a defence makes of another. */
 export interface ModelSpec {

@@ -1,6 +1,6 @@
 import { recipe } from '../../recipes/index.ts';
 import { settle } from '../../recipes/recipe.ts';
-import type { Settings } from '../../recipes/recipe.ts';
+import type { Settings } from '../../core/settings.ts';
 import { Progress } from '../progress.ts';
 import type { Cell, CellStore } from './cells.ts';
 import type { ExperimentLab } from './lab.ts';

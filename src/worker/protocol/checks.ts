@@ -1,15 +1,5 @@
 /** Self-check, golden cases, shaders. */
-
-export interface KernelCheck {
-  kernel: string;
-  /** Awkward shapes, in words. */
-  shape: string;
-  /** Largest relative error against the float64 reference. */
-  error: number;
-  tolerance: number;
-  ok: boolean;
-  milliseconds: number;
-}
+export type { GoldenGroup, GoldenResult, KernelCheck } from '../../core/checks.ts';
 
 export interface ShaderInfo {
   /** File name without folder and ending: '04_rope'. */
@@ -21,19 +11,4 @@ export interface ShaderInfo {
   workgroupSize: string;
   /** How the kernel is dispatched, from the header. */
   dispatch: string;
-}
-
-export interface GoldenGroup {
-  group: string;
-  error: number;
-  tolerance: number;
-  ok: boolean;
-}
-
-export interface GoldenResult {
-  name: string;
-  /** Null when supported; otherwise the kind of case that this engine does not know. */
-  unsupported: string | null;
-  groups: GoldenGroup[];
-  ok: boolean;
 }

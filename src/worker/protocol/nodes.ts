@@ -1,4 +1,5 @@
 /** Checkpoints of the family tree, what was measured on them, and the recipes that make them. */
+import type { SettingField, Settings } from '../../core/settings.ts';
 import type { VerdictKind } from '../../core/verdicts.ts';
 import type { AdapterSummary } from './device.ts';
 
@@ -8,9 +9,7 @@ export type EmbeddedName = (typeof EMBEDDED_MODELS)[number];
 
 export type NodeKind = 'base' | 'defence' | 'attack' | 'benign';
 
-/** One value of a recipe's settings. */
-export type SettingValue = number | boolean | string;
-export type Settings = Record<string, SettingValue>;
+export type { SettingField, Settings, SettingValue } from '../../core/settings.ts';
 
 /** Seeds are kept apart: a result is a claim about a world, a defence and an attack. */
 export interface Seeds {
@@ -130,22 +129,6 @@ export interface NodeVerdicts {
   counts: VerdictCounts;
   strict: Rate;
   broad: Rate;
-}
-
-export interface SettingField {
-  key: string;
-  type: 'number' | 'boolean' | 'choice';
-  default: SettingValue;
-  min?: number;
-  max?: number;
-  step?: number;
-  choices?: readonly string[];
-  /** Shown at once (false: behind 'more'). */
-  main: boolean;
-  /** The default where the run trains an adapter instead of all weights. */
-  loraDefault?: SettingValue;
-  /** Means something only where the run trains an adapter. */
-  loraOnly?: boolean;
 }
 
 /** A recipe as the page offers it. Title and help come from the message catalogue under the id. */
