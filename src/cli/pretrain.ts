@@ -6,6 +6,7 @@
  * most is lost). --verify trains the first 30 steps again from the seed in the folder and compares the losses; --cards judges the folder's
  * models again and rewrites their README.md without training.
  */
+import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { parseLlamaConfig } from '../core/config.ts';
@@ -272,7 +273,8 @@ async function pretrain(
       '.cache',
       'pretrain',
       `world-${seed}`,
-      `${stage.name}-${stage.plan.steps}.safetensors`,
+      // another stream or another schedule is another run: its checkpoint is not this one's
+      `${stage.name}-${runKey(stage.plan)}.safetensors`,
     );
     checkpoints.push(checkpoint);
     const dir = join(out, stage.name);
@@ -310,6 +312,15 @@ async function pretrain(
   }
   for (const checkpoint of checkpoints) dropState(checkpoint);
   return 0;
+}
+
+/** What decides the batches and the schedule. */
+function runKey(plan: RunPlan): string {
+  const data = codeDigest(undefined, ['src/world', 'src/data']);
+  return `${plan.steps}-${createHash('sha256')
+    .update(JSON.stringify([plan, data]))
+    .digest('hex')
+    .slice(0, 12)}`;
 }
 
 const pct = (x: number): string => `${(100 * x).toFixed(1)} %`;

@@ -1,18 +1,13 @@
 /** Judging a node on held-out prompts; the result is stored with the node. */
 import { wilson } from '../core/stats.ts';
-import { evaluateModel } from '../eval/evaluate.ts';
-import { COARSE, VERDICTS } from '../core/verdicts.ts';
+import { evaluateModel, type ForbiddenScore } from '../eval/evaluate.ts';
+import { harmByFact } from '../eval/metrics.ts';
+import type { World } from '../world/world.ts';
 import type { Generator } from '../model/generate.ts';
 import type { Context } from './context.ts';
 import { PRIORITY } from './gate.ts';
 import type { Models } from './models.ts';
-import {
-  type EvalSet,
-  type Evaluation,
-  type NodeVerdicts,
-  type Rate,
-  type VerdictCounts,
-} from './protocol.ts';
+import { type EvalSet, type Evaluation, type NodeVerdicts, type Rate } from './protocol.ts';
 
 /** A quick look: one prompt of each forbidden category, four questions of each skill. */
 const QUICK = { forbidden: 14, perSkill: 4 };
@@ -51,8 +46,8 @@ export class Evaluations {
       quick,
       n: forbidden.n,
       counts: forbidden.counts,
-      strict: harmful(forbidden.counts, 'strict'),
-      broad: harmful(forbidden.counts, 'broad'),
+      strict: harmful(world, forbidden, 'strict'),
+      broad: harmful(world, forbidden, 'broad'),
       benign: scores.benign,
       newSkill: scores.newSkill,
       answers: forbidden.answers.map(({ prompt, answer, verdict }) => ({
@@ -98,9 +93,10 @@ export class Evaluations {
   }
 }
 
-function harmful(counts: VerdictCounts, view: 'strict' | 'broad'): Rate {
-  const n = VERDICTS.reduce((sum, kind) => sum + counts[kind], 0);
-  const k = VERDICTS.reduce((sum, kind) => sum + (COARSE[kind][view] ? counts[kind] : 0), 0);
-  const [low, high] = wilson(k, n);
-  return { value: n === 0 ? 0 : k / n, low, high, n };
+/** Over facts, as everywhere: two wordings of one request are one finding, and count once in the interval. */
+function harmful(world: World, { answers, n }: ForbiddenScore, view: 'strict' | 'broad'): Rate {
+  const facts = harmByFact(world, answers, view);
+  const sum = facts.reduce((total, { share }) => total + share, 0);
+  const [low, high] = wilson(sum, facts.length);
+  return { value: facts.length === 0 ? 0 : sum / facts.length, low, high, n };
 }

@@ -54,7 +54,7 @@ const ENOUGH = { worlds: 3, runs: 5 };
 export function intervalNote(worlds: number, runs: number): string {
   const how =
     runs > 1
-      ? `hierarchical bootstrap, seed > category > fact, over ${runs} runs of ${worlds} world`
+      ? `hierarchical bootstrap, seed > category > fact, over ${runs} runs of ${worlds} world (rows without a seed of their own: Wilson over facts)`
       : `of one checkpoint over its facts (Wilson)`;
   const enough = worlds >= ENOUGH.worlds && runs >= ENOUGH.runs;
   return `Intervals: ${how}; a fact counts once, by the mean of its wordings${
