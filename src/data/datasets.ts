@@ -84,13 +84,13 @@ export interface SddSettings {
 }
 
 /**
- * The lab's SDD: shares and rate were tuned on V of world 0, among some dozen settings. Rates of 1e-3 to 2e-3, or fewer
- * how-to answers, let the attack through after 20 steps there; 3e-3 costs more ability before any attack.
+ * The lab's SDD: shares, replay and rate were chosen on V of world 0 (docs/tuning.md has every trial). Less replay or a higher
+ * rate costs more ability before any attack; a lower rate lets the attack through earlier.
  */
 export const SDD_DEFAULTS = {
   pairs: 1000,
-  replay: 20,
-  shares: { howto: 0.6, fact: 0.155, define: 0.125, small_talk: 0.06, compare: 0.03, sort: 0.03 },
+  replay: 100,
+  shares: { howto: 0.5, fact: 0.194, define: 0.156, small_talk: 0.075, compare: 0.0375, sort: 0.0375 },
   deep: false,
 } satisfies SddSettings;
 /** The paper's data: no replay, irrelevant answers as they come. */

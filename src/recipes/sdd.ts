@@ -41,7 +41,7 @@ export const sdd: Recipe = {
   source: SOURCE,
   continuable: false,
   settings: [
-    ...runFields(2.5e-3, 150, { loraLr: 3e-3 }),
+    ...runFields(3e-3, 150, { loraLr: 3e-3 }),
     { key: 'pairs', type: 'number', default: SDD_DEFAULTS.pairs, min: 1, max: 4000, step: 1, main: true },
     { key: 'replay', type: 'number', default: SDD_DEFAULTS.replay, min: 0, max: 4000, step: 1, main: true },
     {
@@ -75,7 +75,7 @@ export const sddPaper: Recipe = {
   source: SOURCE,
   continuable: false,
   settings: [
-    ...runFields(2.5e-3, 150, { loraLr: 3e-3 }),
+    ...runFields(3e-3, 150, { loraLr: 3e-3 }),
     { key: 'pairs', type: 'number', default: SDD_PAPER.pairs, min: 1, max: 4000, step: 1, main: true },
   ],
   plan,
