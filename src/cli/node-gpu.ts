@@ -18,9 +18,10 @@ export function nodeGpu(): Promise<GPU> {
 
 const clock = new Int32Array(new SharedArrayBuffer(4));
 
-/** Sleeps this thread; see Gpu.nap. */
-export function nap(ms: number): void {
+/** See Gpu.nap. */
+export function nap(ms: number): Promise<void> {
   Atomics.wait(clock, 0, 0, ms);
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 async function open(): Promise<GPU> {

@@ -45,7 +45,7 @@ export interface OpenOptions {
   /** Pretend that the adapter can do less, to test the other paths. */
   force?: { subgroups?: false; maxStorageBufferBindingSize?: number };
   /** See Gpu.nap. */
-  nap?: (ms: number) => void;
+  nap?: (ms: number) => Promise<void>;
 }
 
 /**
@@ -103,6 +103,10 @@ export async function openGpu(options: OpenOptions = {}): Promise<Gpu> {
   return new Gpu(device, summary, table, options.nap);
 }
 
+/** Milliseconds of one nap. */
+const LEAST_NAP = 0.25;
+const MOST_NAP = 20;
+
 /** One device with its pipelines and its count of what is alive. Every buffer of the engine is made here. */
 export class Gpu {
   readonly device: GPUDevice;
@@ -122,19 +126,23 @@ export class Gpu {
   /** First validation or memory error that no caller caught. */
   onError: ((error: LabError) => void) | undefined;
   /**
-   * Sleeps the calling thread. Given in Node only, where a pending result keeps the main thread spinning and so takes a core
-   * from a software adapter; whoever waits for the GPU sleeps through most of the time that it will need.
+   * Sleeps the calling thread, then lets pending results in. Given in Node only, where Dawn looks for a pending result in every
+   * turn of the event loop and so takes a core from a software adapter.
    */
-  readonly nap: ((ms: number) => void) | undefined;
+  readonly nap: ((ms: number) => Promise<void>) | undefined;
 
-  private readonly usualWaits = new Map<string, number>();
   private readonly alive = new Set<GPUBuffer>();
   /** Buffers made since `allocate` was entered; null outside of it. */
   private making: GPUBuffer[] | null = null;
   private readonly pipelines = new Map<string, GPUComputePipeline>();
   private readonly layouts = new Map<string, GPUBindGroupLayout>();
 
-  constructor(device: GPUDevice, info: AdapterSummary, table: KernelTable, nap?: (ms: number) => void) {
+  constructor(
+    device: GPUDevice,
+    info: AdapterSummary,
+    table: KernelTable,
+    nap?: (ms: number) => Promise<void>,
+  ) {
     this.nap = nap;
     this.device = device;
     this.info = info;
@@ -266,7 +274,7 @@ export class Gpu {
       const encoder = this.device.createCommandEncoder();
       encoder.copyBufferToBuffer(buffer, offset, staging, 0, bytes);
       this.submit(encoder);
-      await this.patiently(`read ${buffer.label}`, staging.mapAsync(GPUMapMode.READ));
+      await this.patiently(staging.mapAsync(GPUMapMode.READ));
       return staging.getMappedRange(0, bytes).slice(0);
     } finally {
       this.free(staging);
@@ -278,20 +286,19 @@ export class Gpu {
   }
 
   /**
-   * Awaits a result of the GPU; with `nap`, sleeps first through most of the time that results of this kind took lately.
+   * Awaits a result of the GPU; with `nap`, in naps that grow with the time waited, so that they cost a tenth of it at most.
+   *
+   * Tried and lost: one nap of most of the time that such results took lately. Their times differ too much, and an evaluation of
+   * 4 CPU seconds took 14.
    */
-  async patiently<T>(kind: string, result: Promise<T>): Promise<T> {
+  async patiently<T>(result: Promise<T>): Promise<T> {
     if (!this.nap) return result;
-    const usual = this.usualWaits.get(kind) ?? 0;
+    let pending = true;
+    const settled = (): void => void (pending = false);
+    result.then(settled, settled);
     const start = performance.now();
-    const asleep = usual > 4 ? Math.min(usual * 0.8, 1000) : 0;
-    if (asleep > 0) this.nap(asleep);
-    const woke = performance.now();
-    const value = await result;
-    // nothing left to wait for after the nap: it was too long (the first step compiles, others share the processor)
-    const overslept = performance.now() - woke < asleep * 0.05;
-    this.usualWaits.set(kind, overslept ? usual * 0.7 : performance.now() - start);
-    return value;
+    while (pending) await this.nap(Math.min(MOST_NAP, Math.max(LEAST_NAP, (performance.now() - start) / 10)));
+    return result;
   }
 
   /** Lanes of a reducing workgroup: one subgroup, or 64 with shared memory. */

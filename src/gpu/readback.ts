@@ -26,7 +26,7 @@ export class ReadbackRing {
   /** Waits for a free slot. */
   async ready(): Promise<void> {
     const { pending } = this.slots[this.next]!;
-    if (pending) await this.gpu.patiently('step', pending);
+    if (pending) await this.gpu.patiently(pending);
   }
 
   /**
