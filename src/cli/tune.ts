@@ -1,10 +1,11 @@
 /**
- * npm run tune -- --recipe ID [--parent base|chat] [--on RECIPE] [--set JSON] [--vary JSON] [--seeds N] [--models DIR] [--json FILE]
+ * npm run tune -- --recipe ID [--parent base|chat] [--on RECIPE] [--set JSON] [--vary JSON] [--then JSON] [--seeds N] [--models DIR]
+ *                [--json FILE]
  *
  * Looks for a recipe's settings on split V, the only split on which anything is chosen. Every combination of the values in
- * --vary is one trial: a defence is made, looked at, attacked (MFT, 20 / 50 / 100 steps) and tuned benignly; an attack or
- * benign tuning is looked at where it ends. --on names a defence that comes first, with its defaults. Every trial is
- * stored and printed, those that came out badly as well, so that the number of trials behind a default can be told.
+ * --vary is one trial: a defence is made, looked at, attacked (MFT, 20 / 50 / 100 steps) and tuned benignly, both with the
+ * settings of --then; an attack or benign tuning is looked at where it ends. --on names a defence that comes first, trained
+ * with the defaults of the same method. Every trial is stored and printed, those that came out badly as well, so that the number of trials behind a default can be told.
  */
 import { createHash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -42,6 +43,8 @@ interface Trial {
   recipe: string;
   parent: string;
   on: string | null;
+  /** Settings of the attack and the benign tuning that follow a defence. */
+  then: Settings;
   settings: Settings;
   seed: number;
   looks: Look[];
@@ -61,6 +64,7 @@ export async function main(argv: string[]): Promise<number> {
       on: { type: 'string' },
       set: { type: 'string', default: '{}' },
       vary: { type: 'string', default: '{}' },
+      then: { type: 'string', default: '{}' },
       seeds: { type: 'string', default: '1' },
       models: { type: 'string', default: SHIPPED_DIR },
       json: { type: 'string' },
@@ -72,6 +76,8 @@ export async function main(argv: string[]): Promise<number> {
     object<Record<string, SettingValue[]>>('--vary', values.vary),
   );
   for (const own of trials) settle(r, own);
+  const then = object<Settings>('--then', values.then);
+  for (const { id, settings } of AFTER_DEFENCE) settle(recipe(id), { ...then, ...settings });
   const seeds = Number(values.seeds);
   if (!Number.isInteger(seeds) || seeds < 1)
     throw new LabError('bad-input', `--seeds wants a whole number from 1, not "${values.seeds}".`);
@@ -121,7 +127,7 @@ async function looks(
   lab: ExperimentLab,
   r: Recipe,
   start: Float32Array,
-  { on, settings, seed }: Pick<Trial, 'on' | 'settings' | 'seed'>,
+  { on, then, settings, seed }: Pick<Trial, 'on' | 'then' | 'settings' | 'seed'>,
 ): Promise<Look[]> {
   const found: Look[] = [];
   const look = async (after: string, steps: number, weights: Float32Array): Promise<void> => {
@@ -161,7 +167,10 @@ async function looks(
   };
   const end = (id: string, own: Settings): number => recipe(id).plan(settle(recipe(id), own)).steps;
   let weights = start;
-  if (on) weights = await train(weights, on, {}, seed, [end(on, {})]);
+  if (on) {
+    const method = { method: settings.method! };
+    weights = await train(weights, on, method, seed, [end(on, method)]);
+  }
   if (r.kind !== 'defence') {
     const last = end(r.id, settings);
     const at = r.kind === 'attack' ? STATIONS : [last];
@@ -171,7 +180,7 @@ async function looks(
   weights = await train(weights, r.id, settings, seed, [end(r.id, settings)]);
   await look('none', 0, weights);
   for (const { id, settings: own, at } of AFTER_DEFENCE)
-    await train(weights, id, { ...own, steps: at.at(-1)! }, seed + 100, at, id);
+    await train(weights, id, { ...then, ...own, steps: at.at(-1)! }, seed + 100, at, id);
   return found;
 }
 
