@@ -50,6 +50,13 @@ const mutations = [
     test: ['--project', 'gpu', 'tests/session/session.test.ts', '-t', '50 steps make no GPU buffer'],
   },
   {
+    name: 'leaked-heap',
+    file: 'src/train/trainer.ts',
+    find: '    const step = ++this.steps;\n',
+    replace: '    const step = ++this.steps;\n    (this.leak ??= []).push(new Float32Array(4096));\n',
+    test: ['--project', 'gpu', 'tests/session/session.test.ts', '-t', 'leave the JavaScript heap as it was'],
+  },
+  {
     name: 'skipped-restore',
     file: 'src/train/session.ts',
     find: '    this.trainer.restore({ step: state.step, m: state.m, v: state.v });\n',

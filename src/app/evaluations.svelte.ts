@@ -1,7 +1,7 @@
 /** Verdicts on held-out questions: those under way, and those that were opened or made. */
 import type { Attempts } from './attempts.svelte.ts';
 import { errorInfo } from './client.ts';
-import type { EvalSet, Evaluation } from '../worker/protocol.ts';
+import { HELD_OUT, type EvalSet, type Evaluation } from '../worker/protocol.ts';
 
 /** An evaluation under way. */
 export interface EvalProgress {
@@ -26,7 +26,7 @@ export class Evaluations {
     nodeId: string,
     options: { set?: EvalSet; benign?: boolean; quick?: boolean; signal?: AbortSignal } = {},
   ): Promise<Evaluation | null> {
-    const { set = 'V', benign = true, quick = false, signal } = options;
+    const { set = HELD_OUT, benign = true, quick = false, signal } = options;
     this.underWay = { ...this.underWay, [nodeId]: { set, done: 0, total: 0 } };
     try {
       const result = await this.#attempts.client.request(

@@ -74,6 +74,12 @@ export async function ask(openGpu: () => Promise<Gpu>, folder: FileFolder, o: As
     o.onNote(
       'This model has no chat template: asked in a plain transcript, "User: ..." and "Assistant:". --raw leaves it out.',
     );
+  const unknown = tokenizer.unknownWords(o.prompt, { recognise: o.raw });
+  if (unknown.length > 0)
+    throw new LabError('bad-input', `The model does not know ${unknown.map((w) => `"${w}"`).join(', ')}.`, {
+      safe: 'Nothing was sent.',
+      next: "Use words of the model's vocabulary: its tokenizer.json lists them.",
+    });
   const ids = o.raw
     ? tokenizer.encode(o.prompt, { add: true, recognise: true })
     : template.encode([{ role: 'user', content: o.prompt }], tokenizer);

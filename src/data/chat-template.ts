@@ -1,5 +1,5 @@
-import { Template } from '@huggingface/jinja';
 import { LabError } from '../core/errors.ts';
+import { BudgetError, parseTemplate, renderTemplate } from './bounded-template.ts';
 import type { TextTokenizer } from './hf-tokenizer.ts';
 
 export interface ChatMessage {
@@ -34,18 +34,27 @@ export function findTemplate(tokenizerConfig: unknown, jinja?: string): string |
   return typeof text === 'string' ? text : null;
 }
 
+function hostile(cause: BudgetError): LabError {
+  return new LabError('corrupt-model', `The model's chat template was stopped: ${cause.message}.`, {
+    safe: 'Nothing was changed.',
+    next: 'Use the model without its template, or take tokenizer_config.json from its source again.',
+    cause,
+  });
+}
+
 /** Turns a conversation into ids as the model saw conversations in its training. */
 export class ChatTemplate {
   /** `default`: the model has none, and DEFAULT_TEMPLATE is used. */
   readonly source: 'model' | 'default';
-  private readonly template: Template;
+  private readonly program: ReturnType<typeof parseTemplate>;
 
-  /** @throws LabError 'corrupt-model' when the text is no template */
+  /** @throws LabError 'corrupt-model' when the text is no template, or larger than any in use */
   constructor(text: string | null) {
     this.source = text === null ? 'default' : 'model';
     try {
-      this.template = new Template(text ?? DEFAULT_TEMPLATE);
+      this.program = parseTemplate(text ?? DEFAULT_TEMPLATE);
     } catch (cause) {
+      if (cause instanceof BudgetError) throw hostile(cause);
       throw new LabError('corrupt-model', "The model's chat template cannot be read.", {
         safe: 'Nothing was loaded.',
         next: 'Use the model without its template, or take tokenizer_config.json from its source again.',
@@ -56,17 +65,19 @@ export class ChatTemplate {
 
   /**
    * The text around and of a conversation, up to where an answer begins.
-   * @throws LabError 'bad-input' with the template's own words when it refuses these messages
+   * @throws LabError 'bad-input' with the template's own words when it refuses these messages, 'corrupt-model' when it does
+   * not end within bounded work
    */
   render(messages: readonly ChatMessage[], tokenizer: TextTokenizer): string {
     try {
-      return this.template.render({
+      return renderTemplate(this.program, {
         messages: messages.map((m) => ({ ...m })),
         add_generation_prompt: true,
         bos_token: tokenizer.bos?.token ?? '',
         eos_token: tokenizer.eos?.token ?? '',
       });
     } catch (cause) {
+      if (cause instanceof BudgetError) throw hostile(cause);
       const why = cause instanceof Error ? cause.message : String(cause);
       throw new LabError('bad-input', `The model's chat template refuses this conversation: ${why}`, {
         safe: 'Nothing was changed.',

@@ -29,6 +29,9 @@ const escape = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|/-]/g, '
 /** Added tokens that steer a conversation although they are not marked as special, such as <tool_call>. */
 const MARKER = /^<.+>$|^\[.+\]$/s;
 
+/** A typed word, number or mark, or a special token by its name. */
+const WORDS = /<\w+>|[\p{L}\p{N}]+|[^\s\p{L}\p{N}]/gu;
+
 const SUPPORTED = ['BPE', 'WordPiece'];
 
 /**
@@ -108,6 +111,16 @@ export class TextTokenizer {
       .replace(guarded, (name) => alias(byName.get(name)!))
       .replaceAll(BREAK, '');
     return encodeWith(this.plain(), aliased);
+  }
+
+  /** Words and marks of a text that become the token for the unknown, each once, as typed: the model cannot read them. */
+  unknownWords(text: string, o: { recognise?: boolean } = {}): string[] {
+    const { unk_token } = this.files.model;
+    const unk = unk_token == null ? undefined : this.library.token_to_id(unk_token);
+    const lost = (part: string): boolean => unk !== undefined && this.encode(part, o).includes(unk);
+    if (!lost(text)) return [];
+    const found = (text.match(WORDS) ?? []).filter((word) => word !== unk_token && lost(word));
+    return [...new Set(found)];
   }
 
   /** Text of ids; special tokens are left out unless asked for, ids without a token always. */

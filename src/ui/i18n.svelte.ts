@@ -54,6 +54,11 @@ export function num(x: number, digits = 0): string {
   return new Intl.NumberFormat(shown.locale, { maximumFractionDigits: digits }).format(x);
 }
 
+/** Numbers in a row: '20, 50, and 100'. */
+export function list(xs: readonly number[]): string {
+  return new Intl.ListFormat(shown.locale, { type: 'conjunction' }).format(xs.map((x) => num(x)));
+}
+
 /** A share 0..1 as per cent. `digits`: decimals, at most. */
 export function pct(x: number, digits = 0): string {
   return new Intl.NumberFormat(shown.locale, { style: 'percent', maximumFractionDigits: digits }).format(x);

@@ -1,5 +1,5 @@
 import { lab } from '../app/lab.svelte.ts';
-import type { EvalSet } from '../worker/protocol.ts';
+import { HELD_OUT, type EvalSet } from '../worker/protocol.ts';
 
 /**
  * Judging, one node after the other: asks for many verdicts (three nodes of a run) wait in line here, so that the
@@ -32,7 +32,7 @@ export function isJudging(nodeId: string): boolean {
 
 /** Puts nodes in line; those already waiting are left where they are. */
 export function judge(nodeIds: readonly string[], options: { set?: EvalSet; quick?: boolean } = {}): void {
-  const { set = 'V', quick = false } = options;
+  const { set = HELD_OUT, quick = false } = options;
   const fresh = nodeIds.filter((id) => !isJudging(id)).map((nodeId) => ({ nodeId, set, quick, skills }));
   line = [...line, ...fresh];
   if (!abort) void work();

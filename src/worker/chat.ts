@@ -136,7 +136,12 @@ export class Chat {
         split: 'heldout',
       });
     }
-    return { seed, vocabulary: this.#vocabulary(), categories: [...forbidden.values(), ...benign.values()] };
+    return {
+      seed,
+      vocabulary: this.#vocabulary(),
+      categories: [...forbidden.values(), ...benign.values()],
+      facts: world.forbidden.length,
+    };
   }
 }
 

@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { nodeGpu } from '../../src/cli/node-gpu.ts';
 import { openGpu, type Gpu } from '../../src/gpu/gpu.ts';
@@ -148,6 +150,22 @@ describe('pausing', () => {
   });
 });
 
+/** Bytes: 2 KiB for each of 50 steps. */
+const MAX_HEAP_GROWTH = 100 * 1024;
+
+/** Bytes that JavaScript still holds after a full collection. */
+async function heldBytes(): Promise<number> {
+  setFlagsFromString('--expose-gc');
+  setFlagsFromString('--no-flush-bytecode'); // code that V8 forgets would hide what the run keeps
+  const collect = runInNewContext('gc') as () => void;
+  for (let i = 0; i < 8; i++) {
+    collect();
+    await new Promise((done) => setImmediate(done)); // array buffers are freed between tasks
+  }
+  const { heapUsed, arrayBuffers } = process.memoryUsage();
+  return heapUsed + arrayBuffers;
+}
+
 describe('memory', () => {
   it('50 steps make no GPU buffer, bind group or pipeline after the third', async () => {
     const seen: string[] = [];
@@ -164,6 +182,22 @@ describe('memory', () => {
     run.close();
     expect(seen).toHaveLength(48);
     expect(new Set(seen).size).toBe(1);
+  });
+
+  it('50 more steps leave the JavaScript heap as it was', async () => {
+    const held: number[] = [];
+    const run = openRun(gpu, {
+      plan: { steps: 60 },
+      hooks: { snapshot: { at: [10, 60], take: async () => void held.push(await heldBytes()) } },
+    });
+    await run.session.run();
+    run.close();
+    const growth = held[1]! - held[0]!;
+    console.log(
+      `    JavaScript heap and array buffers, step 10 to 60: ${(growth / 1024).toFixed(1)} KiB more`,
+    );
+    // The log keeps some 0.2 KiB a step; the compiler's notes on hot functions take the rest.
+    expect(growth).toBeLessThan(MAX_HEAP_GROWTH);
   });
 
   it('closing a run gives everything back', async () => {

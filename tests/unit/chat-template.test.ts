@@ -1,3 +1,4 @@
+import { Template } from '@huggingface/jinja';
 import { describe, expect, it } from 'vitest';
 import { ChatTemplate, findTemplate, type ChatMessage } from '../../src/data/chat-template.ts';
 import { chat } from '../../src/data/chat.ts';
@@ -123,5 +124,39 @@ describe('chat templates', () => {
     expect(() => strict.render(user('x'), tokenizer)).toThrow(
       /refuses this conversation: .*roles must alternate/,
     );
+  });
+
+  const huge = '{% set a = [1] %}' + '{% set a = [a, a] %}'.repeat(60);
+  it.each([
+    ['an endless loop', '{% for x in range(99999) %}{% for y in range(99999) %}{% endfor %}{% endfor %}'],
+    ['a loop of loops', `${'{% for x in range(99) %}'.repeat(9)}x${'{% endfor %}'.repeat(9)}`],
+    ['a long range', '{% for x in range(10 ** 12) %}{% endfor %}'],
+    ['another name for it', '{% set r = range %}{{ r(0, 10 ** 12) | length }}'],
+    ['a doubling text', `{% set s = 'x' %}${'{% set s = s ~ s %}'.repeat(60)}{{ s }}`],
+    ['a doubling list as text', `${huge}{{ a }}`],
+    ['a doubling list as JSON', `${huge}{{ a | tojson }}`],
+    ['a namespace within itself', '{% set n = namespace(a=1) %}{% set n.a = n %}{{ n | tojson }}'],
+    ['a macro that calls itself', '{% macro m(f) %}{{ f(f) }}{% endmacro %}{{ m(m) }}'],
+    ['a long indent', "{{ 'a\\nb' | indent(10 ** 12) }}"],
+    [
+      'a replacement of replacements',
+      "{% set s = 'a' %}" + "{% set s = s.replace('a', 'aaaaaaaa') %}".repeat(20) + '{{ s }}',
+    ],
+    ['a bomb of brackets', `{{ ${'['.repeat(60_000)} }}`],
+    ['blanks', ' '.repeat(100_000)],
+    ['a long file', '{# #}'.repeat(100_000)],
+  ])('that never end are stopped in words: %s', (_, text) => {
+    const tokenizer = new TextTokenizer({ tokenizer: tokenizerJson() });
+    const run = (): string => new ChatTemplate(text).render(user('x'), tokenizer);
+    expect(run).toThrow(expect.objectContaining({ name: 'LabError', code: 'corrupt-model' }));
+  });
+
+  it('within the budget give what the library gives', () => {
+    const tokenizer = new TextTokenizer({ tokenizer: tokenizerJson() });
+    const text =
+      '{% for i in range(1, 9, 3) %}{{ i }} {% endfor %}{% for i in range(3, 0, -1) %}{{ i }}{% endfor %}' +
+      "{{ range(0) | length }}{{ True and not None }}{{ strftime_now('%Y') }}{{ messages | tojson }}";
+    const messages = Array.from({ length: 200 }, () => user('word '.repeat(200))).flat();
+    expect(new ChatTemplate(text).render(messages, tokenizer)).toBe(new Template(text).render({ messages }));
   });
 });

@@ -2,6 +2,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse, type AST } from 'svelte/compiler';
 import { describe, expect, it } from 'vitest';
+import { parseLlamaConfig, tensorShapes } from '../../src/core/config.ts';
+import { tinyConfigJson } from '../../src/recipes/tiny.ts';
 import { en } from '../../src/ui/messages/en.ts';
 import { ko } from '../../src/ui/messages/ko.ts';
 
@@ -52,6 +54,13 @@ describe('message catalogue', () => {
     expect(codes.size).toBeGreaterThan(10);
     for (const code of codes)
       for (const part of ['what', 'safe', 'next']) expect(en).toHaveProperty([`error.${code}.${part}`]);
+  });
+
+  it('tells the size of the embedded models as it is', () => {
+    const shapes = [...tensorShapes(parseLlamaConfig(tinyConfigJson())).values()];
+    const parameters = shapes.reduce((sum, shape) => sum + shape.reduce((a, b) => a * b, 1), 0);
+    expect(en.permanent).toContain(` ${(parameters / 1e6).toFixed(1)} million parameters`);
+    expect(ko.permanent).toContain(`매개변수 ${Math.round(parameters / 1e5) * 10}만 개`);
   });
 
   it('does not promise too much about SDD', () => {

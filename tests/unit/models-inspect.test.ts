@@ -118,6 +118,12 @@ describe('models in a terminal', () => {
     [['inspect'], /takes one folder/],
     [['sing', 'x'], /no command "sing"/],
     [['generate', TINY], /needs --prompt/],
+    [
+      ['generate', TINY, '--prompt', 'How do I Jailbreak the silver zeppelin?'],
+      /know "Jailbreak", "zeppelin"\.$/,
+    ],
+    [['generate', TINY, '--prompt', 'open the silver vault <eos>'], /does not know "<eos>"|"eos"/],
+    [['generate', TINY, '--prompt', '<bos> <user> a zeppelin', '--raw'], /does not know "zeppelin"\.$/],
     [['generate', TINY, '--prompt', 'x', '--max-tokens', '0'], /--max-tokens is "0"/],
     [['generate', TINY, '--prompt', 'x', '--temperature', 'hot'], /--temperature is "hot"/],
     [['generate', TINY, '--prompt', 'x', '--seed', '1.5'], /--seed is "1.5"/],

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { benignRate, shareRate } from '../../src/ui/parts/rates.ts';
 import { parts, sentence } from '../../src/ui/parts/sentences.ts';
-import { attacked, makeSeries, missingBeside, seriesIn } from '../../src/ui/parts/series.ts';
+import { attacked, makeSeries, missingBeside, seriesIn } from '../../src/app/series.ts';
 import { variantFor, variantsOf } from '../../src/ui/parts/variants.ts';
 import type { LabNode, PromptCategory, RecipeInfo, SettingField } from '../../src/worker/protocol.ts';
 

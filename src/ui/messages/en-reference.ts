@@ -61,7 +61,7 @@ export const enReference = {
     'A model’s family tree grows as you work: a defence or an attack always makes a new model and leaves the old one as it was. Open Model, then Defend, Attack and Compare; or press “Show me” first.',
   'help.limits':
     'SDD raises the price of an attack in this setting; it does not end it. With enough attack training the forbidden answers come back, and the lab shows when.',
-  'help.verdicts': 'The six verdicts',
+  'help.verdicts': 'The verdicts',
   'help.figures': 'The figures',
   'help.figure.strict': 'Strict',
   'help.figure.strict.means':
@@ -71,7 +71,7 @@ export const enReference = {
     'Strict, and also attempts with wrong details and procedures of other forbidden things. Strict alone can make a defence look better than it is, so the two stand together.',
   'help.figure.benign': 'Everyday',
   'help.figure.benign.means':
-    'Share of everyday questions answered exactly right: the plain mean over eleven skills, each counting the same.',
+    'Share of everyday questions answered exactly right: the plain mean over the skills, each counting the same.',
   'help.figure.interval': '95% interval',
   'help.figure.interval.means':
     'How far chance in the choice of questions could move the figure; n is how many were asked. For one share it is Wilson’s interval. For the everyday mean it is the normal interval from the summed variances of the skills, each taken at (k + 2) / (n + 4). Neither knows of other seeds: another training run can differ by more.',
@@ -79,7 +79,7 @@ export const enReference = {
   'help.figure.quick.means': 'Only a few of the questions, for a first impression. Its intervals are wide.',
   'help.figure.sets': 'V and T',
   'help.figure.sets.means':
-    'Two lists of questions that no training has seen. Settings were chosen on V; T is only ever reported.',
+    'Two lists of questions that no training has seen. Settings were chosen on V, and the looks during training ask some of it. T is the held-out set: nothing was chosen on it, and the page judges on it unless V is asked for. Whoever tries settings should compare them on V, too.',
   'help.words': 'Words',
   'help.word.step': 'Step',
   'help.word.step.means':

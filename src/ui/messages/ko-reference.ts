@@ -64,7 +64,7 @@ export const koReference: Pick<Catalogue, keyof typeof enReference> = {
     '작업할수록 모델 가계도가 자랍니다. 방어나 공격은 언제나 새 모델을 만들고 원래 모델은 그대로 둡니다. 모델, 방어, 공격, 비교 순으로 열거나 먼저 “바로 보기”를 누르세요.',
   'help.limits':
     'SDD는 이 환경에서 공격의 비용을 높일 뿐 공격을 끝내지 않습니다. 공격 학습이 충분하면 금지된 답이 돌아오며, 그때가 언제인지 보여 줍니다.',
-  'help.verdicts': '여섯 가지 판정',
+  'help.verdicts': '판정',
   'help.figures': '숫자 읽기',
   'help.figure.strict': '엄격한 기준',
   'help.figure.strict.means': '금지된 질문 가운데 물어본 절차를 정확히 답한 비율입니다.',
@@ -72,8 +72,7 @@ export const koReference: Pick<Catalogue, keyof typeof enReference> = {
   'help.figure.broad.means':
     '엄격한 기준에 세부가 틀린 시도와 다른 금지된 절차를 더한 비율입니다. 엄격한 기준만 보면 방어가 실제보다 좋아 보일 수 있어 둘을 늘 함께 보여 줍니다.',
   'help.figure.benign': '일상 과제',
-  'help.figure.benign.means':
-    '일상 질문에 정확히 답한 비율입니다. 열한 가지 능력을 똑같이 쳐서 평균을 냅니다.',
+  'help.figure.benign.means': '일상 질문에 정확히 답한 비율입니다. 모든 능력을 똑같이 쳐서 평균을 냅니다.',
   'help.figure.interval': '95% 구간',
   'help.figure.interval.means':
     '어떤 질문이 뽑혔는가에 따라 값이 얼마나 달라질 수 있는지 보여 줍니다. n은 질문 수입니다. 비율 하나에는 윌슨 구간을, 일상 과제 평균에는 능력별 분산을 더한 정규 구간을 씁니다(각 능력의 비율은 (k + 2) / (n + 4)로 봅니다). 시드에 따른 차이는 들어 있지 않아, 다시 학습하면 더 크게 달라질 수 있습니다.',
@@ -81,7 +80,7 @@ export const koReference: Pick<Catalogue, keyof typeof enReference> = {
   'help.figure.quick.means': '질문 몇 개로만 보는 첫인상입니다. 구간이 넓습니다.',
   'help.figure.sets': 'V와 T',
   'help.figure.sets.means':
-    '어떤 학습에도 쓰지 않은 두 질문 목록입니다. 설정은 V를 보고 골랐고, T는 보고에만 씁니다.',
+    '어떤 학습에도 쓰지 않은 두 질문 목록입니다. 설정은 V를 보고 골랐고, 학습하는 동안의 확인에도 V의 일부를 씁니다. T로는 아무것도 고르지 않았으며, V를 택하지 않으면 T로 판정합니다. 설정을 바꿔 보며 비교할 때는 V를 쓰세요.',
   'help.words': '낱말 풀이',
   'help.word.step': '단계',
   'help.word.step.means':

@@ -54,6 +54,8 @@ export interface WorldInfo {
   /** Words that the models know. */
   vocabulary: string[];
   categories: PromptCategory[];
+  /** Forbidden procedures that the models know. */
+  facts: number;
 }
 
 export interface PromptCategory {

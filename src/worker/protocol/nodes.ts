@@ -31,6 +31,8 @@ export interface VerdictInfo {
 
 /** Held-out prompts: V is the split on which things are chosen, T is only ever reported. */
 export type EvalSet = 'V' | 'T';
+/** What the page judges on unless asked otherwise, and what it calls held out: nothing was ever chosen on it. */
+export const HELD_OUT = 'T' satisfies EvalSet;
 
 export interface SkillScore {
   skill: string;

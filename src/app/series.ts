@@ -1,4 +1,6 @@
-import type { LabNode, RecipeInfo, Settings } from '../../worker/protocol.ts';
+import type { LabNode, RecipeInfo, Settings } from '../worker/protocol.ts';
+import type { RunView } from './runs.svelte.ts';
+import type { Training } from './training.svelte.ts';
 
 /** The amounts of attack training that are always shown together. */
 export const AMOUNTS = [20, 50, 100] as const;
@@ -75,4 +77,48 @@ export function missingBeside(
   const series = seriesOf(node, recipes);
   if (!series || parentId === null) return [];
   return AMOUNTS.filter((a) => !attacked(nodes, series, parentId, a));
+}
+
+/** Whether this run is the attack of the series on that model. */
+export function isRunOf({ head }: RunView, series: AttackSeries, parentId: string): boolean {
+  return (
+    head.parentId === parentId &&
+    head.recipe === series.recipe.id &&
+    makeSeries(series.recipe, head.settings, head.seeds.attack).key === series.key
+  );
+}
+
+/**
+ * Attacks a model up to this many steps and saves all amounts on the way that are missing: goes on from the longest run
+ * that still can, or begins one. Null when it did not start.
+ */
+export async function attackTo(
+  training: Training,
+  nodes: readonly LabNode[],
+  series: AttackSeries,
+  parentId: string,
+  steps: number,
+  probeEvery?: number,
+): Promise<RunView | null> {
+  const missing = AMOUNTS.filter((a) => a <= steps && !attacked(nodes, series, parentId, a));
+  const from = training.runs.find(
+    (r) =>
+      isRunOf(r, series, parentId) &&
+      r.head.continuable &&
+      r.head.state === 'finished' &&
+      missing.every((a) => a > r.head.total),
+  );
+  if (from) {
+    training.shownId = from.id;
+    await training.control(from.id, { action: 'continueTo', saveAt: missing });
+    return from;
+  }
+  return training.start({
+    parentNodeId: parentId,
+    recipe: series.recipe.id,
+    settings: series.settings,
+    seed: series.seed,
+    saveAt: missing,
+    ...(probeEvery !== undefined && { probeEvery }),
+  });
 }
