@@ -3,7 +3,7 @@ import { Rng } from '../core/rng.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { Program } from '../gpu/program.ts';
 import { range, type Dims } from '../kernels/common.ts';
-import { Activations } from './activations.ts';
+import { Activations, widths } from './activations.ts';
 import { PackedBatch } from './batch.ts';
 import { forwardOps } from './forward.ts';
 import { LogitsReader, makeHead, selectOps, type Head, type LogitsPiece } from './head.ts';
@@ -43,7 +43,7 @@ export interface GenToken extends TokenChance {
 /** Tokens decoded between two readbacks. Longer: fewer waits, more tokens computed for rows that have ended. */
 const STEPS_PER_READ = 8;
 const MOST_ALTERNATIVES = 8;
-/** Prompt tokens that one prefill pass takes, unless a single prompt is longer. */
+/** Prompt tokens that one prefill pass takes at most, unless a single prompt is longer. */
 const PREFILL_TOKENS = 1024;
 
 interface Row {
@@ -95,7 +95,10 @@ export class Generator {
     const layers = this.cache.map((buffer) => ({ buffer }));
     const { params, ropeTable } = model;
 
-    this.prefillTokens = Math.min(Math.max(PREFILL_TOKENS, maxLen), maxSeqs * maxLen);
+    const w = widths(config);
+    const bindable = gpu.info.limits.maxStorageBufferBindingSize / 4 / Math.max(w.hidden, w.qkv, w.attn, 2 * w.mlp);
+    const part = Math.floor(Math.min(PREFILL_TOKENS, bindable));
+    this.prefillTokens = Math.min(Math.max(part, maxLen), maxSeqs * maxLen);
     const promptCap = { maxTokens: this.prefillTokens, maxRows: maxSeqs };
     this.prompts = new PackedBatch(gpu, promptCap, config);
     this.promptActs = new Activations(gpu, config, promptCap, 'nothing');
@@ -128,7 +131,7 @@ export class Generator {
     this.head = makeHead(gpu, config, params, this.acts, maxSeqs, cap.logits);
     this.logits = new LogitsReader(this.head);
     // room for the longest list of alternatives
-    this.seen = gpu.buffer('choices', maxSeqs * (MOST_ALTERNATIVES + 1) * 8);
+    this.seen = gpu.buffer('choices', 2 * maxSeqs * (MOST_ALTERNATIVES + 1) * 8);
     const input = {
       ids: range(this.ids, 0, maxSeqs),
       tokens: range(this.tokens, 0, maxSeqs * 4),

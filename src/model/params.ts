@@ -355,9 +355,11 @@ export class ParamSet {
 }
 
 function rowsTooLong({ name, shape, size }: ParamEntry, bindingBytes: number): LabError {
+  const width = shape[1];
+  const least = (width === undefined ? size : rowStep(width) * width) * 4;
   return new LabError(
     'out-of-memory',
-    `The tensor ${name} has rows of ${(shape[1] ?? size) * 4} bytes, and this adapter's kernels reach ${bindingBytes} at once.`,
+    `The tensor ${name} takes at least ${least} bytes at once, and this adapter's kernels reach ${bindingBytes}.`,
     { safe: 'Nothing was changed.', next: 'Choose a smaller model, or another adapter.' },
   );
 }
