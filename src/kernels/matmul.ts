@@ -34,6 +34,8 @@ export interface Matmul {
 export function matmul(gpu: Gpu, m: Matmul): Op<Dims> {
   const viewed = m.views !== undefined || m.factor !== undefined;
   const flags = { NT: m.layout === 'NT', TN: m.layout === 'TN', ACC: m.accumulate === true, VIEW: viewed };
+  /** Adding a product of nothing is left out; replacing by it writes zeros. */
+  const blank = (d: Dims): boolean => m.accumulate === true && sizeOf(m.K, d) === 0;
   const shared = {
     access: 'rrw',
     bindings: [m.a, m.b, m.c],
@@ -47,7 +49,8 @@ export function matmul(gpu: Gpu, m: Matmul): Op<Dims> {
       ...shared,
       shader: '03_matmul_tile',
       defines: flags,
-      workgroups: (d) => [Math.ceil(sizeOf(m.N, d) / 64), Math.ceil(sizeOf(m.M, d) / 64), 1],
+      workgroups: (d) =>
+        blank(d) ? [0, 0, 0] : [Math.ceil(sizeOf(m.N, d) / 64), Math.ceil(sizeOf(m.M, d) / 64), 1],
     };
   }
   const sg = gpu.table.subgroupSize;
@@ -56,7 +59,10 @@ export function matmul(gpu: Gpu, m: Matmul): Op<Dims> {
     ...shared,
     shader: '03_matmul_subgroup',
     defines: { ...flags, PARTS: parts, COLS: cols },
-    workgroups: (d) => [Math.ceil(sizeOf(m.N, d) / (cols * sg)), Math.ceil(sizeOf(m.M, d) / (parts * sg)), 1],
+    workgroups: (d) =>
+      blank(d)
+        ? [0, 0, 0]
+        : [Math.ceil(sizeOf(m.N, d) / (cols * sg)), Math.ceil(sizeOf(m.M, d) / (parts * sg)), 1],
   };
 }
 

@@ -3,6 +3,7 @@ import type { Tensors } from '../core/types.ts';
 import { LabError } from '../core/errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { Program, type Binding, type Op } from '../gpu/program.ts';
+import { spansOf, type Span } from '../kernels/common.ts';
 import { CHUNK, combineSets, dot } from '../kernels/optimizer.ts';
 
 /** One tensor inside a parameter set; offset and size in floats. */
@@ -35,6 +36,19 @@ export type WeightSource = (name: string) => AsyncIterable<{ at: number; values:
 
 /** Floats: the alignment of a binding. */
 export const ALIGN = 64;
+
+/** Rows of a matrix of this width that always end at a binding's boundary, also where two numbers share a word. */
+export function rowStep(width: number): number {
+  let step = 2 * ALIGN;
+  for (let rest = width; rest % 2 === 0 && step > 1; rest /= 2) step /= 2;
+  return step;
+}
+
+/** Rows of a matrix of this width that one binding holds, a multiple of `rowStep`; 0 where not even one step fits. */
+export function rowsPerBinding(width: number, bindingBytes: number): number {
+  const step = rowStep(width);
+  return Math.floor(bindingBytes / 4 / width / step) * step;
+}
 
 /** Layout of a Llama's tensors, from its config. */
 export function paramLayout(config: LlamaConfig): ParamLayout {
@@ -108,12 +122,41 @@ export class ParamSet {
     };
   }
 
-  /** The range that holds all norms, `normStride` apart. */
-  norms(): Binding {
+  /** Rows of the matrix that the tensors from `first` to `last` (which adjoin) make, for a kernel. */
+  rows(first: string, last: string | undefined, span: Span): Binding {
+    const { offset, shape } = this.entry(first);
+    const width = shape[1]!;
+    const whole = this.binding(first, last);
+    if ((span.first + span.count) * width * 4 > whole.size!) throw new Error(`${first} has no such rows`);
     return {
       buffer: this.buffer,
-      offset: this.layout.decayedLength * 4,
-      size: (this.layout.length - this.layout.decayedLength) * 4,
+      offset: (offset + span.first * width) * 4,
+      size: Math.ceil((span.count * width) / 4) * 16,
+    };
+  }
+
+  /**
+   * Rows of that matrix in spans that one binding holds each: one span where all of it fits.
+   * @throws LabError 'out-of-memory' where a binding cannot hold even a few rows
+   */
+  spans(first: string, last = first): Span[] {
+    const entry = this.entry(first);
+    const width = entry.shape[1]!;
+    const rows = (this.entry(last).offset + this.entry(last).size - entry.offset) / width;
+    const most = this.gpu.info.limits.maxStorageBufferBindingSize;
+    if (rows * width * 4 <= most) return spansOf(rows, rows);
+    const fit = rowsPerBinding(width, most);
+    if (fit === 0) throw rowsTooLong(entry, most);
+    return spansOf(rows, fit);
+  }
+
+  /** The range that holds `count` norms of the layers from number `first` on, `normStride` apart. */
+  norms(first: number, count: number): Binding {
+    const { decayedLength, normStride } = this.layout;
+    return {
+      buffer: this.buffer,
+      offset: (decayedLength + first * normStride) * 4,
+      size: count * normStride * 4,
     };
   }
 
@@ -254,18 +297,15 @@ export class ParamSet {
   }
 
   /**
-   * Kernels read a matrix as one binding.
-   * @throws LabError 'out-of-memory' naming the first tensor that this adapter cannot bind
+   * Kernels read a matrix in spans of its rows.
+   * @throws LabError 'out-of-memory' naming the first tensor whose rows are too long for one binding of this adapter
    */
   checkBindings(): void {
     const most = this.gpu.info.limits.maxStorageBufferBindingSize;
-    const whole = this.layout.entries.find((e) => e.size * 4 > most);
-    if (!whole) return;
-    throw new LabError(
-      'out-of-memory',
-      `The tensor ${whole.name} takes ${whole.size * 4} bytes, and this adapter's kernels reach ${most} at once.`,
-      { safe: 'Nothing was changed.', next: 'Choose a model with a smaller vocabulary, or another adapter.' },
+    const long = this.layout.entries.find(
+      ({ shape, size }) => size * 4 > most && rowsPerBinding(shape[1] ?? size, most) === 0,
     );
+    if (long) throw rowsTooLong(long, most);
   }
 
   /** Splits values as `read` gives them into named tensors. */
@@ -312,6 +352,16 @@ export class ParamSet {
   private check(other: ParamSet): void {
     if (other.layout.length !== this.layout.length) throw new Error('parameter sets of different models');
   }
+}
+
+function rowsTooLong({ name, shape, size }: ParamEntry, bindingBytes: number): LabError {
+  const width = shape[1];
+  const least = (width === undefined ? size : rowStep(width) * width) * 4;
+  return new LabError(
+    'out-of-memory',
+    `The tensor ${name} takes at least ${least} bytes at once, and this adapter's kernels reach ${bindingBytes}.`,
+    { safe: 'Nothing was changed.', next: 'Choose a smaller model, or another adapter.' },
+  );
 }
 
 function misfit(e: ParamEntry, numbers: number | undefined): LabError {

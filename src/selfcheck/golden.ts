@@ -9,7 +9,7 @@ import { adaptedWeight, Adapter, mergeLora } from '../model/lora.ts';
 import { Model } from '../model/model.ts';
 import { parsePeftConfig, readPeftTensors } from '../model/peft.ts';
 import { readSafetensors } from '../model/safetensors.ts';
-import { Trainer, type StepStats } from '../train/trainer.ts';
+import { Trainer, type StepStats, type TrainerCapacity } from '../train/trainer.ts';
 import { trimRows, unpad, updateError, ZERO_TOL, type PaddedBatch } from './compare.ts';
 import { file, json, Report, type CaseFiles } from './golden-case.ts';
 import { runGeneration } from './golden-text.ts';
@@ -32,11 +32,19 @@ interface Meta {
   perturbation_variants?: Record<string, { attn: number[]; hidden: number[] }>;
 }
 
+/** How the engine spares memory while it runs a case; the values must not depend on it. */
+export type Sparing = Pick<TrainerCapacity, 'checkpoint' | 'logits'>;
+
 /**
  * Runs a golden case on the engine and compares every stored tensor. Kinds that the engine cannot run yet are named
  * in `unsupported`. Throws LabError('bad-input') when a file of the case is missing.
  */
-export async function runGoldenCase(gpu: Gpu, name: string, files: CaseFiles): Promise<GoldenResult> {
+export async function runGoldenCase(
+  gpu: Gpu,
+  name: string,
+  files: CaseFiles,
+  sparing: Sparing = {},
+): Promise<GoldenResult> {
   const unsupported = unsupportedKind(files);
   if (unsupported !== null) return { name, unsupported, groups: [], ok: false };
   const report = new Report();
@@ -46,8 +54,8 @@ export async function runGoldenCase(gpu: Gpu, name: string, files: CaseFiles): P
   const model = adapter ? base.with(adapter) : base;
   try {
     // before the training steps: the continuation is that of the stored weights
-    if (files['generation.json']) await runGeneration(model, files, report);
-    await runBatches(model, files, report);
+    if (files['generation.json']) await runGeneration(model, files, report, sparing.logits);
+    await runBatches(model, files, report, sparing);
   } finally {
     adapter?.destroy();
     base.destroy();
@@ -108,7 +116,12 @@ async function checkMerged(trainer: Trainer, group: string, want: Want, report: 
     }
 }
 
-async function runBatches(model: Model, files: CaseFiles, report: Report): Promise<void> {
+async function runBatches(
+  model: Model,
+  files: CaseFiles,
+  report: Report,
+  sparing: Sparing,
+): Promise<void> {
   const meta = json(files, 'meta.json') as Meta;
   const expected = readSafetensors(file(files, 'expected.safetensors')).tensors;
   const stored = json(files, 'batch.json') as PaddedBatch | { micro_batches: PaddedBatch[] };
@@ -124,7 +137,12 @@ async function runBatches(model: Model, files: CaseFiles, report: Report): Promi
   const trainer = new Trainer(
     model,
     { betas: [betas[0]!, betas[1]!], eps, clip, weight_decay },
-    { maxTokens: tokens, maxLabels: tokens, taps: meta.perturbation_variants !== undefined },
+    {
+      maxTokens: tokens,
+      maxLabels: tokens,
+      taps: meta.perturbation_variants !== undefined,
+      ...sparing,
+    },
   );
   try {
     const want = (name: string): Float32Array => {

@@ -41,6 +41,30 @@ describe('the engine equals the golden values', () => {
     expect(result.ok).toBe(true);
   });
 
+  it.for([
+    ['A_gqa_padded', 96 * 1024],
+    ['B_headdim_untied', 64 * 1024],
+    ['C_tied_llama3rope_mqa', 128 * 1024],
+    ['D_lora', 128 * 1024],
+    ['N_taps', 2 ** 20],
+    ['R_stories260k', 2 ** 20],
+  ] as const)(
+    'case %s with bindings of %i bytes, logits in pieces, and every layer computed again',
+    async ([name, maxStorageBufferBindingSize], { skip }) => {
+      const dir = caseDirOr(skip, name, 'the engine on it with little memory');
+      const small = await openGpu({ gpu: await nodeGpu(), force: { maxStorageBufferBindingSize } });
+      const errors: Error[] = [];
+      small.onError = (error) => errors.push(error);
+      const sparing = { checkpoint: true, logits: { rows: 64, vocab: 48 } };
+      const result = await runGoldenCase(small, basename(dir), readCase(dir), sparing);
+      expect(errors).toEqual([]);
+      expect(result.groups.filter((g) => !g.ok)).toEqual([]);
+      expect(result.ok).toBe(true);
+      expect(small.stats.bytes).toBe(0);
+      small.destroy();
+    },
+  );
+
   it('notices weights that are not those of the case', async ({ skip }) => {
     const dir = caseDirOr(skip, 'A_gqa_padded', 'the engine on it');
     gpu ??= nodeGpu().then((source) => openGpu({ gpu: source }));
