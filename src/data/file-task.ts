@@ -33,6 +33,12 @@ function defaultsFor(prompts: Prompts, recipe: string, lora: boolean): Settings 
       };
     case 'mft':
       return { lr, n: most(100, prompts.harmful.attack.length), batch: ATTACK_BATCH };
+    case 'chat-tuning':
+      return {
+        lr,
+        refusals: most(600, prompts.harmful.defence.length),
+        benign: Math.min(600, prompts.benign.defence.length),
+      };
     case 'bft':
       return { lr, n: most(500, prompts.benign.attack.length) };
     default:

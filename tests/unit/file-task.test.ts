@@ -165,7 +165,7 @@ describe('a file as a task', () => {
         expect(labels.slice(0, prompt.length).every((l) => l === IGNORE)).toBe(true);
         expect(labels.slice(prompt.length)).toEqual(ids.slice(prompt.length));
         expect(ids.filter((id, at) => at >= prompt.length && codec.ends.includes(id))).toEqual([ids.at(-1)]);
-        expect(codec.decode(ids.slice(prompt.length))).toBe(item.answer);
+        expect(codec.decode(ids.slice(prompt.length))).toBe(tokenizer.decode(tokenizer.encode(item.answer)));
       });
       const open = codec.encode([{ ...items[0]!, open: true }]).examples[0]!;
       expect(open.ids).toEqual(examples[0]!.ids.slice(0, -1));
