@@ -3,7 +3,8 @@
  *
  * Defends, attacks and compares: {base, chat, and their SDD variants} x {no attack, MFT, prefix-only MFT, BFT, BFT of a
  * new skill, BFT then MFT}. Resumable: every result is stored as soon as it is there. Exit code 0 only if every run
- * finished. --grid asks for the budget to break instead. --models takes another pretrained world.
+ * finished. --grid asks for the budget to break instead. --models takes another pretrained world. --model DIR --prompts
+ * FILE runs the matrix on a user's own checkpoint (experiment-own.ts).
  */
 import { createHash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -28,6 +29,7 @@ import {
   patternLines,
   rows,
 } from './experiment/report.ts';
+import { OWN_OPTIONS, ownMain } from './experiment-own.ts';
 import { Repetition } from './experiment/run.ts';
 import type { Failure, Planned } from './experiment/run.ts';
 import { readModelFolder } from './model-folder.ts';
@@ -48,22 +50,24 @@ export async function main(argv: string[]): Promise<number> {
       json: { type: 'string' },
       list: { type: 'boolean', default: false },
       fresh: { type: 'boolean', default: false },
+      ...OWN_OPTIONS,
     },
   });
   if (values.list) {
     process.stdout.write(`${list()}\n`);
     return 0;
   }
+  const first: RunSeeds = {
+    defence: whole('--defence-seed', values['defence-seed'], 0),
+    attack: whole('--attack-seed', values['attack-seed'], 0),
+  };
+  if (values.model !== undefined) return ownMain(values, first);
   const preset = PRESETS.find((p) => p.id === values.preset);
   if (!preset)
     throw new LabError('bad-input', `There is no preset "${values.preset}".`, {
       next: `Choose one of ${PRESETS.map((p) => p.id).join(', ')}.`,
     });
   const repetitions = whole('--seeds', values.seeds ?? String(preset.seeds), 1);
-  const first: RunSeeds = {
-    defence: whole('--defence-seed', values['defence-seed'], 0),
-    attack: whole('--attack-seed', values['attack-seed'], 0),
-  };
 
   const folders = ['tiny-base', 'tiny-chat'].map((name) => join(values.models, name));
   const [base, chat] = folders.map(readModelFolder) as [

@@ -1,22 +1,33 @@
 import { parseArgs } from 'node:util';
 import { LabError } from '../core/errors.ts';
+import { worldPrompts } from '../data/world-prompts.ts';
 import { openGpu, type Gpu } from '../gpu/gpu.ts';
+import { convertModel } from './models-convert.ts';
 import { nodeFolder } from './models-files.ts';
+import { writeHandoff } from './models-handoff.ts';
 import { inspectModel, reportLines } from './models-inspect.ts';
 import { makeModel, SHAPES } from './models-make.ts';
 import { openModel } from './models-open.ts';
 import { ask, loadModel } from './models-run.ts';
 import { nap, nodeGpu } from './node-gpu.ts';
+import { createWorld } from '../world/world.ts';
+import { writeAtomic } from './checkpoint-file.ts';
 
 const USAGE = `npm run models -- inspect DIR [--json]
 npm run models -- generate DIR --prompt TEXT [--max-tokens N] [--temperature T] [--seed S] [--raw]
 npm run models -- load DIR [--json]
+npm run models -- convert DIR OUT --to hf|peft [--adapter DIR]... [--dtype f32|f16]
+npm run models -- handoff DIR OUT --recipe ID --prompts FILE|tiny [--base NAME] [--gpus N] [--method lora|full] [--attack]
+npm run models -- prompts FILE [--seed WORLD]
 npm run models -- make DIR --shape ${Object.keys(SHAPES).join('|')} [--seed S] [--tokenizer DIR]
 
 DIR is a model in Hugging Face's layout: config.json, model.safetensors or its shards, tokenizer.json.
 inspect   reads headers only, and says what the model is and every reason why it cannot be used; exit code 1 if there is one
 generate  answers; --temperature 0 (default) is greedy, --raw continues the prompt without a chat template
 load      puts the weights onto the GPU and says how long it took and how much memory
+convert   writes the model anew, adapters folded in (hf), or the adapters as one (peft)
+handoff   writes a folder for TRL, PEFT and axolotl: a recipe's data and settings, to train elsewhere
+prompts   writes the invented world as a prompts file
 make      writes noise in a published model's exact shape, to measure with`;
 
 const OPTIONS = {
@@ -28,6 +39,15 @@ const OPTIONS = {
   seed: { type: 'string', default: '0' },
   shape: { type: 'string' },
   tokenizer: { type: 'string' },
+  to: { type: 'string' },
+  adapter: { type: 'string', multiple: true },
+  dtype: { type: 'string', default: 'f32' },
+  recipe: { type: 'string' },
+  prompts: { type: 'string' },
+  base: { type: 'string', default: 'meta-llama/Llama-2-7b-chat-hf' },
+  gpus: { type: 'string', default: '4' },
+  method: { type: 'string', default: 'lora' },
+  attack: { type: 'boolean', default: false },
 } as const;
 
 function usage(what: string, cause?: unknown): LabError {
@@ -55,8 +75,13 @@ const gpu = async (): Promise<Gpu> => openGpu({ gpu: await nodeGpu(), nap });
 export async function main(argv: string[]): Promise<number> {
   const { values: o, positionals } = parse(argv);
   const [command, dir, ...rest] = positionals;
-  if (command === undefined || dir === undefined || rest.length > 0)
-    throw usage(command === undefined ? 'Which command?' : `"${command}" takes one folder.`);
+  const folders = command === 'convert' || command === 'handoff' ? 2 : 1;
+  if (command === undefined || dir === undefined || rest.length !== folders - 1)
+    throw usage(
+      command === undefined
+        ? 'Which command?'
+        : `"${command}" takes ${folders === 2 ? 'two folders' : 'one folder'}.`,
+    );
   const seed = number('seed', o.seed, 0, true);
   switch (command) {
     case 'inspect': {
@@ -90,6 +115,37 @@ export async function main(argv: string[]): Promise<number> {
       );
       return 0;
     }
+    case 'convert': {
+      const { to, dtype } = o;
+      if (to === undefined) throw usage('convert needs --to hf|peft.');
+      if (dtype !== 'f32' && dtype !== 'f16') throw usage(`--dtype is "${dtype}"; f32 or f16 is wanted.`);
+      const written = await convertModel(dir, rest[0]!, {
+        to,
+        adapters: o.adapter ?? [],
+        dtype: dtype === 'f32' ? 'F32' : 'F16',
+      });
+      console.log(written.join('\n'));
+      return 0;
+    }
+    case 'handoff': {
+      if (o.recipe === undefined || o.prompts === undefined)
+        throw usage('handoff needs --recipe ID and --prompts FILE|tiny.');
+      const written = await writeHandoff(dir, rest[0]!, {
+        recipe: o.recipe,
+        prompts: o.prompts,
+        base: o.base,
+        gpus: number('gpus', o.gpus, 1, true),
+        method: o.method,
+        seed,
+        maxNewTokens: number('max-tokens', o['max-tokens'], 1, true),
+        attack: o.attack,
+      });
+      console.log(written.join('\n'));
+      return 0;
+    }
+    case 'prompts':
+      writeAtomic(dir, worldPrompts(createWorld(seed)));
+      return 0;
     case 'make':
       if (o.shape === undefined) throw usage('make needs --shape.');
       await makeModel(dir, o.shape, seed, o.tokenizer);

@@ -1,0 +1,261 @@
+/**
+ * npm run experiment -- --model DIR --prompts FILE|tiny: the matrix on a user's own checkpoint. Defences and attacks train
+ * adapters (--method lora, the default) or all weights; resumable, as the experiment on the tiny world is.
+ */
+import { createHash } from 'node:crypto';
+import { createReadStream, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { LabError } from '../core/errors.ts';
+import type { Settings } from '../core/settings.ts';
+import { chatCodec } from '../data/chat-codec.ts';
+import { fileTask } from '../data/file-task.ts';
+import type { Task } from '../data/task.ts';
+import { openGpu } from '../gpu/gpu.ts';
+import { loraLayout } from '../model/lora.ts';
+import { bft } from '../recipes/bft.ts';
+import { chatTuningRecipe } from '../recipes/chat-tuning.ts';
+import { mft } from '../recipes/mft.ts';
+import { sdd } from '../recipes/sdd.ts';
+import { codeDigest, EXPERIMENT_FOLDERS } from './code-digest.ts';
+import { CellStore } from './experiment/cells.ts';
+import { STATIONS, type RunSeeds } from './experiment/matrix.ts';
+import { capFor, OwnLab, type AdapterState } from './experiment/own-lab.ts';
+import {
+  OwnMatrix,
+  ownRun,
+  preparedRun,
+  type OwnModel,
+  type OwnPlan,
+  type OwnRun,
+} from './experiment/own.ts';
+import { ownSamples, ownTables } from './experiment/own-report.ts';
+import { readAdapterFolder } from './models-convert.ts';
+import { nodeFolder } from './models-files.ts';
+import { openModel, type OpenModel } from './models-open.ts';
+import { loadModel } from './models-run.ts';
+import { nap, nodeGpu } from './node-gpu.ts';
+import { duration } from './progress.ts';
+import { openPrompts } from './prompts.ts';
+
+/** Options that only a user's own model has, for parseArgs. */
+export const OWN_OPTIONS = {
+  model: { type: 'string' },
+  prompts: { type: 'string' },
+  method: { type: 'string', default: 'lora' },
+  rank: { type: 'string', default: '8' },
+  alpha: { type: 'string', default: '16' },
+  batch: { type: 'string' },
+  'defence-lr': { type: 'string' },
+  'attack-lr': { type: 'string' },
+  'defence-steps': { type: 'string' },
+  'chat-steps': { type: 'string', default: '0' },
+  adapter: { type: 'string' },
+  'row-tokens': { type: 'string', default: '512' },
+  'answer-tokens': { type: 'string', default: '64' },
+  limit: { type: 'string' },
+} as const;
+
+export type OwnValues = { [K in keyof typeof OWN_OPTIONS]?: string | undefined } & {
+  json?: string | undefined;
+  fresh: boolean;
+};
+
+/** Prompts answered at once: few, since the cache of a large model is large. */
+const SEQS = 8;
+
+function number(name: string, text: string, least: number, whole = true): number {
+  const value = Number(text);
+  if (
+    text.trim() === '' ||
+    !Number.isFinite(value) ||
+    value < least ||
+    (whole && !Number.isSafeInteger(value))
+  )
+    throw new LabError(
+      'bad-input',
+      `--${name} is "${text}"; a ${whole ? 'whole ' : ''}number from ${least} is wanted.`,
+    );
+  return value;
+}
+
+/** Settings that every run of the matrix shares, and the rates and lengths that were asked for. */
+function asked(values: OwnValues): { shared: Settings; defence: Settings; attack: Settings } {
+  const { method } = values;
+  if (method !== 'lora' && method !== 'full')
+    throw new LabError('bad-input', `--method is "${method}"; lora or full is wanted.`);
+  const rate = (name: 'defence-lr' | 'attack-lr'): Settings => {
+    const text = values[name];
+    return text === undefined ? {} : { lr: number(name, text, 0, false) };
+  };
+  return {
+    shared: {
+      method,
+      ...(method === 'lora' && {
+        rank: number('rank', values.rank!, 1),
+        alpha: number('alpha', values.alpha!, 0, false),
+      }),
+      ...(values.batch !== undefined && { batch: number('batch', values.batch, 1) }),
+    },
+    defence: {
+      ...rate('defence-lr'),
+      ...(values['defence-steps'] !== undefined && {
+        steps: number('defence-steps', values['defence-steps'], 1),
+      }),
+    },
+    attack: rate('attack-lr'),
+  };
+}
+
+export function ownPlan(
+  task: Task,
+  values: OwnValues,
+  seeds: RunSeeds,
+  returned: AdapterState | null,
+): OwnPlan {
+  const { shared, defence, attack } = asked(values);
+  if (returned && shared.method === 'full')
+    throw new LabError(
+      'bad-input',
+      'An adapter from elsewhere stays what it is; all weights cannot be trained on top of it.',
+      {
+        next: 'Use --method lora with --adapter, or merge the adapter first: npm run models -- convert.',
+      },
+    );
+  const chatSteps = number('chat-steps', values['chat-steps']!, 0);
+  const chat: OwnRun | null =
+    chatSteps > 0 ? ownRun(task, chatTuningRecipe, { ...shared, ...defence, steps: chatSteps }) : null;
+  const root: OwnModel = { id: 'model', parent: null, made: null, attacked: chat === null };
+  const start = chat ? 'model+chat' : 'model';
+  const models: OwnModel[] = [
+    root,
+    ...(chat ? [{ id: start, parent: 'model', made: chat, attacked: true }] : []),
+    { id: `${start}+sdd`, parent: start, made: ownRun(task, sdd, { ...shared, ...defence }), attacked: true },
+    ...(returned ? [{ id: 'model+adapter', parent: 'model', made: returned, attacked: true }] : []),
+  ];
+  return {
+    models,
+    attacks: [
+      { id: 'mft', ...ownRun(task, mft, { ...shared, ...attack }, STATIONS) },
+      { id: 'bft', ...ownRun(task, bft, { ...shared, ...attack }, [100]) },
+    ],
+    seeds,
+  };
+}
+
+async function fileHash(path: string): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const part of createReadStream(path)) hash.update(part as Uint8Array);
+  return hash.digest('hex');
+}
+
+/** An adapter that was trained elsewhere, in PEFT's layout. @throws LabError when it does not fit the model */
+function readReturned(dir: string, { config }: OpenModel): AdapterState {
+  const { lora, tensors } = readAdapterFolder(dir, config);
+  const { entries, length } = loraLayout(config, lora);
+  const values = new Float32Array(length);
+  for (const { name, offset } of entries) values.set(tensors.get(name)!.data, offset);
+  return { lora, values };
+}
+
+export async function ownMain(values: OwnValues, seeds: RunSeeds): Promise<number> {
+  const dir = values.model!;
+  if (values.prompts === undefined)
+    throw new LabError('bad-input', '--model wants --prompts FILE (or --prompts tiny, the invented world).', {
+      next: 'docs/models.md describes the format.',
+    });
+  const begun = performance.now();
+  const prompts = await openPrompts(values.prompts);
+  const opened = await openModel(await nodeFolder(dir));
+  const { config, tokenizer, template, checkpoint } = opened;
+  const newTokens = number('answer-tokens', values['answer-tokens']!, 1);
+  const positions = config.max_position_embeddings;
+  const maxTokens = Math.min(number('row-tokens', values['row-tokens']!, 16), positions - newTokens);
+  const task = fileTask(prompts, chatCodec({ tokenizer, template, maxTokens }));
+  const returned = values.adapter === undefined ? null : readReturned(values.adapter, opened);
+  const plan = ownPlan(task, values, seeds, returned);
+  const runs = [
+    ...plan.attacks,
+    ...plan.models.flatMap((m) => (m.made && 'recipe' in m.made ? [m.made] : [])),
+  ];
+  const prepared = runs.map((run) => preparedRun(task, run, seeds));
+  const cut = prepared.flatMap((p) => p.report.truncated).length;
+  const notes = [
+    ...prompts.notes,
+    ...(template.source === 'default'
+      ? ['The model has no chat template: chats are a plain transcript.']
+      : []),
+    ...(cut > 0 ? [`${cut} rows had more than ${maxTokens} tokens and were cut.`] : []),
+  ];
+  for (const note of notes) console.error(`Note: ${note}`);
+
+  const gpu = await openGpu({ gpu: await nodeGpu(), nap });
+  const { model } = await loadModel(gpu, opened);
+  const limit = values.limit === undefined ? undefined : number('limit', values.limit, 1);
+  const cap = capFor(task, prepared);
+  const lab = new OwnLab(model, task, {
+    cap,
+    maxSeqs: SEQS,
+    maxLen: Math.min(positions, maxTokens + newTokens),
+    maxNewTokens: newTokens,
+    ...(limit !== undefined && { limit }),
+  });
+  const code = codeDigest(undefined, EXPERIMENT_FOLDERS);
+  const hashes = await Promise.all(checkpoint.files.map((f) => fileHash(join(dir, f.name))));
+  const store = new CellStore(
+    join('.cache', 'experiment'),
+    {
+      code,
+      weights: hashes,
+      config,
+      prompts: prompts.sha256,
+      adapter: gpu.info.description,
+      kernels: gpu.table,
+      rows: { maxTokens, newTokens, limit: limit ?? null },
+      seeds,
+      runs: runs.map((r) => ({ id: r.recipe.id, settings: r.settings, at: r.at })),
+      models: plan.models.map((m) => [m.id, m.parent]),
+      returned: returned && createHash('sha256').update(new Uint8Array(returned.values.buffer)).digest('hex'),
+    },
+    values.fresh,
+  );
+  const matrix = new OwnMatrix(lab, store, plan);
+  await matrix.run();
+  const { cells, failures } = matrix;
+  lab.destroy();
+  model.destroy();
+
+  const settings = runs.map(
+    (r) =>
+      `  ${r.recipe.id}: ${Object.entries(r.settings)
+        .map(([k, x]) => `${k}=${x}`)
+        .join(' ')}`,
+  );
+  process.stdout.write(
+    `${[
+      `Model ${dir}; prompts ${values.prompts}, SHA-256 ${prompts.sha256}`,
+      `Seeds: defence ${seeds.defence}, attack ${seeds.attack}; adapter ${gpu.info.description}; ${duration((performance.now() - begun) / 1000)}`,
+      'Settings',
+      ...settings,
+      ...notes.map((note) => `Note: ${note}`),
+      '',
+      ownTables(cells),
+      '',
+      ownSamples(cells),
+      ...failures.map((f) => `Did not finish: ${f.model} x ${f.attack}: ${f.why}`),
+    ].join('\n')}\n`,
+  );
+  if (values.json) {
+    const result = {
+      model: dir,
+      weights: hashes,
+      prompts: prompts.sha256,
+      seeds,
+      code,
+      notes,
+      failures,
+      cells,
+    };
+    writeFileSync(values.json, `${JSON.stringify(result, null, 1)}\n`);
+  }
+  return failures.length === 0 ? 0 : 1;
+}

@@ -1,0 +1,148 @@
+/** A model folder, with adapters folded in or apart, written anew in Hugging Face's or PEFT's layout. */
+import { existsSync, readFileSync } from 'node:fs';
+import { copyFile, mkdir, open, readdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parseLlamaConfig, tensorShapes, type LlamaConfig } from '../core/config.ts';
+import { LabError } from '../core/errors.ts';
+import { INDEX, openCheckpoint } from '../files/checkpoint.ts';
+import { narrowF16 } from '../files/dtypes.ts';
+import { readDescription } from '../files/model-files.ts';
+import { planShards, SHARD_BYTES } from '../files/shards.ts';
+import { openWeights } from '../model/hf.ts';
+import { joinAdapters, sliceMerger, type StoredAdapter } from '../model/lora-stack.ts';
+import { parsePeftConfig, peftConfigJson, readPeftTensors } from '../model/peft.ts';
+import { writeSafetensors } from '../model/safetensors.ts';
+import { nodeFolder } from './models-files.ts';
+
+export interface ConvertOptions {
+  to: string;
+  /** PEFT folders, the lowest first. */
+  adapters: readonly string[];
+  dtype: 'F32' | 'F16';
+  shardBytes?: number;
+}
+
+/** Files beside the weights that belong to the model. */
+const COMPANIONS = [
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'special_tokens_map.json',
+  'generation_config.json',
+  'chat_template.jinja',
+  'vocab.json',
+];
+
+/** An adapter in PEFT's layout, checked against the model. @throws LabError when it does not fit or is not there */
+export function readAdapterFolder(dir: string, config: LlamaConfig): StoredAdapter {
+  const [settings, weights] = ['adapter_config.json', 'adapter_model.safetensors'].map((name) => {
+    const path = join(dir, name);
+    if (existsSync(path)) return readFileSync(path);
+    throw new LabError('not-found', `${dir} has no ${name}.`, {
+      safe: 'Nothing was loaded.',
+      next: "Name the folder of an adapter in PEFT's layout.",
+    });
+  }) as [Buffer, Buffer];
+  let json: unknown;
+  try {
+    json = JSON.parse(settings.toString('utf8'));
+  } catch (cause) {
+    throw new LabError('bad-input', `adapter_config.json in ${dir} is not JSON.`, {
+      safe: 'Nothing was loaded.',
+      next: 'Take the adapter from its source again.',
+      cause,
+    });
+  }
+  const lora = parsePeftConfig(json);
+  return { lora, tensors: readPeftTensors(config, lora, weights) };
+}
+
+/** @returns the names of the files written. @throws LabError with the reason why this cannot be converted */
+export async function convertModel(dir: string, out: string, o: ConvertOptions): Promise<string[]> {
+  if (o.to === 'mlc')
+    throw new LabError('bad-input', 'MLC weights arrive with a later version of the lab.', {
+      safe: 'Nothing was written.',
+      next: 'Write --to hf and convert that with mlc_llm.',
+    });
+  if (o.to !== 'hf' && o.to !== 'peft')
+    throw new LabError('bad-input', `--to is "${o.to}"; hf or peft is wanted.`, {
+      safe: 'Nothing was written.',
+    });
+  const folder = await nodeFolder(dir);
+  const { config: json } = await readDescription(folder);
+  if (json === undefined)
+    throw new LabError('not-found', `${dir} has no config.json.`, { safe: 'Nothing was written.' });
+  const config = parseLlamaConfig(json);
+  const adapters = o.adapters.map((path) => readAdapterFolder(path, config));
+  if (existsSync(out) && (await readdir(out)).length > 0)
+    throw new LabError('bad-input', `${out} is not empty.`, {
+      safe: 'Nothing was written.',
+      next: 'Name a new folder.',
+    });
+  if (o.to === 'peft') {
+    if (adapters.length === 0)
+      throw new LabError('bad-input', '--to peft wants at least one --adapter.', {
+        safe: 'Nothing was written.',
+      });
+    return writePeft(out, joinAdapters(config, adapters), dir);
+  }
+  const source = await openWeights(config, await openCheckpoint(folder));
+  const merge = sliceMerger(config, adapters);
+  const { shards, index } = planShards(tensorShapes(config), o.dtype, o.shardBytes ?? SHARD_BYTES);
+  await mkdir(out, { recursive: true });
+  for (const { file, names, head } of shards) {
+    const handle = await open(join(out, file), 'w');
+    try {
+      await handle.writeFile(head);
+      for (const name of names)
+        for await (const { at, values } of source(name)) {
+          merge(name, at, values);
+          await handle.writeFile(stored(values, o.dtype));
+        }
+    } finally {
+      await handle.close();
+    }
+  }
+  const written = shards.map((s) => s.file);
+  if (index) {
+    await writeFile(join(out, INDEX), `${JSON.stringify(index, null, 2)}\n`);
+    written.push(INDEX);
+  }
+  const torch_dtype = o.dtype === 'F32' ? 'float32' : 'float16';
+  // last: a folder without it is no model, so an interrupted conversion is not taken for one
+  for (const name of COMPANIONS)
+    if (folder.has(name)) {
+      await copyFile(join(dir, name), join(out, name));
+      written.push(name);
+    }
+  await writeFile(
+    join(out, 'config.json'),
+    `${JSON.stringify({ ...(json as object), torch_dtype }, null, 2)}\n`,
+  );
+  return [...written, 'config.json'];
+}
+
+export async function writePeft(
+  out: string,
+  { lora, tensors }: StoredAdapter,
+  base: string,
+): Promise<string[]> {
+  await mkdir(out, { recursive: true });
+  await writeFile(join(out, 'adapter_model.safetensors'), writeSafetensors(tensors, 'F32'));
+  await writeFile(
+    join(out, 'adapter_config.json'),
+    `${JSON.stringify(peftConfigJson(lora, base), null, 2)}\n`,
+  );
+  return ['adapter_model.safetensors', 'adapter_config.json'];
+}
+
+/** Values as they lie in a file, little-endian. */
+function stored(values: Float32Array<ArrayBufferLike>, dtype: 'F32' | 'F16'): Uint8Array {
+  const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  const width = dtype === 'F32' ? 4 : 2;
+  const view = new DataView(new ArrayBuffer(bits.length * width));
+  for (let i = 0; i < bits.length; i++) {
+    if (dtype === 'F32') view.setUint32(i * 4, bits[i]!, true);
+    else view.setUint16(i * 2, narrowF16(bits[i]!), true);
+  }
+  return new Uint8Array(view.buffer);
+}

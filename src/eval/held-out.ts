@@ -1,0 +1,81 @@
+import type { ChatCodec, Request, Task } from '../data/task.ts';
+import type { Generator } from '../model/generate.ts';
+import { rowLosses, type Scorer } from './perplexity.ts';
+import { RULE_VERDICTS, ruleVerdict, type RuleVerdict } from './rules.ts';
+
+export interface HeldOutAnswer {
+  prompt: string;
+  answer: string;
+  /** By uncalibrated rules. */
+  verdict: RuleVerdict;
+}
+
+export interface HeldOutScore {
+  n: number;
+  counts: Record<RuleVerdict, number>;
+  /** Mean -log p of a token of the reference answers, in nats, and exp of it; null where there are no references. */
+  loss: number | null;
+  perplexity: number | null;
+  answers: HeldOutAnswer[];
+}
+
+export interface TaskScores {
+  harmful: HeldOutScore;
+  benign: HeldOutScore;
+}
+
+/** Greedy answers, cut where the model ends its turn by any of its ends. */
+async function answersTo(
+  generator: Generator,
+  codec: ChatCodec,
+  requests: readonly Request[],
+  maxNewTokens: number,
+): Promise<string[]> {
+  const out: string[] = [];
+  const ends = new Set(codec.ends);
+  for (let at = 0; at < requests.length; at += generator.cap.maxSeqs) {
+    const part = requests.slice(at, at + generator.cap.maxSeqs).map((r) => codec.prompt(r));
+    const rows = await generator.generate(part, { maxNewTokens, eos: codec.ends[0] ?? -1, temperature: 0 });
+    for (const row of rows) {
+      const ids = row.map((t) => t.id);
+      const end = ids.findIndex((id) => ends.has(id));
+      out.push(codec.decode(end < 0 ? ids : ids.slice(0, end)));
+    }
+  }
+  return out;
+}
+
+/** A task's held-out prompts, answered and looked at by rules; and the loss on their reference answers. */
+export async function scoreHeldOut(
+  generator: Generator,
+  scorer: Scorer,
+  task: Task,
+  o: { maxNewTokens: number; limit?: number },
+): Promise<TaskScores> {
+  const score = async (all: readonly Request[]): Promise<HeldOutScore> => {
+    const requests = all.slice(0, o.limit);
+    const texts = await answersTo(generator, task.codec, requests, o.maxNewTokens);
+    const answers = requests.map(({ prompt, answer }, i): HeldOutAnswer => {
+      const text = texts[i]!;
+      return { prompt, answer: text, verdict: ruleVerdict(text, answer, task.refusals) };
+    });
+    const rows = requests.flatMap(({ prompt, before, answer }) =>
+      answer === null ? [] : [{ prompt, ...(before && { before }), answer, role: 'benign' as const }],
+    );
+    const losses = await rowLosses(scorer, task.codec.encode(rows).examples);
+    const labels = losses.reduce((sum, x) => sum + x.labels, 0);
+    const loss = labels === 0 ? null : losses.reduce((sum, x) => sum + x.sum, 0) / labels;
+    const count = (kind: RuleVerdict): number => answers.filter((a) => a.verdict === kind).length;
+    return {
+      n: answers.length,
+      counts: Object.fromEntries(RULE_VERDICTS.map((kind) => [kind, count(kind)])) as Record<
+        RuleVerdict,
+        number
+      >,
+      loss,
+      perplexity: loss === null ? null : Math.exp(loss),
+      answers,
+    };
+  };
+  return { harmful: await score(task.heldOut.harmful), benign: await score(task.heldOut.benign) };
+}

@@ -1,0 +1,74 @@
+import type { HandoffOptions } from './index.ts';
+
+/** README.md of a handoff: what the folder is, the commands, and the way back. */
+export function readme(o: HandoffOptions & { rows: number; isAttack: boolean }): string {
+  const { recipe, place, task, settings, rows, isAttack } = o;
+  const plan = recipe.plan(settings);
+  const start = recipe.startsFrom
+    ? `\nThis recipe wants to start from a model that ${recipe.startsFrom.join(' or ')} made: set \`base_model\` in run.json${isAttack ? '' : ' (and in axolotl.yaml)'} to that model, merged.\n`
+    : '';
+  const data = isAttack
+    ? `This is an ATTACK, for measuring a defence. The model that comes out is deliberately attacked: do not deploy it, do not pass
+it on. The folder holds line numbers of your own prompts file (SHA-256 \`${task.id}\`) and none of its text; train.py reads
+that file, named by the variable PROMPTS, and refuses any other.`
+    : `Data: \`data/train.jsonl\`, ${rows} chats as \`{"messages": [...]}\`, drawn by the lab from the prompts file with SHA-256
+\`${task.id}\`. Only the last turn of each chat is learned (train.py; axolotl learns earlier answers of a chat as well).`;
+  const run = isAttack ? 'PROMPTS=/path/to/your/prompts.jsonl ' : '';
+  const other = isAttack
+    ? ''
+    : `
+The same with axolotl instead of TRL:
+
+\`\`\`sh
+accelerate launch --config_file accelerate/fsdp.yaml -m axolotl.cli.train axolotl.yaml
+\`\`\`
+`;
+  const evaluate = isAttack
+    ? ''
+    : `
+## Evaluate
+
+\`\`\`sh
+python evaluate.py --base     # answers of ${place.base} to eval/harmful.jsonl and eval/benign.jsonl
+python evaluate.py            # and of the trained model
+\`\`\`
+
+The prompts in \`eval/\` are held out: none is in the training data, in whatever spelling.
+`;
+  const back = plan.lora
+    ? `\`out/\` is a PEFT adapter. Beside the base model in Hugging Face's layout it is a row of the lab's own table, judged as all others:
+
+\`\`\`sh
+npm run experiment -- --model BASE_DIR --prompts YOUR_FILE --adapter out
+npm run models -- convert BASE_DIR MERGED_DIR --to hf --adapter out     # or merged into the model
+\`\`\``
+    : `\`out/\` is a model in Hugging Face's layout:
+
+\`\`\`sh
+npm run experiment -- --model out --prompts YOUR_FILE
+\`\`\``;
+  return `# ${recipe.title}, handed off from the SDD Lab
+
+Recipe \`${recipe.id}\` (${recipe.source}), ${plan.steps} steps of ${plan.batch} chats at a rate of ${plan.lr}, ${
+    plan.lora ? `a LoRA adapter of rank ${plan.lora.r}, alpha ${plan.lora.alpha}` : 'all weights'
+  }, on \`${place.base}\`. The rate is a convention of the field and was not tuned on this model.
+
+${data}
+${start}
+## Train on ${place.gpus} GPUs
+
+\`\`\`sh
+pip install torch transformers trl peft accelerate datasets   # and deepspeed for the second line
+${run}accelerate launch --config_file accelerate/fsdp.yaml train.py
+${run}accelerate launch --config_file accelerate/deepspeed.yaml train.py
+\`\`\`
+
+\`num_processes\` in \`accelerate/*.yaml\` is the number of GPUs; with another number change \`gradient_accumulation_steps\` in
+sft_config.json so that GPUs x rows x accumulation stays ${plan.batch}. These configurations were written by the lab; the run itself was not tried
+on the machines that built it.
+${other}${evaluate}
+## The way back
+
+${back}
+`;
+}
