@@ -10,11 +10,12 @@
  * | runs        | id               | what an unfinished run needs to go on; its arrays lie in `weights`  |
  * | evaluations | id, index nodeId | verdicts and answers of a node                                      |
  * | settings    | key              | small values of the page                                            |
+ * | models      | id (of a node)   | of a model that the user opened: its small files, and its folder    |
  */
 import type { DBSchema, IDBPDatabase } from 'idb';
 
 export const DATABASE = 'sdd-lab';
-export const VERSION = 1;
+export const VERSION = 2;
 
 /** Bytes of a chunk: small enough that one write never needs a second copy of a large model in memory. */
 export const CHUNK_BYTES = 4 * 1024 * 1024;
@@ -59,12 +60,23 @@ export interface Chunk {
   bytes: ArrayBuffer;
 }
 
+/** What stands beside the root node of a model that a user opened. */
+export interface ModelRecord {
+  /** Of its root node. */
+  id: string;
+  /** Contents of config.json, tokenizer.json and the like, parsed. */
+  description: unknown;
+  /** Where the files lie, in browsers that can open a folder again. */
+  folder: FileSystemDirectoryHandle | null;
+}
+
 export interface LabSchema<N extends NodeRecord, R, E extends EvaluationRecord> extends DBSchema {
   nodes: { key: string; value: N; indexes: { parentId: string } };
   weights: { key: [string, number]; value: Chunk };
   runs: { key: string; value: StoredRun<R>; indexes: { parentId: string } };
   evaluations: { key: number; value: E; indexes: { nodeId: string } };
   settings: { key: string; value: unknown };
+  models: { key: string; value: ModelRecord };
 }
 
 /** Brings a database from `oldVersion` (0 = empty) to VERSION. */
@@ -79,6 +91,7 @@ export function migrate<N extends NodeRecord, R, E extends EvaluationRecord>(
     db.createObjectStore('evaluations', { autoIncrement: true }).createIndex('nodeId', 'nodeId');
     db.createObjectStore('settings');
   }
+  if (oldVersion < 2) db.createObjectStore('models', { keyPath: 'id' });
 }
 
 /** All chunks of one owner. */

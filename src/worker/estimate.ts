@@ -39,8 +39,9 @@ export class Estimates {
         const parent = await this.#ctx.node(params.parentNodeId);
         const before = this.#ctx.gpu.stats.bytes;
         const stored = await this.#models.read(parent);
-        const { built, trainer } = await this.#ctx.gpu.allocate(() => {
-          const built = buildModel(this.#ctx.gpu, stored, { lora: plan.lora ?? null, seed: prepared.seed });
+        const lora = plan.lora ?? null;
+        const { built, trainer } = await this.#models.on(stored, lora === null, (base) => {
+          const built = buildModel(this.#ctx.gpu, stored, base, { lora, seed: prepared.seed });
           return { built, trainer: new Trainer(built.model, plan.optim, cap) };
         });
         try {

@@ -14,7 +14,7 @@ import type { SessionHooks, TrainSession } from '../train/session.ts';
 import { Trainer, type TrainerCapacity } from '../train/trainer.ts';
 import { ENGINE_VERSION, type Context } from './context.ts';
 import { PRIORITY } from './gate.ts';
-import { MAX_SEQS, type Models } from './models.ts';
+import { generatorCap, type Models } from './models.ts';
 import { makeProbes, type Probes } from './probes.ts';
 import type { LabNode, RunInfo, Seeds, Settings, TrainParams } from './protocol.ts';
 import { buildModel } from './stored-model.ts';
@@ -46,6 +46,7 @@ export async function describeRun(ctx: Context, params: TrainParams): Promise<Ru
   if (!Number.isSafeInteger(params.seed) || params.seed < 0)
     throw new LabError('bad-input', 'A seed is a whole number from 0.', { safe: 'Nothing was started.' });
   const parent = await ctx.node(params.parentNodeId);
+  if (parent.root === null) throw noData(parent.name);
   let settings: Settings = settle(wanted, params.settings);
   const saveAt = stations(params.saveAt ?? [wanted.plan(settings).steps]);
   const total = saveAt.at(-1)!;
@@ -74,6 +75,14 @@ export async function describeRun(ctx: Context, params: TrainParams): Promise<Ru
     notBitComparable: false,
     startedAt: Date.now(),
   };
+}
+
+/** The recipes' examples are written in the words of the tiny world. */
+function noData(name: string): LabError {
+  return new LabError('bad-input', `There are no training examples for '${name}' here.`, {
+    safe: 'Nothing was started.',
+    next: 'Choose a model of the tiny world to start from.',
+  });
 }
 
 /** Steps at which nodes are saved, ascending and once each. */
@@ -108,11 +117,10 @@ export async function buildRun(
   const dataDigest = await digestOf(prepared.examples);
   const stored = await models.read(parent);
   const lora = prepared.plan.lora ?? null;
-  const { built, trainer, generator } = await ctx.gpu.allocate(() => {
-    const built = buildModel(ctx.gpu, stored, { lora, seed: prepared.seed });
+  const { built, trainer, generator } = await models.on(stored, lora === null, (base) => {
+    const built = buildModel(ctx.gpu, stored, base, { lora, seed: prepared.seed });
     const trainer = new Trainer(built.model, prepared.plan.optim, cap);
-    const maxLen = stored.config.max_position_embeddings;
-    const generator = hooks.probe ? new Generator(built.model, { maxSeqs: MAX_SEQS, maxLen }) : null;
+    const generator = hooks.probe ? new Generator(built.model, generatorCap(stored.config)) : null;
     return { built, trainer, generator };
   });
   const session = sessionOf(

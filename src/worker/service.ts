@@ -9,6 +9,7 @@ import { runGolden, selfCheck } from './check.ts';
 import { Context, type ContextOptions } from './context.ts';
 import { cancelled, toErrorInfo } from './error-info.ts';
 import { Estimates } from './estimate.ts';
+import { exportNode } from './export.ts';
 import { Evaluations } from './evaluation.ts';
 import { PRIORITY } from './gate.ts';
 import { Models } from './models.ts';
@@ -121,10 +122,13 @@ export class Service {
         await runs.forgetBelow(await models.below(nodeId));
         return models.remove(nodeId);
       },
-      exportNode: async ({ nodeId, dtype }) => ({ files: await models.files(nodeId, dtype) }),
+      openModel: (params, emit, signal) => models.opened.open(params, emit, signal),
+      modelFolder: ({ nodeId }) => models.opened.folder(nodeId),
+      exportNode: (params) => exportNode(ctx, models, params),
       recipes: () => recipeInfos(),
-      world: async () => this.#chat.info((await ctx.store.nodes())[0]?.seeds.world ?? 0),
-      checkPrompt: ({ prompt }) => this.#chat.check(prompt),
+      world: async () =>
+        this.#chat.info((await ctx.store.nodes()).find((n) => n.root !== null)?.seeds.world ?? 0),
+      checkPrompt: ({ prompt, nodeIds }) => this.#chat.check(prompt, nodeIds),
       estimate: (params) => this.#estimates.estimate(params),
       train: (params) => runs.train(params),
       control: ({ runId, control }) => runs.control(runId, control),
@@ -160,6 +164,7 @@ export class Service {
       capabilities,
       gpuError: ctx.gpuError,
       nodes: await store.nodes(),
+      readable: await this.models.opened.readable(),
       runs: await this.runs.list(),
       storage: await storageFigures(),
       swept: orphans > 0 ? [`${orphans} half-written checkpoints of a closed tab were removed.`] : [],

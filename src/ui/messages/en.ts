@@ -1,3 +1,4 @@
+import { enModels } from './en-models.ts';
 import { enReference } from './en-reference.ts';
 
 /**
@@ -381,5 +382,6 @@ export const en = {
   'judge.stop': 'Stop judging',
   'judge.ended': 'Judging has ended.',
 
+  ...enModels,
   ...enReference,
 } as const;

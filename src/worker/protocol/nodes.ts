@@ -2,6 +2,7 @@
 import type { SettingField, Settings } from '../../core/settings.ts';
 import type { VerdictKind } from '../../core/verdicts.ts';
 import type { AdapterSummary } from './device.ts';
+import type { OpenedModel } from './models.ts';
 
 /** The models that ship with the lab. */
 export const EMBEDDED_MODELS = ['tiny-chat', 'tiny-base'] as const;
@@ -100,7 +101,7 @@ export interface LabNode {
   runId: string | null;
   /** SHA-256 (hex) of the training data's token ids and labels in order; '' for an embedded model. */
   dataDigest: string;
-  /** SHA-256 (hex) of the weights file that an embedded model was read from; absent where training made the node. */
+  /** SHA-256 (hex) of the weights file that an embedded model was read from; absent in all other nodes. */
   fileDigest?: string;
   /** SHA-256 (hex) of the f32 weights as stored. */
   weightsDigest: string;
@@ -114,8 +115,13 @@ export interface LabNode {
   lora?: { r: number; alpha: number; targets: readonly string[] };
   /** config.json of the model, in Hugging Face's form. */
   modelConfig: unknown;
-  /** Which embedded model is the root of its line: it says which tokenizer and world apply. */
-  root: EmbeddedName;
+  /**
+   * Which embedded model is the root of its line: it says which tokenizer and world apply. Null: a model that the user
+   * opened, with a tokenizer of its own and outside of the world.
+   */
+  root: EmbeddedName | null;
+  /** Of the root of such a line. */
+  opened?: OpenedModel;
   createdAt: number;
   /** The latest evaluation of each set, without its answers; absent until evaluated. */
   verdicts?: Partial<Record<EvalSet, NodeVerdicts>>;

@@ -1,0 +1,52 @@
+/** Texts about models that the user opens. */
+export const enModels = {
+  'kind.opened': 'opened model',
+  'node.filesNeeded': 'Its files must be opened again',
+  'node.noJudge': 'No judge for this model',
+  'card.opened': 'opened by you',
+  'open.title': 'Open a model of your own',
+  'open.text':
+    'Any Llama model in Hugging Face’s layout (config.json, tokenizer.json, model.safetensors or its shards). It is read where it lies on this computer; nothing is sent anywhere.',
+  'open.folder': 'Open a folder',
+  'open.files': 'Choose files',
+  'open.drop': 'Or drop the folder, or all of its files, here.',
+  'open.loading': 'Reading the model',
+  'open.checking': 'Checking the files …',
+  'open.loaded': '{got} of {all}',
+  'open.cancel': 'Stop',
+  'known.title': 'Models that are known to work, and what they need',
+  'known.text':
+    'Download one from where it is published, all files into one folder, then open that folder here.',
+  'known.repo': 'Model at Hugging Face',
+  'known.parameters': 'Parameters',
+  'known.download': 'Download',
+  'known.memory': 'GPU memory',
+  'known.here': 'On this GPU',
+  'known.chat': 'for conversation',
+  'known.base': 'continues texts',
+  'known.gated': 'needs a login and a signed licence',
+  'known.millions': '{n} million',
+  'known.fits': 'Its limits allow it.',
+  'known.tensor': 'Too large: one tensor takes {needs}, and this adapter reaches {limit} at once.',
+  'known.whole': 'Too large: {needs} in one buffer, and this adapter allows {limit}.',
+  'known.noGpu': 'No GPU to ask.',
+  'known.note':
+    'GPU memory is that of the weights alone; talking adds up to some hundred MB. A browser does not tell how much memory a GPU has: if there is too little, the lab says so and loads nothing.',
+  'opened.size': '{n} million parameters ({types}, {bytes}, weight files: {files}).',
+  'opened.template': 'It is asked through its own chat template.',
+  'opened.noTemplate':
+    'It brings no chat template, so it is asked in a plain transcript: “User: …”, “Assistant:”.',
+  'opened.kept.copy': 'A copy of it is kept in this browser.',
+  'opened.kept.folder': 'It is read from the folder “{from}”; after a reload the browser may ask you again.',
+  'opened.kept.nowhere': 'It is read from “{from}”; after a reload you choose its files again.',
+  'opened.noJudge': 'Its answers are not judged: the judge knows the tiny world only.',
+  'again.title': 'The files of {name} must be opened again',
+  'again.text':
+    'Large weights are not copied into this browser. Choose the same files as before (“{from}”); everything made from them is still here.',
+  'again.folder': 'Open “{from}” again',
+  'columns.noJudge': 'Not judged: no judge for this model.',
+  'columns.live': 'Live.',
+  'prompt.own': 'Any words in any language. Ctrl + Enter sends.',
+  'train.opened':
+    'This model was opened by you, and the recipes here have examples in the words of the tiny world only. Choose a model of the tiny world to start from.',
+} as const;

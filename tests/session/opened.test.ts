@@ -1,0 +1,205 @@
+/** Models that a user opens, through the worker's service and on the real engine. */
+import 'fake-indexeddb/auto';
+import { readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { nodeGpu } from '../../src/cli/node-gpu.ts';
+import { parseLlamaConfig } from '../../src/core/config.ts';
+import { tokenizerConfigJson, tokenizerJson } from '../../src/data/tokenizer-files.ts';
+import { writeSafetensors } from '../../src/model/safetensors.ts';
+import { initTensors, tinyConfigJson } from '../../src/recipes/tiny.ts';
+import { GREEDY, type LabNode, type ModelSource } from '../../src/worker/protocol.ts';
+import { caseDirOr } from '../golden/golden-dir.ts';
+import { Page } from './page.ts';
+
+type Files = Record<string, BlobPart>;
+
+const source = (files: Files, name = 'my-model'): ModelSource => ({
+  kind: 'files',
+  name,
+  files: Object.entries(files).map(([name, part]) => ({ name, file: new Blob([part]) })),
+});
+
+/** Random weights with the tiny world's tokenizer; `large` ones are too large to be copied into the store. */
+function checkpoint(o: { large?: boolean; seed?: number } = {}): Files {
+  const large = { hidden_size: 512, intermediate_size: 2304, num_hidden_layers: 2, head_dim: 16 };
+  const config = { ...tinyConfigJson(), ...(o.large && large) };
+  const weights = writeSafetensors(initTensors(parseLlamaConfig(config), o.seed ?? 1), 'F16');
+  return {
+    'config.json': JSON.stringify(config),
+    'tokenizer.json': JSON.stringify(tokenizerJson()),
+    'tokenizer_config.json': JSON.stringify(tokenizerConfigJson()),
+    'model.safetensors': weights.slice().buffer,
+  };
+}
+
+let gpu: GPU;
+let page: Page;
+let name = '';
+let count = 0;
+
+async function open(): Promise<Page> {
+  const next = new Page(gpu, name);
+  await next.ask('init', { modelsUrl: 'http://lab.test/models/' });
+  return next;
+}
+
+const answer = async (node: LabNode, prompt: string, maxNewTokens = 6) => {
+  const sampling = { ...GREEDY, maxNewTokens };
+  return (await page.ask('generate', { nodeIds: [node.id], prompt, sampling }))[0]!;
+};
+
+beforeAll(async () => {
+  gpu = await nodeGpu();
+});
+beforeEach(async () => {
+  name = `opened-test-${++count}`;
+  page = await open();
+});
+afterEach(() => {
+  vi.restoreAllMocks();
+  page.die();
+});
+
+describe('a small model', () => {
+  it('stands in the tree, answers in its own words without a verdict, and does so after a reload', async () => {
+    const node = await page.ask('openModel', { source: source(checkpoint()) });
+    expect(node).toMatchObject({ parentId: null, name: 'my-model', root: null });
+    expect(node.opened).toMatchObject({ kept: 'copy', types: ['F16'], template: 'model' });
+    const before = await answer(node, 'bake the amber loaf');
+    expect(before.tokens).toHaveLength(6);
+    expect(before).toMatchObject({ verdict: null, judge: 'none', greedy: true });
+    page.die();
+    page = new Page(gpu, name);
+    const init = await page.ask('init', { modelsUrl: 'http://lab.test/models/' });
+    expect(init.readable).toEqual([node.id]);
+    expect(await answer(node, 'bake the amber loaf')).toEqual(before);
+  });
+
+  it('is known again, and two models are two', async () => {
+    const node = await page.ask('openModel', { source: source(checkpoint()) });
+    expect((await page.ask('openModel', { source: source(checkpoint(), 'copy of it') })).id).toBe(node.id);
+    const other = await page.ask('openModel', { source: source(checkpoint({ seed: 2 })) });
+    expect(other.id).not.toBe(node.id);
+    expect(await page.ask('nodes', {})).toHaveLength(2);
+  });
+
+  it('takes any words, since its tokenizer is its own', async () => {
+    const node = await page.ask('openModel', { source: source(checkpoint()) });
+    const prompt = 'Bonjour, le monde!';
+    expect((await page.ask('checkPrompt', { prompt, nodeIds: [node.id] })).ok).toBe(true);
+    expect((await answer(node, prompt)).tokens.length).toBeGreaterThan(0);
+    await expect(answer(node, '  ')).rejects.toMatchObject({ code: 'bad-input' });
+  });
+
+  it('is not judged and not trained on examples of the tiny world', async () => {
+    const { id: nodeId } = await page.ask('openModel', { source: source(checkpoint()) });
+    await expect(
+      page.ask('evaluate', { nodeId, set: 'V', benign: false, quick: true }),
+    ).rejects.toMatchObject({ code: 'bad-input' });
+    await expect(
+      page.ask('train', { parentNodeId: nodeId, recipe: 'mft', settings: {}, seed: 1 }),
+    ).rejects.toMatchObject({ code: 'bad-input' });
+  });
+});
+
+describe('a large model', () => {
+  it('is read by slices, stays in its files, and asks for them after a reload', async () => {
+    const files = checkpoint({ large: true });
+    const node = await page.ask('openModel', { source: source(files) });
+    expect(node.opened!.kept).toBe('nowhere');
+    expect(node.weightsBytes).toBe(0);
+    const told = page.events.filter((e) => typeof (e as { loadedBytes?: number }).loadedBytes === 'number');
+    expect(told.length).toBeGreaterThan(10);
+    const before = await answer(node, 'bake the amber loaf');
+    page.die();
+
+    page = new Page(gpu, name);
+    const init = await page.ask('init', { modelsUrl: 'http://lab.test/models/' });
+    expect(init.nodes.map((n) => n.id)).toEqual([node.id]);
+    expect(init.readable).toEqual([]);
+    await expect(answer(node, 'bake the amber loaf')).rejects.toMatchObject({ code: 'files-needed' });
+    const others = { source: source(checkpoint({ large: true, seed: 2 })), nodeId: node.id };
+    await expect(page.ask('openModel', others)).rejects.toMatchObject({ code: 'bad-input' });
+    expect((await page.ask('openModel', { source: source(files), nodeId: node.id })).id).toBe(node.id);
+    expect(page.notices).toContainEqual({ type: 'readable', nodeId: node.id });
+    expect(await answer(node, 'bake the amber loaf')).toEqual(before);
+  });
+
+  it('stays on the GPU while nobody uses it, until it is let go', async () => {
+    const node = await page.ask('openModel', { source: source(checkpoint({ large: true })) });
+    const read = vi.spyOn(Blob.prototype, 'slice');
+    await answer(node, 'bake the amber loaf');
+    expect(read).not.toHaveBeenCalled();
+    const before = await page.ask('memory', {});
+    await page.ask('deleteNode', { nodeId: node.id });
+    const after = await page.ask('memory', {});
+    expect(before.gpuBytes - after.gpuBytes).toBeGreaterThan(32e6);
+    expect(after.resident).toEqual([]);
+  });
+
+  it('leaves nothing behind when it is cancelled', async () => {
+    const { gpuBytes } = await page.ask('memory', {});
+    const loading = page.ask('openModel', { source: source(checkpoint({ large: true })) }, 30);
+    await expect(loading).rejects.toMatchObject({ code: 'cancelled' });
+    expect(await page.ask('nodes', {})).toEqual([]);
+    expect((await page.ask('memory', {})).gpuBytes).toBe(gpuBytes);
+  });
+});
+
+describe('files that cannot be used', () => {
+  const without = (file: string): Files => {
+    const files = checkpoint();
+    delete files[file];
+    return files;
+  };
+  const config = (changes: object): Files => ({
+    ...checkpoint(),
+    'config.json': JSON.stringify({ ...tinyConfigJson(), ...changes }),
+  });
+  it.each<[string, () => Files, string, RegExp]>([
+    ['no config', () => without('config.json'), 'not-found', /config\.json/],
+    ['no tokenizer', () => without('tokenizer.json'), 'not-found', /tokenizer\.json/],
+    ['no weights', () => without('model.safetensors'), 'not-found', /model\.safetensors/],
+    ['another architecture', () => config({ model_type: 'mistral' }), 'bad-config', /model_type/],
+    ['weights of another shape', () => config({ intermediate_size: 96 }), 'corrupt-model', /shape/],
+    [
+      'weights cut off',
+      () => ({
+        ...checkpoint(),
+        'model.safetensors': (checkpoint()['model.safetensors'] as ArrayBuffer).slice(0, 5000),
+      }),
+      'corrupt-model',
+      /model\.safetensors/,
+    ],
+  ])('%s: said in words, and nothing is left', async (_, files, code, what) => {
+    const { gpuBytes } = await page.ask('memory', {});
+    const error: { code: string; what: string } = await page
+      .ask('openModel', { source: source(files()) })
+      .then(
+        () => Promise.reject(new Error('it was opened')),
+        (e: unknown) => e as never,
+      );
+    expect(error.code).toBe(code);
+    expect(error.what).toMatch(what);
+    expect(await page.ask('nodes', {})).toEqual([]);
+    expect((await page.ask('memory', {})).gpuBytes).toBe(gpuBytes);
+  });
+});
+
+describe('the trained model of golden case R', () => {
+  it('is asked in a plain transcript, because it brings no template', async ({ skip }) => {
+    const folder = caseDirOr(skip, 'R_stories260k', 'an opened model on it');
+    const wanted = ['config.json', 'model.safetensors', 'vocab.json'];
+    const files = Object.fromEntries(
+      readdirSync(folder)
+        .filter((file) => wanted.includes(file))
+        .map((file) => [file, readFileSync(join(folder, file))]),
+    );
+    const node = await page.ask('openModel', { source: source(files, 'stories260K') });
+    expect(node.opened).toMatchObject({ template: 'default', types: ['F32'] });
+    const { text, tokens } = await answer(node, 'Tell me of Lily.', 30);
+    expect(tokens.map((t) => t.text).join('')).toBe(text);
+    expect(text).toMatch(/^\S.*[a-z]{2,} [a-z]{2,}/);
+  });
+});
