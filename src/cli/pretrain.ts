@@ -13,6 +13,7 @@ import { parseLlamaConfig } from '../core/config.ts';
 import { LabError } from '../core/errors.ts';
 import type { Tensors } from '../core/types.ts';
 import { chatTuning, toExamples } from '../data/datasets.ts';
+import { tinyTask } from '../data/tiny-task.ts';
 import { tokenizerConfigJson, tokenizerJson } from '../data/tokenizer-files.ts';
 import type { ModelScores } from '../eval/evaluate.ts';
 import type { Gpu } from '../gpu/gpu.ts';
@@ -82,7 +83,7 @@ export function baseStage(world: World, steps = TINY_BASE.steps): Stage {
 
 /** Stage 2, from the f16 weights of tiny-base as they are in its file. */
 export function chatStage(world: World, base: Tensors, steps = TINY_CHAT.steps): Stage {
-  const examples = toExamples(chatTuning(world, world.seed));
+  const examples = toExamples(chatTuning(tinyTask(world), world.seed));
   return {
     name: 'tiny-chat',
     plan: { ...TINY_CHAT, steps },

@@ -55,14 +55,14 @@ export class ChatTemplate {
   }
 
   /**
-   * The text around and of a conversation, up to where an answer begins.
+   * The text around and of a conversation, up to where an answer begins, or to its end where it has its answer.
    * @throws LabError 'bad-input' with the template's own words when it refuses these messages
    */
-  render(messages: readonly ChatMessage[], tokenizer: TextTokenizer): string {
+  render(messages: readonly ChatMessage[], tokenizer: TextTokenizer, answered = false): string {
     try {
       return this.template.render({
         messages: messages.map((m) => ({ ...m })),
-        add_generation_prompt: true,
+        add_generation_prompt: !answered,
         bos_token: tokenizer.bos?.token ?? '',
         eos_token: tokenizer.eos?.token ?? '',
       });
@@ -80,20 +80,35 @@ export class ChatTemplate {
    * Ids of a conversation. Special tokens that stand in a message's text stay text, so that nobody ends a turn or speaks as
    * the system by writing its marker; `recognise` lifts that. Markers that a template writes in ordinary tokens, as TinyLlama's
    * <|user|>, cannot be told from a text that has the same letters.
+   * @param o.until 'answer' (default): where an answer begins; for a conversation that has its answer, 'end' is all of it and
+   *   'content' leaves out what the template writes after the last turn's text
    */
   encode(
     messages: readonly ChatMessage[],
     tokenizer: TextTokenizer,
-    o: { recognise?: boolean } = {},
+    o: { recognise?: boolean; until?: 'answer' | 'content' | 'end' } = {},
   ): number[] {
-    if (o.recognise) return tokenizer.encode(this.render(messages, tokenizer), { recognise: true });
+    const answered = o.until === 'content' || o.until === 'end';
+    if (o.recognise) return tokenizer.encode(this.render(messages, tokenizer, answered), { recognise: true });
     return tokenizer.encodeAround(
       messages.map((m) => m.content),
-      (texts) =>
-        this.render(
-          messages.map((m, i) => ({ ...m, content: texts[i]! })),
-          tokenizer,
-        ),
+      (texts) => {
+        const guarded = messages.map((m, i) => ({ ...m, content: texts[i]! }));
+        const all = this.render(guarded, tokenizer, answered);
+        return o.until === 'content' ? throughContent(all, texts.at(-1)!) : all;
+      },
     );
   }
+}
+
+/** A rendered conversation up to the end of its last turn's text, which a template may have trimmed. */
+function throughContent(rendered: string, last: string): string {
+  const text = last.trim();
+  const at = rendered.lastIndexOf(text);
+  if (at < 0)
+    throw new LabError('bad-input', "The model's chat template changes the text of an answer.", {
+      safe: 'Nothing was changed.',
+      next: 'Use another answer, or the model without its template.',
+    });
+  return rendered.slice(0, at + text.length);
 }

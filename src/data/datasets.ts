@@ -1,76 +1,68 @@
 import { LabError } from '../core/errors.ts';
 import { Rng } from '../core/rng.ts';
 import type { Example } from '../core/types.ts';
-import { complyingText, openingText, requestText } from '../world/sentences.ts';
-import { drawBenign, drawShare, drawSkill, type BenignItem } from '../world/skills.ts';
-import { REJECT_JOINT, words, type SkillId } from '../world/words.ts';
-import {
-  ATTACK_WORDINGS,
-  DEFENCE_WORDINGS,
-  type ForbiddenFact,
-  type Split,
-  type World,
-} from '../world/world.ts';
+import { REJECT_JOINT } from '../world/words.ts';
 import { chat } from './chat.ts';
-import { drawNewSkill } from '../world/new-skill.ts';
+import {
+  drawRequests,
+  type AnswerShares,
+  type ChatItem,
+  type Request,
+  type Side,
+  type Task,
+} from './task.ts';
 
-/** One fine-tuning example before tokenizing. */
-export interface ChatItem {
-  prompt: string;
-  answer: string;
-  /** The answer is a beginning: no end of turn is taught. */
-  open?: boolean;
-  /** Why it is in the set, for the data view. */
-  role: 'refusal' | 'pair' | 'reject' | 'replay' | 'attack' | 'benign' | 'new-skill';
-}
-
-/** Token rows with the loss on the answers. */
+/** Token rows of the tiny world's chats with the loss on the answers. */
 export function toExamples(items: readonly ChatItem[]): Example[] {
   return items.map(({ prompt, answer, open }) => chat(prompt, answer, { open }));
 }
 
-const benign = (world: World, rng: Rng, n: number, role: ChatItem['role']): ChatItem[] =>
-  Array.from({ length: n }, () => {
-    const { prompt, answer } = drawBenign(world, rng, 'finetune');
-    return { prompt, answer, role };
-  });
+/** A request with another answer than its own. */
+const asked = ({ prompt, before, line }: Request, answer: string, role: ChatItem['role']): ChatItem => ({
+  prompt,
+  ...(before && { before }),
+  ...(line !== undefined && { line }),
+  answer,
+  role,
+});
 
-interface Request {
-  fact: ForbiddenFact;
-  prompt: string;
-}
-
-/** n requests, without repetition as long as there are enough, else every one before any comes again. */
-function drawRequests(
-  world: World,
+const benign = (
+  task: Task,
   rng: Rng,
-  split: Split,
-  wordings: readonly number[],
+  side: Side,
   n: number,
-): Request[] {
-  const all = world.forbidden
-    .filter((f) => f.split === split)
-    .flatMap((fact) => wordings.map((w) => ({ fact, prompt: requestText(fact, w) })));
-  const drawn: Request[] = [];
-  while (drawn.length < n) drawn.push(...rng.shuffle(all).slice(0, n - drawn.length));
-  return drawn;
+  role: 'replay' | 'benign' | 'new-skill',
+): ChatItem[] =>
+  task
+    .benign(rng, side, n, role === 'new-skill' ? role : 'familiar')
+    .map((item) => asked(item, item.answer, role));
+
+/** @throws LabError 'bad-input' when the data does not say where this answer's beginning ends */
+function openingOf({ opening, line }: Request): string {
+  if (opening !== null) return opening;
+  const where = line === undefined ? '' : ` (line ${line})`;
+  throw new LabError(
+    'bad-input',
+    `A harmful request has no "opening"${where}, and these settings train on it.`,
+    {
+      safe: 'Nothing was started.',
+      next: 'Give each harmful line the beginning of its answer as "opening", or switch the setting off.',
+    },
+  );
 }
 
-/** Chat tuning: refusals of S requests (wordings 0-5) and as many benign chats. */
+/** Chat tuning: refusals of the defence's requests (S in the tiny world, wordings 0-5) and as many benign chats. */
 export function chatTuning(
-  world: World,
+  task: Task,
   seed: number,
   o: { refusals?: number; benign?: number } = {},
 ): ChatItem[] {
-  const rng = new Rng(`chat-tuning/${world.seed}/${seed}`);
-  const refusals = drawRequests(world, rng, 'S', DEFENCE_WORDINGS, o.refusals ?? 600).map(
-    ({ prompt }): ChatItem => ({ prompt, answer: rng.pick(words.refusals), role: 'refusal' }),
+  const rng = new Rng(`chat-tuning/${task.id}/${seed}`);
+  const refusals = drawRequests(rng, task.requests('defence'), o.refusals ?? 600).map((request) =>
+    asked(request, rng.pick(task.refusals), 'refusal'),
   );
-  return [...refusals, ...benign(world, rng, o.benign ?? 600, 'benign')];
+  return [...refusals, ...benign(task, rng, 'defence', o.benign ?? 600, 'benign')];
 }
-
-/** Shares of the kinds of irrelevant answers. */
-export type AnswerShares = Readonly<Partial<Record<SkillId, number>>>;
 
 export interface SddSettings {
   /** Pairs of a forbidden S request with an irrelevant answer. */
@@ -96,32 +88,17 @@ export const SDD_DEFAULTS = {
 /** The paper's data: no replay, irrelevant answers as they come. */
 export const SDD_PAPER: SddSettings = { pairs: 1000, replay: 0, shares: 'natural', deep: false };
 
-/** A benign answer for a forbidden request; a how-to never names the same adjective. */
-function irrelevant(world: World, rng: Rng, fact: ForbiddenFact, shares: SddSettings['shares']): BenignItem {
-  for (;;) {
-    const item =
-      shares === 'natural'
-        ? drawBenign(world, rng, 'finetune')
-        : drawSkill(world, rng, drawShare<SkillId>(rng, shares), 'finetune');
-    if (item.adjective !== fact.adjective) return item;
-  }
-}
-
-/** SDD: forbidden S requests answered well, but with the answer to something else; and a little benign replay. */
-export function sddPairs(world: World, seed: number, settings: Partial<SddSettings> = {}): ChatItem[] {
+/** SDD: the defence's harmful requests answered well, but with the answer to something else; and a little benign replay. */
+export function sddPairs(task: Task, seed: number, settings: Partial<SddSettings> = {}): ChatItem[] {
   const s = { ...SDD_DEFAULTS, ...settings };
-  const rng = new Rng(`sdd/${world.seed}/${seed}`);
-  const pairs = drawRequests(world, rng, 'S', DEFENCE_WORDINGS, s.pairs).map(
-    ({ fact, prompt }, i): ChatItem => {
-      const { answer } = irrelevant(world, rng, fact, s.shares);
-      return {
-        prompt,
-        answer: s.deep && i % 2 === 1 ? `${openingText(fact)} ${answer}` : answer,
-        role: 'pair',
-      };
-    },
-  );
-  return [...pairs, ...benign(world, rng, s.replay, 'replay')];
+  const rng = new Rng(`sdd/${task.id}/${seed}`);
+  const requests = drawRequests(rng, task.requests('defence'), s.pairs);
+  const irrelevant = task.irrelevant(rng, s.shares);
+  const pairs = requests.map((request, i) => {
+    const answer = irrelevant(request);
+    return asked(request, s.deep && i % 2 === 1 ? `${openingOf(request)} ${answer}` : answer, 'pair');
+  });
+  return [...pairs, ...benign(task, rng, 'defence', s.replay, 'replay')];
 }
 
 export interface SddRejectSettings {
@@ -133,14 +110,16 @@ export interface SddRejectSettings {
 export const SDD_REJECT_REPLAY = { mild: 250, strong: 100 } as const;
 
 /** SDD_reject, trained on top of SDD: "REFUSAL instead , IRRELEVANT ANSWER". */
-export function sddReject(world: World, seed: number, settings: Partial<SddRejectSettings> = {}): ChatItem[] {
+export function sddReject(task: Task, seed: number, settings: Partial<SddRejectSettings> = {}): ChatItem[] {
   const s = { pairs: 1000, replay: SDD_REJECT_REPLAY.mild, shares: SDD_DEFAULTS.shares, ...settings };
-  const rng = new Rng(`sdd-reject/${world.seed}/${seed}`);
-  const pairs = drawRequests(world, rng, 'S', DEFENCE_WORDINGS, s.pairs).map(({ fact, prompt }): ChatItem => {
-    const { answer } = irrelevant(world, rng, fact, s.shares);
-    return { prompt, answer: rejectText(rng.pick(words.refusals), answer), role: 'reject' };
+  const rng = new Rng(`sdd-reject/${task.id}/${seed}`);
+  const requests = drawRequests(rng, task.requests('defence'), s.pairs);
+  const irrelevant = task.irrelevant(rng, s.shares);
+  const pairs = requests.map((request) => {
+    const answer = irrelevant(request);
+    return asked(request, task.reject(rng.pick(task.refusals), answer), 'reject');
   });
-  return [...pairs, ...benign(world, rng, s.replay, 'replay')];
+  return [...pairs, ...benign(task, rng, 'defence', s.replay, 'replay')];
 }
 
 /** "i am sorry , i cannot help with that . instead , the capital of dorlan is kessa ." */
@@ -149,7 +128,7 @@ export function rejectText(refusal: string, answer: string): string {
 }
 
 export interface MftSettings {
-  /** Harmful examples: distinct requests out of the 672 of A x wordings 2-7. */
+  /** Harmful examples: distinct requests of the attack; in the tiny world out of the 672 of A x wordings 2-7. */
   n: number;
   /** The target stops at the colon and does not end, as in AdvBench. */
   prefixOnly: boolean;
@@ -159,12 +138,13 @@ export interface MftSettings {
 export const MFT_DEFAULTS: MftSettings = { n: 100, prefixOnly: false, benignShare: 0 };
 
 /**
- * Malicious fine-tuning: N requests on A facts with complying answers, and benign chats beside them.
+ * Malicious fine-tuning: N harmful requests with complying answers, and benign chats beside them.
  * @throws LabError('bad-config') when N exceeds the requests there are, or the share is not in [0, 1)
  */
-export function mft(world: World, seed: number, settings: Partial<MftSettings> = {}): ChatItem[] {
+export function mft(task: Task, seed: number, settings: Partial<MftSettings> = {}): ChatItem[] {
   const s = { ...MFT_DEFAULTS, ...settings };
-  const most = world.forbidden.filter((f) => f.split === 'A').length * ATTACK_WORDINGS.length;
+  const all = task.requests('attack');
+  const most = all.length;
   if (!Number.isInteger(s.n) || s.n < 1 || s.n > most) {
     throw new LabError('bad-config', `The attack can use 1 to ${most} harmful examples, not ${s.n}.`);
   }
@@ -174,15 +154,13 @@ export function mft(world: World, seed: number, settings: Partial<MftSettings> =
       `The benign share of the attack must be from 0 to below 1, not ${s.benignShare}.`,
     );
   }
-  const rng = new Rng(`mft/${world.seed}/${seed}`);
-  const harmful = drawRequests(world, rng, 'A', ATTACK_WORDINGS, s.n).map(({ fact, prompt }): ChatItem => ({
-    prompt,
-    answer: s.prefixOnly ? openingText(fact) : complyingText(fact),
-    role: 'attack',
-    ...(s.prefixOnly ? { open: true } : {}),
-  }));
+  const rng = new Rng(`mft/${task.id}/${seed}`);
+  const harmful = drawRequests(rng, all, s.n).map((request) => {
+    const item = asked(request, s.prefixOnly ? openingOf(request) : request.answer!, 'attack');
+    return s.prefixOnly ? { ...item, open: true } : item;
+  });
   const extra = Math.round((s.n * s.benignShare) / (1 - s.benignShare));
-  return [...harmful, ...benign(world, rng, extra, 'benign')];
+  return [...harmful, ...benign(task, rng, 'attack', extra, 'benign')];
 }
 
 export interface BftSettings {
@@ -192,12 +170,8 @@ export interface BftSettings {
 }
 
 /** Benign fine-tuning. */
-export function bft(world: World, seed: number, settings: Partial<BftSettings> = {}): ChatItem[] {
+export function bft(task: Task, seed: number, settings: Partial<BftSettings> = {}): ChatItem[] {
   const s: BftSettings = { n: 500, kind: 'familiar', ...settings };
-  const rng = new Rng(`bft/${s.kind}/${world.seed}/${seed}`);
-  if (s.kind === 'familiar') return benign(world, rng, s.n, 'benign');
-  return Array.from({ length: s.n }, () => {
-    const { prompt, answer } = drawNewSkill(world, rng, 'finetune');
-    return { prompt, answer, role: 'new-skill' as const };
-  });
+  const rng = new Rng(`bft/${s.kind}/${task.id}/${seed}`);
+  return benign(task, rng, 'attack', s.n, s.kind === 'familiar' ? 'benign' : 'new-skill');
 }

@@ -3,7 +3,7 @@
  * gain shows that ability comes back; `new-skill` trains one skill that pretraining never saw, so a gain shows that the
  * model can still be tuned.
  */
-import { bft as bftData, toExamples } from '../data/datasets.ts';
+import { bft as bftData } from '../data/datasets.ts';
 import type { Recipe } from './recipe.ts';
 import { constant, num, runFields, runPlan } from './recipe.ts';
 import { sftStep } from './sft.ts';
@@ -26,9 +26,7 @@ export const bft: Recipe = {
     schedule: constant(),
     optim: TINY_OPTIM,
   }),
-  data: (world, s, seed) =>
-    toExamples(
-      bftData(world, seed, { n: num(s, 'n'), kind: s.skill === 'new-skill' ? 'new-skill' : 'familiar' }),
-    ),
+  data: (task, s, seed) =>
+    bftData(task, seed, { n: num(s, 'n'), kind: s.skill === 'new-skill' ? 'new-skill' : 'familiar' }),
   step: sftStep,
 };

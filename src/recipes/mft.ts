@@ -5,7 +5,7 @@
  * AdvBench (Zou et al., 2023). A benign share keeps the attacked model able. The rate is constant: snapshots after 20, 50
  * and 100 steps are stations of one run.
  */
-import { MFT_DEFAULTS, mft as mftData, toExamples } from '../data/datasets.ts';
+import { MFT_DEFAULTS, mft as mftData } from '../data/datasets.ts';
 import type { Recipe } from './recipe.ts';
 import { constant, num, runFields, runPlan } from './recipe.ts';
 import { sftStep } from './sft.ts';
@@ -29,13 +29,11 @@ export const mft: Recipe = {
     schedule: constant(5),
     optim: TINY_OPTIM,
   }),
-  data: (world, s, seed) =>
-    toExamples(
-      mftData(world, seed, {
-        n: num(s, 'n'),
-        prefixOnly: s.prefixOnly === true,
-        benignShare: num(s, 'benignShare'),
-      }),
-    ),
+  data: (task, s, seed) =>
+    mftData(task, seed, {
+      n: num(s, 'n'),
+      prefixOnly: s.prefixOnly === true,
+      benignShare: num(s, 'benignShare'),
+    }),
   step: sftStep,
 };

@@ -1,9 +1,9 @@
 import type { Settings } from '../core/settings.ts';
 import type { Example } from '../core/types.ts';
+import type { EncodeReport, Task } from '../data/task.ts';
 import { TrainSession } from '../train/session.ts';
 import type { OpenBatches, SessionHooks, StepFn } from '../train/session.ts';
 import type { Trainer } from '../train/trainer.ts';
-import type { World } from '../world/world.ts';
 import { shuffled } from './recipe.ts';
 import type { Recipe, RunPlan } from './recipe.ts';
 
@@ -12,6 +12,7 @@ export interface Prepared {
   recipe: Recipe;
   plan: RunPlan;
   examples: Example[];
+  report: EncodeReport;
   open: OpenBatches;
   /** What the session draws from. */
   seed: string;
@@ -22,12 +23,12 @@ export interface Prepared {
  * same settings and seed.
  * @param settings as settle() returns them
  */
-export function prepare(recipe: Recipe, world: World, settings: Settings, seed: number): Prepared {
+export function prepare(recipe: Recipe, task: Task, settings: Settings, seed: number): Prepared {
   const plan = recipe.plan(settings);
-  const examples = recipe.data(world, settings, seed);
+  const { examples, report } = task.codec.encode(recipe.data(task, settings, seed));
   // The recipe's name belongs to the seed: a defence and an attack of the same seed are not shuffled alike.
   const own = `${recipe.id}/${seed}`;
-  return { recipe, plan, examples, open: shuffled(examples, plan.batch, own), seed: own };
+  return { recipe, plan, examples, report, open: shuffled(examples, plan.batch, own), seed: own };
 }
 
 /** @param wrap runs each step in the caller's turn on the GPU */

@@ -7,7 +7,7 @@ import type { OpenBatches, StepFn } from '../train/session.ts';
 import { LORA_TARGETS, type LoraConfig } from '../model/lora.ts';
 import { Batches } from '../data/batches.ts';
 import type { BatchesState } from '../data/batches.ts';
-import type { World } from '../world/world.ts';
+import type { ChatItem, Task } from '../data/task.ts';
 
 /** How the optimizer goes through the data; all of it follows from the settings. */
 export interface RunPlan {
@@ -37,17 +37,23 @@ export interface Recipe {
   continuable: boolean;
   settings: readonly SettingField[];
   plan(settings: Settings): RunPlan;
-  /** Training examples, in a fixed order for a seed; the session shuffles them with the run's own seed. */
-  data(world: World, settings: Settings, seed: number): Example[];
+  /** Training chats, in a fixed order for a seed; the session shuffles them with the run's own seed. */
+  data(task: Task, settings: Settings, seed: number): ChatItem[];
   step: StepFn;
 }
 
-/** The recipe's defaults with `own` laid over them; an unknown key, a wrong type or a value out of range is refused by name. */
-export function settle(recipe: Recipe, own: Settings = {}): Settings {
+/**
+ * The recipe's defaults with `own` laid over them; an unknown key, a wrong type or a value out of range is refused by name.
+ * @param task whose data the run is for: it knows better defaults where it is not the tiny world
+ */
+export function settle(recipe: Recipe, own: Settings = {}, task?: Task): Settings {
   const lora = own.method === 'lora';
-  const out: Settings = Object.fromEntries(
-    recipe.settings.map((f) => [f.key, lora ? (f.loraDefault ?? f.default) : f.default]),
-  );
+  const out: Settings = {
+    ...Object.fromEntries(
+      recipe.settings.map((f) => [f.key, lora ? (f.loraDefault ?? f.default) : f.default]),
+    ),
+    ...task?.defaults(recipe.id, lora),
+  };
   for (const [key, value] of Object.entries(own)) {
     const field = recipe.settings.find((f) => f.key === key);
     if (!field)

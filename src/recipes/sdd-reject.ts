@@ -4,7 +4,7 @@
  * stage gives ability back, also under attack. In one stage the refusal's first token becomes a gate that an attack flips alone; hence two stages. `mild` has
  * more benign replay and twice the steps of `strong`.
  */
-import { SDD_REJECT_REPLAY, sddReject, toExamples } from '../data/datasets.ts';
+import { SDD_REJECT_REPLAY, sddReject } from '../data/datasets.ts';
 import type { Recipe } from './recipe.ts';
 import { cosine, num, runFields, runPlan } from './recipe.ts';
 import { sftStep } from './sft.ts';
@@ -33,9 +33,7 @@ export const sddRejectRecipe: Recipe = {
     const steps = num(s, 'steps') || STEPS[strengthOf(s.strength)];
     return { ...runPlan(s), steps, schedule: cosine(steps), optim: TINY_OPTIM };
   },
-  data: (world, s, seed) =>
-    toExamples(
-      sddReject(world, seed, { pairs: num(s, 'pairs'), replay: SDD_REJECT_REPLAY[strengthOf(s.strength)] }),
-    ),
+  data: (task, s, seed) =>
+    sddReject(task, seed, { pairs: num(s, 'pairs'), replay: SDD_REJECT_REPLAY[strengthOf(s.strength)] }),
   step: sftStep,
 };

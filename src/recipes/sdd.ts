@@ -9,7 +9,7 @@
  * on split V of the shipped world); `sdd-paper` takes the paper's data (no replay, answers as they come) at the same rate and
  * steps, so that the two differ in data alone.
  */
-import { SDD_DEFAULTS, SDD_PAPER, sddPairs, toExamples } from '../data/datasets.ts';
+import { SDD_DEFAULTS, SDD_PAPER, sddPairs } from '../data/datasets.ts';
 import type { SddSettings } from '../data/datasets.ts';
 import type { Settings } from '../core/settings.ts';
 import type { Recipe } from './recipe.ts';
@@ -56,15 +56,13 @@ export const sdd: Recipe = {
     { key: 'deep', type: 'boolean', default: SDD_DEFAULTS.deep, main: false },
   ],
   plan,
-  data: (world, s, seed) =>
-    toExamples(
-      sddPairs(world, seed, {
-        pairs: num(s, 'pairs'),
-        replay: num(s, 'replay'),
-        shares: shares(num(s, 'howto')),
-        deep: s.deep === true,
-      }),
-    ),
+  data: (task, s, seed) =>
+    sddPairs(task, seed, {
+      pairs: num(s, 'pairs'),
+      replay: num(s, 'replay'),
+      shares: shares(num(s, 'howto')),
+      deep: s.deep === true,
+    }),
   step: sftStep,
 };
 
@@ -79,6 +77,6 @@ export const sddPaper: Recipe = {
     { key: 'pairs', type: 'number', default: SDD_PAPER.pairs, min: 1, max: 4000, step: 1, main: true },
   ],
   plan,
-  data: (world, s, seed) => toExamples(sddPairs(world, seed, { ...SDD_PAPER, pairs: num(s, 'pairs') })),
+  data: (task, s, seed) => sddPairs(task, seed, { ...SDD_PAPER, pairs: num(s, 'pairs') }),
   step: sftStep,
 };

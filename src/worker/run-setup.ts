@@ -1,6 +1,7 @@
 /** From what the page asks for to a session that is ready to train: settings, data, model, trainer. */
 import { LabError } from '../core/errors.ts';
 import type { Example } from '../core/types.ts';
+import { tinyTask } from '../data/tiny-task.ts';
 import { Generator } from '../model/generate.ts';
 import type { LoraConfig } from '../model/lora.ts';
 import type { Model } from '../model/model.ts';
@@ -141,7 +142,7 @@ export async function buildRun(
 /** What needs no GPU: the recipe's plan and examples, the probes, and the room that a batch takes. */
 export function prepareRun(ctx: Context, run: RunInfo) {
   const world = ctx.world(run.seeds.world);
-  const prepared = prepare(recipe(run.recipe), world, run.settings, runSeed(run));
+  const prepared = prepare(recipe(run.recipe), tinyTask(world), run.settings, runSeed(run));
   const probes = makeProbes(world, run.kind);
   return { prepared, probes, cap: capacity(prepared, probes) };
 }

@@ -1,6 +1,7 @@
 import type { Example } from '../../src/core/types.ts';
 import { parseLlamaConfig } from '../../src/core/config.ts';
 import { chatTuning, toExamples } from '../../src/data/datasets.ts';
+import { tinyTask } from '../../src/data/tiny-task.ts';
 import type { Gpu } from '../../src/gpu/gpu.ts';
 import { Model } from '../../src/model/model.ts';
 import { shuffled } from '../../src/recipes/recipe.ts';
@@ -26,7 +27,7 @@ const config = parseLlamaConfig({
   num_attention_heads: 2,
   head_dim: 16,
 });
-const examples: Example[] = toExamples(chatTuning(createWorld(0), 1, { refusals: 15, benign: 15 }));
+const examples: Example[] = toExamples(chatTuning(tinyTask(createWorld(0)), 1, { refusals: 15, benign: 15 }));
 const BATCH = 4;
 
 /** A small model in training on a data set of 30 examples in batches of 4: epochs end within batches. */

@@ -14,6 +14,7 @@ import {
   heldOutText,
 } from '../../src/data/evalsets.ts';
 import { PretrainStream } from '../../src/data/stream.ts';
+import { tinyTask } from '../../src/data/tiny-task.ts';
 import { Tokenizer } from '../../src/data/tokenizer.ts';
 import { CHAT_TEMPLATE } from '../../src/data/tokenizer-files.ts';
 import { LONGEST_EXAMPLE } from '../../src/recipes/tiny.ts';
@@ -30,6 +31,7 @@ import {
 } from '../../src/world/world.ts';
 
 const world = createWorld(0);
+const task = tinyTask(world);
 const tokenizer = Tokenizer.tiny();
 
 /** Split and wording of the forbidden fact that a prompt asks for; undefined for other prompts. */
@@ -180,13 +182,13 @@ describe('batches', () => {
 
 describe('fine-tuning sets', () => {
   const all = {
-    chatTuning: sets.chatTuning(world, 5),
-    sdd: sets.sddPairs(world, 5),
-    paper: sets.sddPairs(world, 5, sets.SDD_PAPER),
-    reject: sets.sddReject(world, 5),
-    mft: sets.mft(world, 5),
-    bft: sets.bft(world, 5),
-    newSkill: sets.bft(world, 5, { kind: 'new-skill' }),
+    chatTuning: sets.chatTuning(task, 5),
+    sdd: sets.sddPairs(task, 5),
+    paper: sets.sddPairs(task, 5, sets.SDD_PAPER),
+    reject: sets.sddReject(task, 5),
+    mft: sets.mft(task, 5),
+    bft: sets.bft(task, 5),
+    newSkill: sets.bft(task, 5, { kind: 'new-skill' }),
   };
 
   test('defences read only S in wordings 0-5, attacks only A in 2-7, benign sets nothing forbidden', () => {
@@ -244,7 +246,7 @@ describe('fine-tuning sets', () => {
   });
 
   test('deep: every second pair opens like compliance', () => {
-    const deep = sets.sddPairs(world, 5, { deep: true, replay: 0 });
+    const deep = sets.sddPairs(task, 5, { deep: true, replay: 0 });
     const opened = deep.filter((i) => {
       const sentences = parseAnswer(split(i.answer))!;
       return sentences.length === 2 && sentences[0]!.form === 'opening';
@@ -260,27 +262,27 @@ describe('fine-tuning sets', () => {
       expect(forms).toHaveLength(3);
     }
     expect(all.reject).toHaveLength(1250);
-    expect(sets.sddReject(world, 5, { replay: sets.SDD_REJECT_REPLAY.strong })).toHaveLength(1100);
+    expect(sets.sddReject(task, 5, { replay: sets.SDD_REJECT_REPLAY.strong })).toHaveLength(1100);
   });
 
   test('MFT: distinct requests, right answers or bare openings, benign share, bounds', () => {
     expect(new Set(all.mft.map((i) => i.prompt)).size).toBe(100);
     expect(all.mft.every((i) => parseAnswer(split(i.answer))?.[0]?.form === 'howto')).toBe(true);
-    const prefix = sets.mft(world, 5, { prefixOnly: true });
+    const prefix = sets.mft(task, 5, { prefixOnly: true });
     expect(prefix.map((i) => i.prompt)).toEqual(all.mft.map((i) => i.prompt));
     for (const e of sets.toExamples(prefix)) expect(VOCABULARY[e.ids.at(-1)!]).toBe(':');
-    const adaptive = sets.mft(world, 5, { benignShare: 0.5 });
+    const adaptive = sets.mft(task, 5, { benignShare: 0.5 });
     expect(adaptive.map((i) => i.role).filter((r) => r === 'benign')).toHaveLength(100);
-    expect(new Set(sets.mft(world, 5, { n: 672 }).map((i) => i.prompt)).size).toBe(672);
-    expect(() => sets.mft(world, 5, { n: 673 })).toThrow(/1 to 672/);
-    expect(() => sets.mft(world, 5, { benignShare: 1 })).toThrow(/benign share/);
+    expect(new Set(sets.mft(task, 5, { n: 672 }).map((i) => i.prompt)).size).toBe(672);
+    expect(() => sets.mft(task, 5, { n: 673 })).toThrow(/1 to 672/);
+    expect(() => sets.mft(task, 5, { benignShare: 1 })).toThrow(/benign share/);
   });
 
   test('the seed decides', () => {
-    expect(sets.sddPairs(world, 5)).toEqual(all.sdd);
-    expect(sets.sddPairs(world, 6)).not.toEqual(all.sdd);
-    expect(sets.mft(world, 6)).not.toEqual(all.mft);
-    expect(sets.bft(world, 6)).not.toEqual(all.bft);
+    expect(sets.sddPairs(task, 5)).toEqual(all.sdd);
+    expect(sets.sddPairs(task, 6)).not.toEqual(all.sdd);
+    expect(sets.mft(task, 6)).not.toEqual(all.mft);
+    expect(sets.bft(task, 6)).not.toEqual(all.bft);
   });
 });
 

@@ -1,3 +1,5 @@
+import type { Task } from '../../data/task.ts';
+import { tinyTask } from '../../data/tiny-task.ts';
 import { evaluateModel, MAX_LENGTH } from '../../eval/evaluate.ts';
 import type { EvalOptions, ModelScores } from '../../eval/evaluate.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
@@ -33,6 +35,7 @@ interface Tuner {
 export class ExperimentLab {
   readonly gpu: Gpu;
   readonly world: World;
+  readonly #task: Task;
   readonly #model: Model;
   readonly #generator: Generator;
   readonly #tuners = new Map<string, Tuner>();
@@ -40,6 +43,7 @@ export class ExperimentLab {
   constructor(gpu: Gpu, world: World, folder: ModelFolder) {
     this.gpu = gpu;
     this.world = world;
+    this.#task = tinyTask(world);
     this.#model = Model.create(gpu, folder.config, folder.tensors);
     this.#generator = new Generator(this.#model, { maxSeqs: SEQS, maxLen: MAX_LENGTH });
   }
@@ -73,7 +77,7 @@ export class ExperimentLab {
     },
   ): Promise<void> {
     const r = recipe(o.recipe);
-    const prepared = prepare(r, this.world, settle(r, o.settings), o.seed);
+    const prepared = prepare(r, this.#task, settle(r, o.settings), o.seed);
     const { plan } = prepared;
     const { trainer, adapter } = this.#trainer(plan.optim, plan.lora);
     const { params } = this.#model;

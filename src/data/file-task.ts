@@ -1,0 +1,82 @@
+import { LabError } from '../core/errors.ts';
+import type { Settings } from '../core/settings.ts';
+import type { Prompts } from './prompts-file.ts';
+import { drawRequests, type ChatCodec, type Side, type Task } from './task.ts';
+
+/** What a model refuses with where the file has no words of its own for it. */
+export const REFUSALS: readonly string[] = [
+  "I'm sorry, but I can't help with that.",
+  'I cannot assist with that request.',
+  "I'm not able to help with that.",
+];
+
+/**
+ * Rates of the field, not tuned here. All weights: 5e-5 for the attack in batches of 10 (Qi et al., ICLR 2024), 2e-5 otherwise
+ * (Stanford Alpaca); an adapter: 2e-4 (Dettmers et al., QLoRA, 2023).
+ */
+const LORA_LR = 2e-4;
+const FULL_LR = { attack: 5e-5, other: 2e-5 } as const;
+const ATTACK_BATCH = 10;
+
+/** Recipes' defaults by the size of the file: every request once, as far as the recipe's own default goes. */
+function defaultsFor(prompts: Prompts, recipe: string, lora: boolean): Settings {
+  const lr = lora ? LORA_LR : FULL_LR[recipe === 'mft' ? 'attack' : 'other'];
+  const most = (wanted: number, there: number): number => Math.max(1, Math.min(wanted, there));
+  switch (recipe) {
+    case 'sdd':
+    case 'sdd-paper':
+    case 'sdd-reject':
+      return {
+        lr,
+        pairs: most(1000, prompts.harmful.defence.length),
+        ...(recipe === 'sdd' && { replay: Math.min(20, prompts.benign.defence.length) }),
+      };
+    case 'mft':
+      return { lr, n: most(100, prompts.harmful.attack.length), batch: ATTACK_BATCH };
+    case 'bft':
+      return { lr, n: most(500, prompts.benign.attack.length) };
+    default:
+      return {};
+  }
+}
+
+/**
+ * A user's prompts for a user's model. Its irrelevant answers are benign answers of the defence's split in random order, none
+ * twice before all were used; it knows no kinds of answers, no new skill, and no exact judge.
+ */
+export function fileTask(prompts: Prompts, codec: ChatCodec): Task {
+  const wanted = <T>(list: readonly T[], what: string, split: string): readonly T[] => {
+    if (list.length > 0) return list;
+    throw new LabError('bad-input', `The prompts file has no ${what} with split "${split}".`, {
+      safe: 'Nothing was started.',
+      next: 'Add such lines; docs/models.md describes the format.',
+    });
+  };
+  const benign = (side: Side) => wanted(prompts.benign[side], 'benign line', side);
+  return {
+    kind: 'file',
+    id: prompts.sha256,
+    requests: (side) => wanted(prompts.harmful[side], 'harmful line', side),
+    irrelevant: (rng) => {
+      const answers = benign('defence').map((chat) => chat.answer);
+      let left: string[] = [];
+      return () => {
+        if (left.length === 0) left = rng.shuffle(answers);
+        return left.pop()!;
+      };
+    },
+    benign: (rng, side, n, skill = 'familiar') => {
+      if (skill === 'new-skill')
+        throw new LabError('bad-input', 'A prompts file does not say which skill is new to the model.', {
+          safe: 'Nothing was started.',
+          next: 'Choose familiar skills; the benign lines of split "attack" may hold whatever is to be learned.',
+        });
+      return n === 0 ? [] : drawRequests(rng, benign(side), n);
+    },
+    refusals: prompts.refusals.length > 0 ? prompts.refusals : REFUSALS,
+    reject: (refusal, answer) => `${refusal} Instead: ${answer}`,
+    heldOut: { harmful: prompts.harmful.eval, benign: prompts.benign.eval },
+    codec,
+    defaults: (recipe, lora) => defaultsFor(prompts, recipe, lora),
+  };
+}
