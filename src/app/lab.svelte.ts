@@ -12,6 +12,7 @@ import { EngineClient, errorInfo, spawnEngine } from './client.ts';
 import { Device } from './device.svelte.ts';
 import { Evaluations } from './evaluations.svelte.ts';
 import { OpenedModels } from './opened.svelte.ts';
+import { PromptsFiles } from './prompts.svelte.ts';
 import { ShowMe } from './show-me.svelte.ts';
 import { Training } from './training.svelte.ts';
 import type {
@@ -55,6 +56,7 @@ export class Lab {
   readonly device: Device;
   readonly compare: Compare;
   readonly opened: OpenedModels;
+  readonly prompts: PromptsFiles;
   readonly showMe: ShowMe;
 
   phase = $state<Phase>('starting');
@@ -81,6 +83,7 @@ export class Lab {
     this.device = new Device(this.#attempts);
     this.compare = new Compare(client);
     this.opened = new OpenedModels(client);
+    this.prompts = new PromptsFiles(client);
     this.showMe = new ShowMe(this);
     client.onNotice = (notice) => this.#onNotice(notice);
     client.onCrash = (error) => this.#onCrash(error);
@@ -164,6 +167,7 @@ export class Lab {
       [this.recipes, this.world] = await Promise.all([
         this.client.request('recipes', {}),
         this.client.request('world', {}),
+        this.prompts.open(),
       ]);
       this.phase = init.capabilities ? 'ready' : 'no-gpu';
     } catch (e) {

@@ -11,6 +11,7 @@
  * | evaluations | id, index nodeId | verdicts and answers of a node                                      |
  * | settings    | key              | small values of the page                                            |
  * | models      | id (of a node)   | of a model that the user opened: its small files, and its folder    |
+ * | prompts     | id (SHA-256)     | prompts files of the user, which such models are trained on         |
  */
 import type { DBSchema, IDBPDatabase } from 'idb';
 
@@ -70,6 +71,14 @@ export interface ModelRecord {
   folder: FileSystemDirectoryHandle | null;
 }
 
+/** A prompts file as its user chose it. */
+export interface PromptsRecord {
+  /** SHA-256 (hex) of its bytes. */
+  id: string;
+  name: string;
+  text: string;
+}
+
 export interface LabSchema<N extends NodeRecord, R, E extends EvaluationRecord> extends DBSchema {
   nodes: { key: string; value: N; indexes: { parentId: string } };
   weights: { key: [string, number]; value: Chunk };
@@ -77,6 +86,7 @@ export interface LabSchema<N extends NodeRecord, R, E extends EvaluationRecord> 
   evaluations: { key: number; value: E; indexes: { nodeId: string } };
   settings: { key: string; value: unknown };
   models: { key: string; value: ModelRecord };
+  prompts: { key: string; value: PromptsRecord };
 }
 
 /** Brings a database from `oldVersion` (0 = empty) to VERSION. */
@@ -91,7 +101,10 @@ export function migrate<N extends NodeRecord, R, E extends EvaluationRecord>(
     db.createObjectStore('evaluations', { autoIncrement: true }).createIndex('nodeId', 'nodeId');
     db.createObjectStore('settings');
   }
-  if (oldVersion < 2) db.createObjectStore('models', { keyPath: 'id' });
+  if (oldVersion < 2) {
+    db.createObjectStore('models', { keyPath: 'id' });
+    db.createObjectStore('prompts', { keyPath: 'id' });
+  }
 }
 
 /** All chunks of one owner. */

@@ -22,6 +22,7 @@ import {
   type LabSchema,
   type ModelRecord,
   type NodeRecord,
+  type PromptsRecord,
   type StoredRun,
 } from './schema.ts';
 import { alone, settle, writing } from './transactions.ts';
@@ -278,7 +279,7 @@ export class Store<N extends NodeRecord, R, E extends EvaluationRecord> {
     });
   }
 
-  // ----------------------------------------------------------------------------------------- evaluations and settings
+  // ------------------------------------------------------------------------------------- evaluations, prompts, settings
 
   /** Stores an evaluation and, in the same transaction, what the node shows of it. Undefined where the node is gone. */
   addEvaluation(evaluation: E, change: (node: N) => N): Promise<N | undefined> {
@@ -300,6 +301,21 @@ export class Store<N extends NodeRecord, R, E extends EvaluationRecord> {
     return this.#guard('read the evaluations', async () => {
       const all = await this.#db.getAllFromIndex('evaluations', 'nodeId', nodeId);
       return all.sort((a, b) => b.createdAt - a.createdAt);
+    });
+  }
+
+  /** A prompts file by the SHA-256 of its bytes. */
+  prompts(id: string): Promise<PromptsRecord | undefined> {
+    return this.#guard('read a prompts file', () => this.#db.get('prompts', id));
+  }
+
+  allPrompts(): Promise<PromptsRecord[]> {
+    return this.#guard('read the prompts files', () => this.#db.getAll('prompts'));
+  }
+
+  setPrompts(record: PromptsRecord): Promise<void> {
+    return this.#guard('keep a prompts file', async () => {
+      await this.#db.put('prompts', record);
     });
   }
 

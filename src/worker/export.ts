@@ -21,7 +21,7 @@ export async function exportNode(
   const stored = await models.read(node);
   const tensors = await models.whole(stored);
   const torch_dtype = dtype === 'F16' ? 'float16' : 'float32';
-  const texts = node.root === null ? own(await models.opened.description(stored.bottom.id)) : TINY;
+  const texts = node.root === null ? own(await models.opened.description(await ctx.rootId(node))) : TINY;
   return {
     files: [
       json('config.json', { ...(node.modelConfig as object), torch_dtype }),

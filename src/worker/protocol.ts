@@ -14,11 +14,13 @@ import type { GoldenResult, KernelCheck, ShaderInfo } from './protocol/checks.ts
 import type { Capabilities, ErrorInfo, MemoryInfo, StorageInfo } from './protocol/device.ts';
 import type { ModelSource } from './protocol/models.ts';
 import type { EmbeddedName, Estimate, EvalSet, Evaluation, LabNode, RecipeInfo } from './protocol/nodes.ts';
+import type { PromptsInfo } from './protocol/prompts.ts';
 import type { RunControl, RunEvent, RunInfo, TrainParams } from './protocol/runs.ts';
 
 export * from './protocol/device.ts';
 export * from './protocol/nodes.ts';
 export * from './protocol/models.ts';
+export * from './protocol/prompts.ts';
 export * from './protocol/runs.ts';
 export * from './protocol/chat.ts';
 export * from './protocol/checks.ts';
@@ -63,7 +65,11 @@ export interface Requests {
     result: { files: { name: string; bytes: ArrayBuffer }[] };
     event: never;
   };
-  recipes: { params: Record<string, never>; result: RecipeInfo[]; event: never };
+  /** The recipes, with the defaults that suit a node and a prompts file where these are named. */
+  recipes: { params: { nodeId?: string; prompts?: string }; result: RecipeInfo[]; event: never };
+  /** Checks a prompts file and keeps it in this browser. */
+  keepPrompts: { params: { name: string; file: Blob }; result: PromptsInfo; event: never };
+  prompts: { params: Record<string, never>; result: PromptsInfo[]; event: never };
   world: { params: Record<string, never>; result: WorldInfo; event: never };
   /** Whether these models can be asked this. */
   checkPrompt: { params: { prompt: string; nodeIds: string[] }; result: PromptCheck; event: never };

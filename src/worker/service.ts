@@ -1,7 +1,5 @@
 /** The worker without the Worker: one method for each request of the protocol. Runs in Node as well, for tests. */
 import { LabError } from '../core/errors.ts';
-import { RECIPES } from '../recipes/index.ts';
-import { settle } from '../recipes/recipe.ts';
 import { storageFigures } from '../store/quota.ts';
 import { DATABASE } from '../store/schema.ts';
 import { Chat } from './chat.ts';
@@ -16,6 +14,7 @@ import { Models } from './models.ts';
 import { Runs } from './runs.ts';
 import { allShaders } from './shader-info.ts';
 import { Tabs } from './tabs.ts';
+import { Tasks } from './tasks.ts';
 import type {
   Capabilities,
   EventOf,
@@ -24,7 +23,6 @@ import type {
   Method,
   Notice,
   ParamsOf,
-  RecipeInfo,
   ResultOf,
   ToWorker,
 } from './protocol.ts';
@@ -50,6 +48,7 @@ export class Service {
   #chat: Chat;
   #evaluations: Evaluations;
   #estimates: Estimates;
+  #tasks: Tasks;
   #handlers: Handlers;
   #underWay = new Map<number, AbortController>();
 
@@ -64,10 +63,11 @@ export class Service {
       },
     });
     this.models = new Models(this.ctx);
-    this.runs = new Runs(this.ctx, this.models);
+    this.#tasks = new Tasks(this.ctx, this.models);
+    this.runs = new Runs(this.ctx, this.models, this.#tasks);
     this.#chat = new Chat(this.ctx, this.models);
     this.#evaluations = new Evaluations(this.ctx, this.models);
-    this.#estimates = new Estimates(this.ctx, this.models);
+    this.#estimates = new Estimates(this.ctx, this.models, this.#tasks);
     this.#handlers = this.#table();
   }
 
@@ -125,7 +125,9 @@ export class Service {
       openModel: (params, emit, signal) => models.opened.open(params, emit, signal),
       modelFolder: ({ nodeId }) => models.opened.folder(nodeId),
       exportNode: (params) => exportNode(ctx, models, params),
-      recipes: () => recipeInfos(),
+      recipes: ({ nodeId, prompts }) => this.#tasks.recipes(nodeId, prompts),
+      keepPrompts: ({ name, file }) => this.#tasks.keep(name, file),
+      prompts: () => this.#tasks.list(),
       world: async () =>
         this.#chat.info((await ctx.store.nodes()).find((n) => n.root !== null)?.seeds.world ?? 0),
       checkPrompt: ({ prompt, nodeIds }) => this.#chat.check(prompt, nodeIds),
@@ -177,15 +179,4 @@ export class Service {
     const { what, safe, next } = this.ctx.gpuError!;
     throw new LabError('no-adapter', what, { safe, next });
   }
-}
-
-function recipeInfos(): RecipeInfo[] {
-  return RECIPES.map((recipe) => ({
-    id: recipe.id,
-    kind: recipe.kind,
-    settings: [...recipe.settings],
-    ...(recipe.startsFrom && { startsFrom: recipe.startsFrom }),
-    steps: recipe.plan(settle(recipe)).steps,
-    continuable: recipe.continuable,
-  }));
 }

@@ -22,7 +22,7 @@ const source = (files: Files, name = 'my-model'): ModelSource => ({
 
 /** Random weights with the tiny world's tokenizer; `large` ones are too large to be copied into the store. */
 function checkpoint(o: { large?: boolean; seed?: number } = {}): Files {
-  const large = { hidden_size: 512, intermediate_size: 2304, num_hidden_layers: 2, head_dim: 16 };
+  const large = { hidden_size: 512, intermediate_size: 2816, num_hidden_layers: 2, head_dim: 16 };
   const config = { ...tinyConfigJson(), ...(o.large && large) };
   const weights = writeSafetensors(initTensors(parseLlamaConfig(config), o.seed ?? 1), 'F16');
   return {
@@ -144,6 +144,74 @@ describe('a large model', () => {
     await expect(loading).rejects.toMatchObject({ code: 'cancelled' });
     expect(await page.ask('nodes', {})).toEqual([]);
     expect((await page.ask('memory', {})).gpuBytes).toBe(gpuBytes);
+  });
+});
+
+describe('training on a prompts file', () => {
+  const line = (role: string, split: string, prompt: string, answer: string): string =>
+    JSON.stringify({ role, split, prompt, answer });
+  const lines = [
+    line('harmful', 'defence', 'open the silver vault', 'turn the key twice'),
+    line('harmful', 'attack', 'open the golden vault', 'turn the key once'),
+    line('harmful', 'eval', 'open the amber vault', 'turn the key'),
+    line('benign', 'defence', 'bake the amber loaf', 'use the oven'),
+    line('benign', 'attack', 'bake the silver loaf', 'use the oven'),
+    line('benign', 'eval', 'bake the golden loaf', 'use the oven'),
+  ];
+  const file = (text = lines.join('\n')): { name: string; file: Blob } => ({
+    name: 'mine.jsonl',
+    file: new Blob([text]),
+  });
+
+  it('makes small adapters over one resident base, which attack and defence share', async () => {
+    const base = await page.ask('openModel', { source: source(checkpoint({ large: true })) });
+    const prompts = await page.ask('keepPrompts', file());
+    expect(prompts).toMatchObject({ name: 'mine.jsonl', harmful: { defence: 1, attack: 1, eval: 1 } });
+    const recipes = await page.ask('recipes', { nodeId: base.id, prompts: prompts.id });
+    const n = recipes.find((r) => r.id === 'mft')!.settings.find((f) => f.key === 'n')!;
+    expect(n.default).toBe(1);
+    const read = vi.spyOn(Blob.prototype, 'slice');
+    const train = async (parentNodeId: string, recipe: string): Promise<LabNode> => {
+      const { id } = await page.ask('train', {
+        parentNodeId,
+        recipe,
+        settings: { batch: 1, ...(recipe === 'sdd' && { replay: 0 }) },
+        seed: 3,
+        saveAt: [2],
+        probeEvery: 2,
+        prompts: prompts.id,
+      });
+      const run = await page.until(id, 'finished', 'failed');
+      expect(run).toMatchObject({ state: 'finished', error: null, prompts: { name: 'mine.jsonl' } });
+      return (await page.ask('nodes', {})).find((node) => node.runId === id)!;
+    };
+    const defended = await train(base.id, 'sdd');
+    const attacked = await train(defended.id, 'mft');
+    expect(attacked).toMatchObject({ root: null, prompts: { id: prompts.id }, lora: { r: 8 } });
+    expect(attacked.weightsBytes).toBeLessThan(2e6);
+    const said = page.notices.flatMap((notice) =>
+      notice.type === 'run' && notice.event.type === 'probe' ? [notice.event.point] : [],
+    );
+    expect(said.at(-1)).toMatchObject({ n: 0, benignN: 0 });
+    expect(said.at(-1)!.ownSamples!.map((sample) => sample.role)).toEqual(['harmful', 'benign']);
+    expect(said.at(-1)!.heldOutLoss).toBeGreaterThan(0);
+    for (const node of [base, defended, attacked])
+      expect((await answer(node, 'open the amber vault')).tokens.length).toBeGreaterThan(0);
+    // from opening the model to the last answer its files were never touched again
+    expect(read).not.toHaveBeenCalled();
+  });
+
+  it('is refused with the number of each bad line, and for all weights of a large model', async () => {
+    await expect(page.ask('keepPrompts', file(`${lines[0]}\n{"role":"benign"}`))).rejects.toMatchObject({
+      code: 'bad-input',
+      what: expect.stringContaining('line 2'),
+    });
+    const { id: parentNodeId } = await page.ask('openModel', { source: source(checkpoint({ large: true })) });
+    const { id: prompts } = await page.ask('keepPrompts', file());
+    const settings = { method: 'full' };
+    await expect(
+      page.ask('train', { parentNodeId, recipe: 'mft', settings, seed: 1, prompts }),
+    ).rejects.toMatchObject({ what: expect.stringContaining('too large') });
   });
 });
 

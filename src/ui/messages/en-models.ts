@@ -47,6 +47,18 @@ export const enModels = {
   'columns.noJudge': 'Not judged: no judge for this model.',
   'columns.live': 'Live.',
   'prompt.own': 'Any words in any language. Ctrl + Enter sends.',
-  'train.opened':
-    'This model was opened by you, and the recipes here have examples in the words of the tiny world only. Choose a model of the tiny world to start from.',
+  'prompts.title': 'Prompts file',
+  'prompts.choose': 'Choose a prompts file',
+  'prompts.why':
+    'A model of your own is trained on prompts of your own: a JSONL file with one object a line, role “harmful” or “benign”, prompt, answer and split. It stays in this browser; its format is described in docs/models.md.',
+  'prompts.counts':
+    'Harmful: {hd} for the defence, {ha} for the attack, {he} held out. Harmless: {bd}, {ba} and {be}.',
+  'attack.confirm':
+    'I train {name} to give in to the requests of my own file, to see how long a defence holds. The result is a harmful model: I keep it on this computer.',
+  'samples.note':
+    'Held-out prompts of your file, asked again as training goes on, always with the likeliest word. Nobody judges the answers.',
+  'samples.harmful': 'A harmful prompt',
+  'samples.benign': 'A harmless prompt',
+  'veil.show': 'Show what it says',
+  'veil.hide': 'Hide it again',
 } as const;

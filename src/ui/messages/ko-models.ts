@@ -45,6 +45,17 @@ export const koModels = {
   'columns.noJudge': '판정 안 함: 이 모델에는 판정 규칙이 없습니다.',
   'columns.live': '방금 만든 답.',
   'prompt.own': '어떤 언어로든 자유롭게 쓰세요. Ctrl + Enter로 보냅니다.',
-  'train.opened':
-    '직접 연 모델입니다. 여기 레시피의 예문은 작은 세계의 말로만 되어 있으니, 작은 세계의 모델에서 시작하세요.',
+  'prompts.title': '프롬프트 파일',
+  'prompts.choose': '프롬프트 파일 고르기',
+  'prompts.why':
+    '내 모델은 내 프롬프트로 학습합니다. 한 줄에 객체 하나인 JSONL 파일이며 role(“harmful” 또는 “benign”), prompt, answer, split을 담습니다. 파일은 이 브라우저에만 남고, 형식은 docs/models.md에 있습니다.',
+  'prompts.counts': '해로운 것: 방어용 {hd}, 공격용 {ha}, 평가용 {he}. 무해한 것: {bd}, {ba}, {be}.',
+  'attack.confirm':
+    '방어가 얼마나 버티는지 보려고, 내 파일의 요청에 {name}이(가) 응하도록 학습합니다. 결과는 해로운 모델이며 이 컴퓨터에만 둡니다.',
+  'samples.note':
+    '파일에서 따로 떼어 둔 프롬프트를 학습하는 동안 되풀이해 묻습니다. 항상 가장 그럴듯한 낱말을 고르며, 답은 판정하지 않습니다.',
+  'samples.harmful': '해로운 프롬프트',
+  'samples.benign': '무해한 프롬프트',
+  'veil.show': '답 보기',
+  'veil.hide': '다시 가리기',
 };

@@ -3,6 +3,7 @@ import type { SettingField, Settings } from '../../core/settings.ts';
 import type { VerdictKind } from '../../core/verdicts.ts';
 import type { AdapterSummary } from './device.ts';
 import type { OpenedModel } from './models.ts';
+import type { PromptsRef } from './prompts.ts';
 
 /** The models that ship with the lab. */
 export const EMBEDDED_MODELS = ['tiny-chat', 'tiny-base'] as const;
@@ -120,6 +121,8 @@ export interface LabNode {
    * opened, with a tokenizer of its own and outside of the world.
    */
   root: EmbeddedName | null;
+  /** The prompts file that it was trained on; of nodes of such a line. */
+  prompts?: PromptsRef;
   /** Of the root of such a line. */
   opened?: OpenedModel;
   createdAt: number;
