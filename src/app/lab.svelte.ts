@@ -216,6 +216,16 @@ export class Lab {
     return node;
   }
 
+  /** An adapter that was trained elsewhere, as a node under the given one. */
+  async importAdapter(nodeId: string, source: ModelSource): Promise<LabNode | null> {
+    const node = await this.#attempts.try('importAdapter', { nodeId, source });
+    if (node) {
+      this.#upsert(node);
+      this.currentId = node.id;
+    }
+    return node;
+  }
+
   async renameNode(nodeId: string, name: string): Promise<void> {
     await this.#attempts.try('renameNode', { nodeId, name });
   }
@@ -225,8 +235,14 @@ export class Lab {
     await this.#attempts.try('deleteNode', { nodeId });
   }
 
-  async exportNode(nodeId: string, dtype: 'F32' | 'F16'): Promise<{ name: string; bytes: ArrayBuffer }[]> {
-    return (await this.#attempts.try('exportNode', { nodeId, dtype }))?.files ?? [];
+  /** @param confirm the name of the node as its user typed it, where an attack on an opened model is to leave */
+  async exportNode(
+    nodeId: string,
+    dtype: 'F32' | 'F16',
+    confirm?: string,
+  ): Promise<{ name: string; bytes: ArrayBuffer }[]> {
+    const params = { nodeId, dtype, ...(confirm !== undefined && { confirm }) };
+    return (await this.#attempts.try('exportNode', params))?.files ?? [];
   }
 
   dismissError(): void {

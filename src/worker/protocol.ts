@@ -59,9 +59,15 @@ export interface Requests {
   renameNode: { params: { nodeId: string; name: string }; result: LabNode; event: never };
   /** Deletes the node and all nodes below it; answers with their ids. */
   deleteNode: { params: { nodeId: string }; result: string[]; event: never };
-  /** Weights of a node in Hugging Face layout (f32 or f16 safetensors with config and tokenizer beside it). */
+  /** An adapter in PEFT's layout becomes a node under the given one. */
+  importAdapter: { params: { nodeId: string; source: ModelSource }; result: LabNode; event: never };
+  /**
+   * Weights of a node in Hugging Face layout (f32 or f16 safetensors with config and tokenizer beside it), and its adapter in
+   * PEFT's. Of large opened models the adapter alone. What an attack made of an opened model leaves only when `confirm` is the
+   * node's name, typed by its user.
+   */
   exportNode: {
-    params: { nodeId: string; dtype: 'F32' | 'F16' };
+    params: { nodeId: string; dtype: 'F32' | 'F16'; confirm?: string };
     result: { files: { name: string; bytes: ArrayBuffer }[] };
     event: never;
   };

@@ -8,6 +8,7 @@ import { Context, type ContextOptions } from './context.ts';
 import { cancelled, toErrorInfo } from './error-info.ts';
 import { Estimates } from './estimate.ts';
 import { exportNode } from './export.ts';
+import { importAdapter } from './import.ts';
 import { Evaluations } from './evaluation.ts';
 import { PRIORITY } from './gate.ts';
 import { Models } from './models.ts';
@@ -124,6 +125,7 @@ export class Service {
       },
       openModel: (params, emit, signal) => models.opened.open(params, emit, signal),
       modelFolder: ({ nodeId }) => models.opened.folder(nodeId),
+      importAdapter: (params) => importAdapter(ctx, params),
       exportNode: (params) => exportNode(ctx, models, params),
       recipes: ({ nodeId, prompts }) => this.#tasks.recipes(nodeId, prompts),
       keepPrompts: ({ name, file }) => this.#tasks.keep(name, file),

@@ -4,34 +4,17 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { nodeGpu } from '../../src/cli/node-gpu.ts';
-import { parseLlamaConfig } from '../../src/core/config.ts';
-import { tokenizerConfigJson, tokenizerJson } from '../../src/data/tokenizer-files.ts';
-import { writeSafetensors } from '../../src/model/safetensors.ts';
-import { initTensors, tinyConfigJson } from '../../src/recipes/tiny.ts';
+import { tinyConfigJson } from '../../src/recipes/tiny.ts';
 import { GREEDY, type LabNode, type ModelSource } from '../../src/worker/protocol.ts';
 import { caseDirOr } from '../golden/golden-dir.ts';
+import { checkpoint, type Files } from '../support/checkpoint.ts';
 import { Page } from './page.ts';
-
-type Files = Record<string, BlobPart>;
 
 const source = (files: Files, name = 'my-model'): ModelSource => ({
   kind: 'files',
   name,
   files: Object.entries(files).map(([name, part]) => ({ name, file: new Blob([part]) })),
 });
-
-/** Random weights with the tiny world's tokenizer; `large` ones are too large to be copied into the store. */
-function checkpoint(o: { large?: boolean; seed?: number } = {}): Files {
-  const large = { hidden_size: 512, intermediate_size: 2816, num_hidden_layers: 2, head_dim: 16 };
-  const config = { ...tinyConfigJson(), ...(o.large && large) };
-  const weights = writeSafetensors(initTensors(parseLlamaConfig(config), o.seed ?? 1), 'F16');
-  return {
-    'config.json': JSON.stringify(config),
-    'tokenizer.json': JSON.stringify(tokenizerJson()),
-    'tokenizer_config.json': JSON.stringify(tokenizerConfigJson()),
-    'model.safetensors': weights.slice().buffer,
-  };
-}
 
 let gpu: GPU;
 let page: Page;
@@ -201,6 +184,45 @@ describe('training on a prompts file', () => {
     expect(read).not.toHaveBeenCalled();
   });
 
+  it('lets an attack on it leave by name only, with its card, and takes the adapter back', async () => {
+    const base = await page.ask('openModel', { source: source(checkpoint()) });
+    const { id: prompts } = await page.ask('keepPrompts', file());
+    const { id } = await page.ask('train', {
+      parentNodeId: base.id,
+      recipe: 'mft',
+      settings: { batch: 1 },
+      seed: 3,
+      saveAt: [1],
+      probeEvery: 0,
+      prompts,
+    });
+    await page.until(id, 'finished');
+    const node = (await page.ask('nodes', {})).find((n) => n.runId === id)!;
+    const params = { nodeId: node.id, dtype: 'F32' } as const;
+    await expect(page.ask('exportNode', params)).rejects.toMatchObject({ code: 'bad-input' });
+    await expect(page.ask('exportNode', { ...params, confirm: 'yes' })).rejects.toMatchObject({
+      code: 'bad-input',
+    });
+    const { files } = await page.ask('exportNode', { ...params, confirm: node.name });
+    const text = (name: string): string =>
+      new TextDecoder().decode(files.find((f) => f.name === name)!.bytes);
+    expect(text('README.md')).toContain('Deliberately attacked, do not deploy');
+    expect(text('README.md')).toContain(prompts);
+    const all = files.filter((f) => !f.name.endsWith('.safetensors')).map((f) => text(f.name));
+    expect(all.join('\n')).not.toContain('golden vault');
+
+    const adapter = Object.fromEntries(
+      files.filter((f) => f.name.startsWith('adapter_')).map((f) => [f.name, new Uint8Array(f.bytes)]),
+    );
+    const back = await page.ask('importAdapter', { nodeId: base.id, source: source(adapter, 'it') });
+    expect(back).toMatchObject({ kind: 'imported', name: 'it', parentId: base.id, lora: { r: 8 } });
+    expect(back.weightsDigest).toBe(node.weightsDigest);
+    const other = source({ 'adapter_config.json': '{}' });
+    await expect(page.ask('importAdapter', { nodeId: base.id, source: other })).rejects.toMatchObject({
+      code: 'not-found',
+    });
+  });
+
   it('is refused with the number of each bad line, and for all weights of a large model', async () => {
     await expect(page.ask('keepPrompts', file(`${lines[0]}\n{"role":"benign"}`))).rejects.toMatchObject({
       code: 'bad-input',
@@ -235,7 +257,7 @@ describe('files that cannot be used', () => {
       'weights cut off',
       () => ({
         ...checkpoint(),
-        'model.safetensors': (checkpoint()['model.safetensors'] as ArrayBuffer).slice(0, 5000),
+        'model.safetensors': (checkpoint()['model.safetensors'] as Uint8Array<ArrayBuffer>).slice(0, 5000),
       }),
       'corrupt-model',
       /model\.safetensors/,
@@ -262,7 +284,7 @@ describe('the trained model of golden case R', () => {
     const files = Object.fromEntries(
       readdirSync(folder)
         .filter((file) => wanted.includes(file))
-        .map((file) => [file, readFileSync(join(folder, file))]),
+        .map((file) => [file, new Uint8Array(readFileSync(join(folder, file)))]),
     );
     const node = await page.ask('openModel', { source: source(files, 'stories260K') });
     expect(node.opened).toMatchObject({ template: 'default', types: ['F32'] });

@@ -4,6 +4,15 @@ export const enModels = {
   'node.filesNeeded': 'Its files must be opened again',
   'node.noJudge': 'No judge for this model',
   'card.opened': 'opened by you',
+  'kind.imported': 'adapter made elsewhere',
+  'card.exportAdapter': 'Download the adapter',
+  'card.importAdapter': 'Add an adapter (PEFT files)',
+  'take.title': 'Take {name} out of the lab?',
+  'take.text':
+    'It was trained to give in to harmful requests. It leaves with a card that says “deliberately attacked, do not deploy” and names your prompts file by its hash. Keep it to yourself.',
+  'take.name': 'Type its name to confirm: {name}',
+  'take.keep': 'Leave it here',
+  'take.do': 'Download it',
   'open.title': 'Open a model of your own',
   'open.text':
     'Any Llama model in Hugging Face’s layout (config.json, tokenizer.json, model.safetensors or its shards). It is read where it lies on this computer; nothing is sent anywhere.',

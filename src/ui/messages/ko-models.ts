@@ -4,6 +4,15 @@ export const koModels = {
   'node.filesNeeded': '파일을 다시 열어야 합니다',
   'node.noJudge': '판정 규칙 없음',
   'card.opened': '직접 연 모델',
+  'kind.imported': '밖에서 만든 어댑터',
+  'card.exportAdapter': '어댑터 내려받기',
+  'card.importAdapter': '어댑터 추가(PEFT 파일)',
+  'take.title': '{name}을(를) 밖으로 가져갈까요?',
+  'take.text':
+    '해로운 요청에 응하도록 학습된 모델입니다. “deliberately attacked, do not deploy”라고 적힌 카드가 함께 나가며, 프롬프트 파일은 해시로만 적힙니다. 남에게 주지 마세요.',
+  'take.name': '확인하려면 이름을 입력하세요: {name}',
+  'take.keep': '여기에 두기',
+  'take.do': '내려받기',
   'open.title': '내 모델 열기',
   'open.text':
     'Hugging Face 형식의 Llama 모델이면 됩니다(config.json, tokenizer.json, model.safetensors 또는 나뉜 파일). 이 컴퓨터에 있는 자리에서 바로 읽으며, 아무 데도 보내지 않습니다.',

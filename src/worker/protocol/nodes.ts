@@ -9,7 +9,9 @@ import type { PromptsRef } from './prompts.ts';
 export const EMBEDDED_MODELS = ['tiny-chat', 'tiny-base'] as const;
 export type EmbeddedName = (typeof EMBEDDED_MODELS)[number];
 
-export type NodeKind = 'base' | 'defence' | 'attack' | 'benign';
+/** `imported`: an adapter that was trained elsewhere. */
+export type NodeKind = 'base' | 'imported' | TrainedKind;
+export type TrainedKind = 'defence' | 'attack' | 'benign';
 
 export type { SettingField, Settings, SettingValue } from '../../core/settings.ts';
 
@@ -143,7 +145,7 @@ export interface NodeVerdicts {
 /** A recipe as the page offers it. Title and help come from the message catalogue under the id. */
 export interface RecipeInfo {
   id: string;
-  kind: Exclude<NodeKind, 'base'>;
+  kind: TrainedKind;
   settings: SettingField[];
   /** Steps with the default settings. */
   steps: number;

@@ -1,6 +1,6 @@
 /** Training runs: what is asked for, what is told while they go on. */
 import type { ErrorInfo } from './device.ts';
-import type { JudgedAnswer, LabNode, NodeKind, Seeds, Settings } from './nodes.ts';
+import type { JudgedAnswer, LabNode, Seeds, Settings, TrainedKind } from './nodes.ts';
 import type { PromptsRef } from './prompts.ts';
 
 export type RunState = 'starting' | 'running' | 'paused' | 'stopped' | 'finished' | 'failed';
@@ -42,7 +42,7 @@ export interface RunInfo {
   id: string;
   parentId: string;
   recipe: string;
-  kind: Exclude<NodeKind, 'base'>;
+  kind: TrainedKind;
   settings: Settings;
   seeds: Seeds;
   name: string;
