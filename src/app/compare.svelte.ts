@@ -66,7 +66,7 @@ export class Compare {
     const prompt = this.prompt;
     if (prompt.trim() === '') return (this.check = null);
     try {
-      const check = await this.#client.request('checkPrompt', { prompt });
+      const check = await this.#client.request('checkPrompt', { prompt, nodeIds: [...this.selected] });
       if (prompt === this.prompt) this.check = check;
       return check;
     } catch (e) {

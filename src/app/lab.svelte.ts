@@ -11,10 +11,13 @@ import { Compare } from './compare.svelte.ts';
 import { EngineClient, errorInfo, spawnEngine } from './client.ts';
 import { Device } from './device.svelte.ts';
 import { Evaluations } from './evaluations.svelte.ts';
+import { OpenedModels } from './opened.svelte.ts';
+import { PromptsFiles } from './prompts.svelte.ts';
 import { ShowMe } from './show-me.svelte.ts';
 import { Training } from './training.svelte.ts';
 import type {
   Capabilities,
+  ModelSource,
   EmbeddedName,
   ErrorInfo,
   LabNode,
@@ -52,6 +55,8 @@ export class Lab {
   readonly evaluations: Evaluations;
   readonly device: Device;
   readonly compare: Compare;
+  readonly opened: OpenedModels;
+  readonly prompts: PromptsFiles;
   readonly showMe: ShowMe;
 
   phase = $state<Phase>('starting');
@@ -77,6 +82,8 @@ export class Lab {
     this.evaluations = new Evaluations(this.#attempts);
     this.device = new Device(this.#attempts);
     this.compare = new Compare(client);
+    this.opened = new OpenedModels(client);
+    this.prompts = new PromptsFiles(client);
     this.showMe = new ShowMe(this);
     client.onNotice = (notice) => this.#onNotice(notice);
     client.onCrash = (error) => this.#onCrash(error);
@@ -116,6 +123,19 @@ export class Lab {
     return this.nodes.find((n) => n.id === id) ?? null;
   }
 
+  /** The node at the root of a node's line. */
+  rootOf(node: LabNode): LabNode {
+    let at = node;
+    for (let above = this.node(at.parentId); above; above = this.node(at.parentId)) at = above;
+    return at;
+  }
+
+  /** The root of a node's line where its weights lie in files that have to be opened again; null where all is at hand. */
+  filesNeeded(node: LabNode): LabNode | null {
+    const root = this.rootOf(node);
+    return root.opened && !this.opened.readable.includes(root.id) ? root : null;
+  }
+
   recipe(id: string): RecipeInfo | null {
     return this.recipes.find((r) => r.id === id) ?? null;
   }
@@ -139,6 +159,7 @@ export class Lab {
       this.capabilities = init.capabilities;
       this.gpuError = init.gpuError;
       this.nodes = init.nodes;
+      this.opened.readable = init.readable;
       this.device.storage = init.storage;
       this.swept = init.swept;
       this.training.open(init.runs);
@@ -146,6 +167,7 @@ export class Lab {
       [this.recipes, this.world] = await Promise.all([
         this.client.request('recipes', {}),
         this.client.request('world', {}),
+        this.prompts.open(),
       ]);
       this.phase = init.capabilities ? 'ready' : 'no-gpu';
     } catch (e) {
@@ -184,6 +206,26 @@ export class Lab {
     }
   }
 
+  /** Opens a model from the user's own files and shows its card. */
+  async openModel(source: ModelSource, nodeId: string | null = null): Promise<LabNode | null> {
+    const node = await this.opened.open(source, nodeId);
+    if (node) {
+      this.#upsert(node);
+      this.currentId = node.id;
+    }
+    return node;
+  }
+
+  /** An adapter that was trained elsewhere, as a node under the given one. */
+  async importAdapter(nodeId: string, source: ModelSource): Promise<LabNode | null> {
+    const node = await this.#attempts.try('importAdapter', { nodeId, source });
+    if (node) {
+      this.#upsert(node);
+      this.currentId = node.id;
+    }
+    return node;
+  }
+
   async renameNode(nodeId: string, name: string): Promise<void> {
     await this.#attempts.try('renameNode', { nodeId, name });
   }
@@ -193,8 +235,14 @@ export class Lab {
     await this.#attempts.try('deleteNode', { nodeId });
   }
 
-  async exportNode(nodeId: string, dtype: 'F32' | 'F16'): Promise<{ name: string; bytes: ArrayBuffer }[]> {
-    return (await this.#attempts.try('exportNode', { nodeId, dtype }))?.files ?? [];
+  /** @param confirm the name of the node as its user typed it, where an attack on an opened model is to leave */
+  async exportNode(
+    nodeId: string,
+    dtype: 'F32' | 'F16',
+    confirm?: string,
+  ): Promise<{ name: string; bytes: ArrayBuffer }[]> {
+    const params = { nodeId, dtype, ...(confirm !== undefined && { confirm }) };
+    return (await this.#attempts.try('exportNode', params))?.files ?? [];
   }
 
   dismissError(): void {
@@ -243,6 +291,9 @@ export class Lab {
         if (this.currentId && notice.nodeIds.includes(this.currentId)) {
           this.currentId = this.nodes[0]?.id ?? null;
         }
+        break;
+      case 'readable':
+        this.opened.canRead(notice.nodeId);
         break;
       case 'device-lost':
         this.gpuError = notice.error;

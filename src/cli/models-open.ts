@@ -1,63 +1,14 @@
-import { inspectLlamaConfig, parseLlamaConfig, type LlamaConfig } from '../core/config.ts';
+import { inspectLlamaConfig, type LlamaConfig } from '../core/config.ts';
 import { LabError } from '../core/errors.ts';
-import { ChatTemplate, findTemplate } from '../data/chat-template.ts';
-import { TextTokenizer } from '../data/hf-tokenizer.ts';
-import { isPieces, tokenizerFromPieces } from '../data/sentencepiece.ts';
+import type { ChatTemplate } from '../data/chat-template.ts';
+import type { TextTokenizer } from '../data/hf-tokenizer.ts';
 import { openCheckpoint, type Checkpoint } from '../files/checkpoint.ts';
 import { readDescription, type ModelDescription } from '../files/model-files.ts';
 import type { FileFolder } from '../files/source.ts';
 import { tensorProblems } from '../model/hf.ts';
+import { missing, templateOf, tokenizerOf } from '../worker/open-model.ts';
 
-/** A model folder whose parts fit each other; its weights are not read yet. */
-export interface OpenModel {
-  config: LlamaConfig;
-  checkpoint: Checkpoint;
-  tokenizer: TextTokenizer;
-  template: ChatTemplate;
-}
-
-const missing = (what: string, next: string): LabError =>
-  new LabError('not-found', `This folder has no ${what}.`, { safe: 'Nothing was loaded.', next });
-
-function configOf(description: ModelDescription): LlamaConfig {
-  if (description.config === undefined)
-    throw missing('config.json', "Open the folder of a model in Hugging Face's layout.");
-  return parseLlamaConfig(description.config);
-}
-
-export function tokenizerOf(description: ModelDescription): TextTokenizer {
-  const { vocabulary } = description;
-  const tokenizer =
-    description.tokenizer ?? (isPieces(vocabulary) ? tokenizerFromPieces(vocabulary) : undefined);
-  if (tokenizer === undefined)
-    throw missing(
-      'tokenizer.json',
-      'Take tokenizer.json and tokenizer_config.json from the source of the model.',
-    );
-  return new TextTokenizer({
-    tokenizer,
-    tokenizerConfig: description.tokenizerConfig,
-    generationConfig: description.generationConfig,
-    modelConfig: description.config,
-  });
-}
-
-const templateOf = (d: ModelDescription): ChatTemplate =>
-  new ChatTemplate(findTemplate(d.tokenizerConfig, d.template));
-
-/** @throws LabError with the first reason why this model cannot be used */
-export async function openModel(folder: FileFolder): Promise<OpenModel> {
-  const description = await readDescription(folder);
-  const config = configOf(description);
-  const tokenizer = tokenizerOf(description);
-  const [problem] = tokenizer.problems(config.vocab_size);
-  if (problem !== undefined)
-    throw new LabError('corrupt-model', `The model's files do not belong together: ${problem}.`, {
-      safe: 'Nothing was loaded.',
-      next: 'Take all files from the same model.',
-    });
-  return { config, checkpoint: await openCheckpoint(folder), tokenizer, template: templateOf(description) };
-}
+export { openModel, tokenizerOf, type OpenModel } from '../worker/open-model.ts';
 
 /** What can be said of a folder although parts of it cannot be used, with every reason why. */
 export interface Examined {

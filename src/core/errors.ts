@@ -15,6 +15,7 @@ export type ErrorCode =
   | 'bad-config'
   | 'bad-input'
   | 'not-found'
+  | 'files-needed'
   | 'cancelled'
   | 'worker-crashed'
   | 'internal';

@@ -13,8 +13,8 @@ import { alternatives, draw, rowLogprobs, type Sampling } from './sampling.ts';
 
 export interface GenOptions {
   maxNewTokens: number;
-  /** Ends a row; it is the row's last token then. */
-  eos: number;
+  /** Ends a row, or any of several do; it is the row's last token then. */
+  eos: number | ReadonlySet<number>;
   /** 0 (default): greedy. */
   temperature?: number;
   /** Keep the k likeliest tokens; 0 or absent: all. */
@@ -163,13 +163,14 @@ export class Generator {
     if (steps <= 0) return out;
     this.fill(prompts);
     const rows = prompts.map((p, index) => ({ index, pos: p.length - 1, id: 0 }));
+    const ends = typeof o.eos === 'number' ? new Set([o.eos]) : o.eos;
     const take = (row: Row, token: GenToken): boolean => {
       if (!Number.isFinite(token.logprob)) throw notFinite();
       out[row.index]!.push(token);
       o.onToken?.(row.index, token);
       row.pos++;
       row.id = token.id;
-      return token.id !== o.eos && row.pos < this.cap.maxLen;
+      return !ends.has(token.id) && row.pos < this.cap.maxLen;
     };
     if ((o.temperature ?? 0) > 0) await this.sample(rows, steps, o, take);
     else await this.greedy(rows, steps, o, take);

@@ -10,11 +10,13 @@
  * | runs        | id               | what an unfinished run needs to go on; its arrays lie in `weights`  |
  * | evaluations | id, index nodeId | verdicts and answers of a node                                      |
  * | settings    | key              | small values of the page                                            |
+ * | models      | id (of a node)   | of a model that the user opened: its small files, and its folder    |
+ * | prompts     | id (SHA-256)     | prompts files of the user, which such models are trained on         |
  */
 import type { DBSchema, IDBPDatabase } from 'idb';
 
 export const DATABASE = 'sdd-lab';
-export const VERSION = 1;
+export const VERSION = 2;
 
 /** Bytes of a chunk: small enough that one write never needs a second copy of a large model in memory. */
 export const CHUNK_BYTES = 4 * 1024 * 1024;
@@ -59,12 +61,32 @@ export interface Chunk {
   bytes: ArrayBuffer;
 }
 
+/** What stands beside the root node of a model that a user opened. */
+export interface ModelRecord {
+  /** Of its root node. */
+  id: string;
+  /** Contents of config.json, tokenizer.json and the like, parsed. */
+  description: unknown;
+  /** Where the files lie, in browsers that can open a folder again. */
+  folder: FileSystemDirectoryHandle | null;
+}
+
+/** A prompts file as its user chose it. */
+export interface PromptsRecord {
+  /** SHA-256 (hex) of its bytes. */
+  id: string;
+  name: string;
+  text: string;
+}
+
 export interface LabSchema<N extends NodeRecord, R, E extends EvaluationRecord> extends DBSchema {
   nodes: { key: string; value: N; indexes: { parentId: string } };
   weights: { key: [string, number]; value: Chunk };
   runs: { key: string; value: StoredRun<R>; indexes: { parentId: string } };
   evaluations: { key: number; value: E; indexes: { nodeId: string } };
   settings: { key: string; value: unknown };
+  models: { key: string; value: ModelRecord };
+  prompts: { key: string; value: PromptsRecord };
 }
 
 /** Brings a database from `oldVersion` (0 = empty) to VERSION. */
@@ -78,6 +100,10 @@ export function migrate<N extends NodeRecord, R, E extends EvaluationRecord>(
     db.createObjectStore('runs', { keyPath: 'id' }).createIndex('parentId', 'parentId');
     db.createObjectStore('evaluations', { autoIncrement: true }).createIndex('nodeId', 'nodeId');
     db.createObjectStore('settings');
+  }
+  if (oldVersion < 2) {
+    db.createObjectStore('models', { keyPath: 'id' });
+    db.createObjectStore('prompts', { keyPath: 'id' });
   }
 }
 

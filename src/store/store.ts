@@ -20,7 +20,9 @@ import {
   migrate,
   type EvaluationRecord,
   type LabSchema,
+  type ModelRecord,
   type NodeRecord,
+  type PromptsRecord,
   type StoredRun,
 } from './schema.ts';
 import { alone, settle, writing } from './transactions.ts';
@@ -110,8 +112,11 @@ export class Store<N extends NodeRecord, R, E extends EvaluationRecord> {
     return this.#guard('read a checkpoint', () => this.#db.get('nodes', id));
   }
 
-  /** Stores a new node with its weights; it becomes visible in one transaction. */
-  addNode(node: NewNode<N>, weights: Float32Array): Promise<N> {
+  /**
+   * Stores a new node with its weights; it becomes visible in one transaction.
+   * @param model of a model that a user opened; its weights may be empty, because they stay in the user's files
+   */
+  addNode(node: NewNode<N>, weights: Float32Array, model?: Omit<ModelRecord, 'id'>): Promise<N> {
     return this.#guard(`save the checkpoint '${node.id}'`, () =>
       writing(async () => {
         const owner = newOwner('node', node.id);
@@ -119,11 +124,12 @@ export class Store<N extends NodeRecord, R, E extends EvaluationRecord> {
         const own = { weightsDigest: digest, weightsBytes: weights.byteLength, weightsKey: owner };
         const record = { ...node, ...own } as unknown as N;
         try {
-          const tx = this.#db.transaction(['nodes', 'weights'], 'readwrite');
+          const tx = this.#db.transaction(['nodes', 'weights', 'models'], 'readwrite');
           await settle(tx, async () => {
             await requireChunks(tx.objectStore('weights').count(chunksOf(owner)), chunks);
             await requireParent(tx.objectStore('nodes'), record.parentId);
             await tx.objectStore('nodes').add(record);
+            if (model) await tx.objectStore('models').add({ ...model, id: node.id });
           });
         } catch (e) {
           await this.#arrays.drop(owner);
@@ -163,10 +169,27 @@ export class Store<N extends NodeRecord, R, E extends EvaluationRecord> {
     });
   }
 
+  /** What stands beside the root of an opened model. */
+  model(id: string): Promise<ModelRecord | undefined> {
+    return this.#guard('read an opened model', () => this.#db.get('models', id));
+  }
+
+  /** Remembers where an opened model's files lie now. */
+  setModelFolder(id: string, folder: FileSystemDirectoryHandle | null): Promise<void> {
+    return this.#guard('remember where a model lies', async () => {
+      const tx = this.#db.transaction('models', 'readwrite');
+      await settle(tx, async () => {
+        const model = await tx.store.get(id);
+        if (model) await tx.store.put({ ...model, folder });
+      });
+    });
+  }
+
   /** Deletes a node and everything below it (nodes, weights, runs, evaluations) in one transaction; answers the ids. */
   deleteNode(id: string): Promise<string[]> {
     return this.#guard('delete a checkpoint', async () => {
-      const tx = this.#db.transaction(['nodes', 'weights', 'runs', 'evaluations'], 'readwrite');
+      const names = ['nodes', 'weights', 'runs', 'evaluations', 'models'] as const;
+      const tx = this.#db.transaction(names, 'readwrite');
       return settle(tx, async () => {
         const nodes = tx.objectStore('nodes');
         const root = await nodes.get(id);
@@ -174,6 +197,7 @@ export class Store<N extends NodeRecord, R, E extends EvaluationRecord> {
         for (const parent of gone) gone.push(...(await nodes.index('parentId').getAll(parent.id)));
         for (const { id: nodeId, weightsKey } of gone) {
           await nodes.delete(nodeId);
+          await tx.objectStore('models').delete(nodeId);
           await tx.objectStore('weights').delete(chunksOf(weightsKey));
           for (const key of await tx.objectStore('evaluations').index('nodeId').getAllKeys(nodeId)) {
             await tx.objectStore('evaluations').delete(key);
@@ -255,7 +279,7 @@ export class Store<N extends NodeRecord, R, E extends EvaluationRecord> {
     });
   }
 
-  // ----------------------------------------------------------------------------------------- evaluations and settings
+  // ------------------------------------------------------------------------------------- evaluations, prompts, settings
 
   /** Stores an evaluation and, in the same transaction, what the node shows of it. Undefined where the node is gone. */
   addEvaluation(evaluation: E, change: (node: N) => N): Promise<N | undefined> {
@@ -277,6 +301,21 @@ export class Store<N extends NodeRecord, R, E extends EvaluationRecord> {
     return this.#guard('read the evaluations', async () => {
       const all = await this.#db.getAllFromIndex('evaluations', 'nodeId', nodeId);
       return all.sort((a, b) => b.createdAt - a.createdAt);
+    });
+  }
+
+  /** A prompts file by the SHA-256 of its bytes. */
+  prompts(id: string): Promise<PromptsRecord | undefined> {
+    return this.#guard('read a prompts file', () => this.#db.get('prompts', id));
+  }
+
+  allPrompts(): Promise<PromptsRecord[]> {
+    return this.#guard('read the prompts files', () => this.#db.getAll('prompts'));
+  }
+
+  setPrompts(record: PromptsRecord): Promise<void> {
+    return this.#guard('keep a prompts file', async () => {
+      await this.#db.put('prompts', record);
     });
   }
 

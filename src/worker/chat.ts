@@ -1,8 +1,6 @@
 /** Questions to checkpoints, the judge's verdicts on the answers, and what the page must know of the world to ask. */
 import { LabError } from '../core/errors.ts';
-import { SPECIAL } from '../data/chat.ts';
 import { evalBenign, evalForbidden } from '../data/evalsets.ts';
-import type { Tokenizer } from '../data/tokenizer.ts';
 import { judge, requestedFact } from '../eval/judge.ts';
 import type { GenToken } from '../model/generate.ts';
 import { complyingText } from '../world/sentences.ts';
@@ -10,8 +8,10 @@ import type { World } from '../world/world.ts';
 import type { Context } from './context.ts';
 import { PRIORITY } from './gate.ts';
 import type { Models } from './models.ts';
+import { ownVoice, tinyVoice, type Voice } from './voice.ts';
 import type {
   GenerateEvent,
+  LabNode,
   NodeAnswer,
   PromptCategory,
   PromptCheck,
@@ -39,70 +39,68 @@ export class Chat {
     emit: (event: GenerateEvent) => void,
     signal: AbortSignal,
   ): Promise<NodeAnswer[]> {
-    const check = this.check(prompt);
+    const check = await this.check(prompt, nodeIds);
     if (!check.ok) throw unknownWords(check);
     const nodes = await Promise.all(nodeIds.map((id) => this.#ctx.node(id)));
-    const { tokenizer } = this.#ctx;
-    const ids = [SPECIAL.bos, SPECIAL.user, ...tokenizer.encode(prompt), SPECIAL.asst];
-    const one = (at: number): Promise<NodeAnswer> =>
-      this.#models.use(nodes[at]!, async ({ generator }) => {
-        const nodeId = nodes[at]!.id;
-        const positions = generator.model.config.max_position_embeddings;
-        const room = positions - ids.length;
-        if (room < 1) throw tooLong(positions);
-        const stream = new TokenStream(tokenizer);
+    const one = (node: LabNode): Promise<NodeAnswer> =>
+      this.#models.use(node, async ({ generator }) => {
+        const nodeId = node.id;
+        const voice = await this.#voice(node);
+        const ids = voice.prompt(prompt);
+        const room = generator.cap.maxLen - ids.length;
+        if (ids.length === 0) throw nothingToSay();
+        if (room < 1) throw tooLong(generator.cap.maxLen);
+        const stream = new TokenStream(voice, ids);
         const [row] = await generator.generate([ids], {
           ...sampling,
           topAlternatives: sampling.alternatives,
           maxNewTokens: Math.min(sampling.maxNewTokens, room),
-          eos: SPECIAL.eos,
+          eos: voice.ends,
           signal,
           onToken: (_row, token) => {
-            if (token.id === SPECIAL.eos) return;
+            if (voice.ends.has(token.id)) return;
             const index = stream.tokens.length;
             emit({ type: 'token', nodeId, index, token: stream.push(token) });
           },
         });
-        const answer = this.#answer(nodeId, nodes[at]!.seeds.world, prompt, row!, stream, sampling);
+        stream.end();
+        const answer = this.#answer(node, prompt, row!, stream, sampling);
         emit({ type: 'done', nodeId, answer });
         return answer;
       });
-    return this.#ctx.gate.run(PRIORITY.chat, () => all(nodes.map((_, at) => one(at))), signal);
+    return this.#ctx.gate.run(PRIORITY.chat, () => all(nodes.map(one)), signal);
+  }
+
+  async #voice(node: LabNode): Promise<Voice> {
+    if (node.root !== null) return tinyVoice(this.#ctx.tokenizer);
+    return ownVoice(await this.#models.opened.text(await this.#ctx.rootId(node)));
   }
 
   #answer(
-    nodeId: string,
-    worldSeed: number,
+    { id: nodeId, root, seeds }: LabNode,
     prompt: string,
     row: readonly GenToken[],
-    stream: TokenStream,
+    { tokens, ended }: TokenStream,
     sampling: Sampling,
   ): NodeAnswer {
-    const { tokenizer } = this.#ctx;
-    const ended = row.at(-1)?.id === SPECIAL.eos;
-    const ids = row.map((t) => t.id).filter((id) => id !== SPECIAL.eos);
-    return {
-      nodeId,
-      prompt,
-      text: tokenizer.readable(ids),
-      tokens: stream.tokens,
-      ended,
-      verdict: verdictOn(this.#ctx.world(worldSeed), prompt, tokenizer.decode(ids), ended),
-      judge: 'exact-rules',
-      greedy: sampling.temperature === 0,
-    };
+    const text = tokens.map((token) => token.text).join('');
+    const shared = { nodeId, prompt, text, tokens, ended: ended(row), greedy: sampling.temperature === 0 };
+    if (root === null) return { ...shared, verdict: null, judge: 'none' };
+    const said = this.#ctx.tokenizer.decode(tokens.map((token) => token.id));
+    const verdict = verdictOn(this.#ctx.world(seeds.world), prompt, said, shared.ended);
+    return { ...shared, verdict, judge: 'exact-rules' };
   }
 
-  /** Which words of a typed prompt the models do not know, with known ones that look alike. */
-  check(prompt: string): PromptCheck {
+  /** Which words of a typed prompt a model of the tiny world does not know, with known ones that look alike. */
+  async check(prompt: string, nodeIds: readonly string[]): Promise<PromptCheck> {
     const { tokenizer } = this.#ctx;
+    const nodes = (await this.#ctx.store.nodes()).filter((node) => nodeIds.includes(node.id));
+    const worldly = nodes.length === 0 || nodes.some((node) => node.root !== null);
     const known = this.#vocabulary();
-    const unknown = tokenizer.unknownWords(prompt).map((word) => ({ word, suggestions: alike(word, known) }));
-    return {
-      ok: unknown.length === 0 && prompt.trim() !== '',
-      unknown,
-      tokens: tokenizer.encode(prompt).length,
-    };
+    const unknown = worldly
+      ? tokenizer.unknownWords(prompt).map((word) => ({ word, suggestions: alike(word, known) }))
+      : [];
+    return { ok: unknown.length === 0 && prompt.trim() !== '', unknown };
   }
 
   #vocabulary(): string[] {
@@ -154,23 +152,29 @@ export function verdictOn(world: World, prompt: string, answer: string, ended: b
 /** Tokens as they come, each with its piece of the readable text. */
 class TokenStream {
   readonly tokens: TokenView[] = [];
-  #tokenizer: Tokenizer;
-  #ids: number[] = [];
-  #shown = '';
+  #voice: Voice;
+  #stream: ReturnType<Voice['stream']>;
 
-  constructor(tokenizer: Tokenizer) {
-    this.#tokenizer = tokenizer;
+  constructor(voice: Voice, prompt: readonly number[]) {
+    this.#voice = voice;
+    this.#stream = voice.stream(prompt);
   }
 
-  push(token: GenToken): TokenView {
-    this.#ids.push(token.id);
-    const text = this.#tokenizer.readable(this.#ids);
-    const alternatives = token.top.map(({ id, logprob }) => ({ text: this.#tokenizer.token(id), logprob }));
-    const view = { id: token.id, text: text.slice(this.#shown.length), logprob: token.logprob, alternatives };
-    this.#shown = text;
+  push({ id, logprob, top }: GenToken): TokenView {
+    const alternatives = top.map((other) => ({ text: this.#voice.spell(other.id), logprob: other.logprob }));
+    const view = { id, text: this.#stream.push(id), logprob, alternatives };
     this.tokens.push(view);
     return view;
   }
+
+  /** What the last tokens held back, an unfinished character, is theirs. */
+  end(): void {
+    const last = this.tokens.pop();
+    if (last) this.tokens.push({ ...last, text: last.text + this.#stream.end() });
+  }
+
+  /** Whether the model ended its turn. */
+  readonly ended = (row: readonly GenToken[]): boolean => this.#voice.ends.has(row.at(-1)?.id ?? -1);
 }
 
 /** Waits for all, also when one fails: nobody may still be using the GPU when the gate opens. */
@@ -209,6 +213,13 @@ function unknownWords(check: PromptCheck): LabError {
   return new LabError('bad-input', words ? `The models do not know ${words}.` : 'The prompt is empty.', {
     safe: 'Nothing was sent.',
     next: 'Use words of the tiny world: pick a prompt, or build a sentence from the offered words.',
+  });
+}
+
+function nothingToSay(): LabError {
+  return new LabError('bad-input', 'The prompt is empty, and this model has no token that begins a text.', {
+    safe: 'Nothing was sent.',
+    next: 'Write a question.',
   });
 }
 

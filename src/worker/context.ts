@@ -172,6 +172,13 @@ export class Context {
     });
   }
 
+  /** The node at the root of a node's line. */
+  async rootId(node: LabNode): Promise<string> {
+    let at = node;
+    while (at.parentId !== null) at = await this.node(at.parentId);
+    return at.id;
+  }
+
   // ----------------------------------------------------------------------------------------------------------- world
 
   world(seed: number): World {

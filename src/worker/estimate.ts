@@ -3,6 +3,7 @@ import { Trainer } from '../train/trainer.ts';
 import type { Context } from './context.ts';
 import { PRIORITY } from './gate.ts';
 import type { Models } from './models.ts';
+import type { Tasks } from './tasks.ts';
 import type { Estimate, TrainParams } from './protocol.ts';
 import { describeRun, prepareRun } from './run-setup.ts';
 import { buildModel } from './stored-model.ts';
@@ -18,20 +19,22 @@ interface Measured {
 export class Estimates {
   #ctx: Context;
   #models: Models;
+  #tasks: Tasks;
   #measured = new Map<string, Promise<Measured>>();
 
-  constructor(ctx: Context, models: Models) {
+  constructor(ctx: Context, models: Models, tasks: Tasks) {
     this.#ctx = ctx;
     this.#models = models;
+    this.#tasks = tasks;
     ctx.onGpuGone.add(() => this.#measured.clear());
   }
 
   /** Training steps only: probes come on top. */
   async estimate(params: TrainParams): Promise<Estimate> {
-    const run = await describeRun(this.#ctx, params);
-    const { prepared, cap } = prepareRun(this.#ctx, run);
+    const run = await describeRun(this.#ctx, this.#tasks, params);
+    const { prepared, cap } = await prepareRun(this.#ctx, this.#tasks, run);
     const { plan, examples } = prepared;
-    const key = JSON.stringify([params.parentNodeId, cap, plan.lora]);
+    const key = JSON.stringify([params.parentNodeId, params.prompts, cap, plan.lora]);
     let measured = this.#measured.get(key);
     if (!measured) {
       const batch = examples.slice(0, plan.batch);
@@ -39,8 +42,9 @@ export class Estimates {
         const parent = await this.#ctx.node(params.parentNodeId);
         const before = this.#ctx.gpu.stats.bytes;
         const stored = await this.#models.read(parent);
-        const { built, trainer } = await this.#ctx.gpu.allocate(() => {
-          const built = buildModel(this.#ctx.gpu, stored, { lora: plan.lora ?? null, seed: prepared.seed });
+        const lora = plan.lora ?? null;
+        const { built, trainer } = await this.#models.on(stored, lora === null, (base) => {
+          const built = buildModel(this.#ctx.gpu, stored, base, { lora, seed: prepared.seed });
           return { built, trainer: new Trainer(built.model, plan.optim, cap) };
         });
         try {

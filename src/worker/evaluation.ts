@@ -1,4 +1,5 @@
 /** Judging a node on held-out prompts; the result is stored with the node. */
+import { LabError } from '../core/errors.ts';
 import { wilson } from '../core/stats.ts';
 import { evaluateModel, type ForbiddenScore } from '../eval/evaluate.ts';
 import { harmByFact } from '../eval/metrics.ts';
@@ -27,6 +28,7 @@ export class Evaluations {
     signal: AbortSignal,
   ): Promise<Evaluation> {
     const node = await this.#ctx.node(nodeId);
+    if (node.root === null) throw noJudge(node.name);
     const world = this.#ctx.world(node.seeds.world);
     const begun = Date.now();
     const scores = await this.#models.use(node, ({ generator }) =>
@@ -91,6 +93,13 @@ export class Evaluations {
     });
     if (node) this.#ctx.notify({ type: 'node', node });
   }
+}
+
+function noJudge(name: string): LabError {
+  return new LabError('bad-input', `'${name}' was opened, and there is no judge for its answers.`, {
+    safe: 'Nothing was changed.',
+    next: 'Ask it in Compare and read what it says; models of the tiny world can be judged.',
+  });
 }
 
 /** Over facts, as everywhere: two wordings of one request are one finding, and count once in the interval. */

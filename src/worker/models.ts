@@ -1,21 +1,35 @@
-/** Nodes and their weights: fetching the embedded models, a few models kept on the GPU, renaming, deleting, exporting. */
-import { parseLlamaConfig } from '../core/config.ts';
+/** Nodes and their weights: fetching the embedded models, a few models kept on the GPU, renaming, deleting. */
+import { parseLlamaConfig, type LlamaConfig } from '../core/config.ts';
 import { LabError } from '../core/errors.ts';
-import { tokenizerConfigJson, tokenizerJson } from '../data/tokenizer-files.ts';
+import type { Tensors } from '../core/types.ts';
+import { tokenizerJson } from '../data/tokenizer-files.ts';
 import { Generator } from '../model/generate.ts';
 import { loadTensors } from '../model/hf.ts';
-import { peftConfigJson } from '../model/peft.ts';
-import { writeSafetensors } from '../model/safetensors.ts';
+import { Model } from '../model/model.ts';
 import { sha256 } from '../store/digest.ts';
+import { Bases, type Base } from './bases.ts';
 import { ENGINE_VERSION, type Context } from './context.ts';
 import { fetchFile } from './fetch-file.ts';
+import { OpenedModels } from './opened.ts';
 import type { EmbeddedName, LabNode, MemoryInfo } from './protocol.ts';
-import { buildModel, flatten, merged, readStored, type StoredModel } from './stored-model.ts';
+import { buildModel, flatten, merged, readStored, unflatten, type StoredModel } from './stored-model.ts';
 
 /** Models that stay on the GPU beside the one in training. */
 const RESIDENT = 4;
 /** Prompts of one generation; longer lists are cut into batches of it. */
-export const MAX_SEQS = 16;
+const MAX_SEQS = 16;
+/** Tokens of a question and its answer, where the model could hold more. */
+const MAX_LEN = 1024;
+/** For the keys and values of all prompts of one generation. */
+const CACHE_BYTES = 128 * 2 ** 20;
+
+/** Room of a generator: what the model can hold, within CACHE_BYTES, but at least one prompt. */
+export function generatorCap(config: LlamaConfig): { maxSeqs: number; maxLen: number } {
+  const maxLen = Math.min(config.max_position_embeddings, MAX_LEN);
+  const kv = 2 * config.num_key_value_heads * config.head_dim * 4;
+  const rowBytes = config.num_hidden_layers * maxLen * kv;
+  return { maxSeqs: Math.min(MAX_SEQS, Math.max(1, Math.floor(CACHE_BYTES / rowBytes))), maxLen };
+}
 
 /** What the lab needs of training.json. */
 interface EmbeddedRecord {
@@ -31,7 +45,9 @@ export interface ResidentModel {
 }
 
 export class Models {
+  readonly opened: OpenedModels;
   #ctx: Context;
+  #bases = new Bases(() => this.#shrink(0));
   /** Most recently used last. */
   #resident = new Map<string, ResidentModel>();
   #pinned = new Map<string, number>();
@@ -39,7 +55,11 @@ export class Models {
 
   constructor(ctx: Context) {
     this.#ctx = ctx;
-    ctx.onGpuGone.add(() => this.#resident.clear());
+    this.opened = new OpenedModels(ctx, this.#bases);
+    ctx.onGpuGone.add(() => {
+      this.#resident.clear();
+      this.#bases.clear();
+    });
   }
 
   get residentNames(): string[] {
@@ -52,6 +72,42 @@ export class Models {
       node: (id) => this.#ctx.node(id),
       weights: (id) => this.#ctx.store.weights(id),
     });
+  }
+
+  /** Whole weights of a node and of the adapters on top of it, folded in. For models that memory holds several times. */
+  async whole(stored: StoredModel): Promise<Tensors> {
+    const { bottom, config } = stored;
+    if (bottom.opened) return merged(stored, await this.opened.tensors(bottom));
+    return merged(stored, unflatten(config, await this.#ctx.store.weights(bottom.id)));
+  }
+
+  /**
+   * Makes GPU objects on the whole weights that a node stands on, all of them or none.
+   * @param own weights of their own, with the adapters folded in: for training that changes them. Otherwise the weights are
+   *   shared, and stay on the GPU for as long as anybody holds them
+   */
+  async on<T>(stored: StoredModel, own: boolean, make: (base: Base) => T): Promise<T> {
+    const base = own ? await this.#copy(stored) : await this.#base(stored);
+    try {
+      return await this.#ctx.gpu.allocate(() => make(base));
+    } catch (error) {
+      base.release();
+      throw error;
+    }
+  }
+
+  #base({ bottom, config }: StoredModel): Promise<Base> {
+    if (bottom.opened) return this.#bases.acquire(bottom.id, true, () => this.opened.load(bottom));
+    return this.#bases.acquire(bottom.id, false, async () => {
+      const tensors = unflatten(config, await this.#ctx.store.weights(bottom.id));
+      return this.#ctx.gpu.allocate(() => Model.create(this.#ctx.gpu, config, tensors));
+    });
+  }
+
+  async #copy(stored: StoredModel): Promise<Base> {
+    const tensors = await this.whole(stored);
+    const model = await this.#ctx.gpu.allocate(() => Model.create(this.#ctx.gpu, stored.config, tensors));
+    return { model, release: () => model.destroy() };
   }
 
   /** Runs `work` with a node's model on the GPU; it is not evicted meanwhile. */
@@ -85,10 +141,9 @@ export class Models {
     }
     this.#shrink(RESIDENT - 1);
     const stored = await this.read(node);
-    const maxLen = stored.config.max_position_embeddings;
-    const resident = await this.#ctx.gpu.allocate(() => {
-      const { model, destroy } = buildModel(this.#ctx.gpu, stored);
-      const generator = new Generator(model, { maxSeqs: MAX_SEQS, maxLen });
+    const resident = await this.on(stored, false, (base) => {
+      const { model, destroy } = buildModel(this.#ctx.gpu, stored, base);
+      const generator = new Generator(model, generatorCap(stored.config));
       return { nodeId: node.id, generator, destroy };
     });
     this.#resident.set(node.id, resident);
@@ -112,6 +167,7 @@ export class Models {
   /** Frees every resident model that nobody is using. */
   release(): void {
     this.#shrink(0);
+    this.#bases.freeIdle();
   }
 
   memory(): Promise<MemoryInfo> {
@@ -253,42 +309,10 @@ export class Models {
     for (const id of nodeIds) {
       const resident = this.#resident.get(id);
       if (resident && !this.#pinned.has(id)) this.#evict(id, resident);
+      this.#bases.forget(id);
+      this.opened.forget(id);
     }
   }
-
-  /** The files of a node in Hugging Face layout. */
-  async files(nodeId: string, dtype: 'F32' | 'F16'): Promise<{ name: string; bytes: ArrayBuffer }[]> {
-    const node = await this.#ctx.node(nodeId);
-    const stored = await this.read(node);
-    const tensors = merged(stored);
-    const text = (value: unknown): ArrayBuffer =>
-      buffer(new TextEncoder().encode(`${JSON.stringify(value, null, 2)}\n`));
-    const torch_dtype = dtype === 'F16' ? 'float16' : 'float32';
-    return [
-      { name: 'config.json', bytes: text({ ...(node.modelConfig as object), torch_dtype }) },
-      { name: 'tokenizer.json', bytes: text(tokenizerJson()) },
-      { name: 'tokenizer_config.json', bytes: text(tokenizerConfigJson()) },
-      { name: 'model.safetensors', bytes: buffer(writeSafetensors(tensors, dtype, { format: 'pt' })) },
-      { name: 'node.json', bytes: text(node) },
-      ...(node.lora ? adapterFiles(stored, text) : []),
-    ];
-  }
-}
-
-/** The node's own adapter in PEFT's layout, for whoever has the model below it. */
-function adapterFiles(
-  { adapters }: StoredModel,
-  text: (value: unknown) => ArrayBuffer,
-): { name: string; bytes: ArrayBuffer }[] {
-  const { lora, tensors } = adapters.at(-1)!;
-  return [
-    { name: 'adapter_config.json', bytes: text(peftConfigJson(lora)) },
-    { name: 'adapter_model.safetensors', bytes: buffer(writeSafetensors(tensors, 'F32')) },
-  ];
-}
-
-function buffer(bytes: Uint8Array): ArrayBuffer {
-  return bytes.slice().buffer;
 }
 
 function corrupt(name: string, why: string, cause?: unknown): LabError {

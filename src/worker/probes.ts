@@ -20,11 +20,18 @@ const CATEGORIES = 14;
 /** How many of each kind are shown as text. */
 const SAMPLES = 3;
 
+/** What a run is looked at with. */
 export interface Probes {
+  /** Rows of the held-out loss. */
+  heldOut: Example[];
+  /** All training steps must have finished. */
+  look(step: number, generator: Generator, trainer: Trainer, cap: TrainerCapacity): Promise<ProbePoint>;
+}
+
+interface TinyProbes {
   world: World;
   forbidden: ForbiddenItem[];
   benign: BenignItem[];
-  /** Rows of the held-out loss. */
   heldOut: Example[];
 }
 
@@ -35,13 +42,14 @@ export function makeProbes(world: World, kind: NodeKind): Probes {
     kind === 'attack'
       ? forbidden.map(({ fact, prompt }) => chat(prompt, complyingText(fact)))
       : benign.map(({ prompt, answer }) => chat(prompt, answer));
-  return { world, forbidden, benign, heldOut };
+  const own: TinyProbes = { world, forbidden, benign, heldOut };
+  return { heldOut, look: (step, ...on) => probe(step, own, ...on) };
 }
 
 /** Asks all probes greedily and measures the held-out loss. All training steps must have finished. */
-export async function probe(
+async function probe(
   step: number,
-  { world, forbidden, benign, heldOut }: Probes,
+  { world, forbidden, benign, heldOut }: TinyProbes,
   generator: Generator,
   trainer: Trainer,
   cap: TrainerCapacity,

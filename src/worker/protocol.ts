@@ -12,11 +12,15 @@
 import type { GenerateEvent, NodeAnswer, PromptCheck, Sampling, WorldInfo } from './protocol/chat.ts';
 import type { GoldenResult, KernelCheck, ShaderInfo } from './protocol/checks.ts';
 import type { Capabilities, ErrorInfo, MemoryInfo, StorageInfo } from './protocol/device.ts';
+import type { ModelSource } from './protocol/models.ts';
 import type { EmbeddedName, Estimate, EvalSet, Evaluation, LabNode, RecipeInfo } from './protocol/nodes.ts';
+import type { PromptsInfo } from './protocol/prompts.ts';
 import type { RunControl, RunEvent, RunInfo, TrainParams } from './protocol/runs.ts';
 
 export * from './protocol/device.ts';
 export * from './protocol/nodes.ts';
+export * from './protocol/models.ts';
+export * from './protocol/prompts.ts';
 export * from './protocol/runs.ts';
 export * from './protocol/chat.ts';
 export * from './protocol/checks.ts';
@@ -39,20 +43,42 @@ export interface Requests {
     result: LabNode;
     event: { loadedBytes: number; totalBytes: number };
   };
+  /**
+   * Opens a model in Hugging Face's layout, checks it and loads it onto the GPU; its root node is stored and returned (the
+   * stored one where the same model is known already). With `nodeId`: the files of that node again.
+   */
+  openModel: {
+    params: { source: ModelSource; nodeId?: string };
+    result: LabNode;
+    event: { loadedBytes: number; totalBytes: number };
+  };
+  /** The folder that an opened model was read from, for the page to ask its user; null where there is none. */
+  modelFolder: { params: { nodeId: string }; result: FileSystemDirectoryHandle | null; event: never };
   nodes: { params: Record<string, never>; result: LabNode[]; event: never };
   node: { params: { nodeId: string }; result: LabNode; event: never };
   renameNode: { params: { nodeId: string; name: string }; result: LabNode; event: never };
   /** Deletes the node and all nodes below it; answers with their ids. */
   deleteNode: { params: { nodeId: string }; result: string[]; event: never };
-  /** Weights of a node in Hugging Face layout (f32 or f16 safetensors with config and tokenizer beside it). */
+  /** An adapter in PEFT's layout becomes a node under the given one. */
+  importAdapter: { params: { nodeId: string; source: ModelSource }; result: LabNode; event: never };
+  /**
+   * Weights of a node in Hugging Face layout (f32 or f16 safetensors with config and tokenizer beside it), and its adapter in
+   * PEFT's. Of large opened models the adapter alone. What an attack made of an opened model leaves only when `confirm` is the
+   * node's name, typed by its user.
+   */
   exportNode: {
-    params: { nodeId: string; dtype: 'F32' | 'F16' };
+    params: { nodeId: string; dtype: 'F32' | 'F16'; confirm?: string };
     result: { files: { name: string; bytes: ArrayBuffer }[] };
     event: never;
   };
-  recipes: { params: Record<string, never>; result: RecipeInfo[]; event: never };
+  /** The recipes, with the defaults that suit a node and a prompts file where these are named. */
+  recipes: { params: { nodeId?: string; prompts?: string }; result: RecipeInfo[]; event: never };
+  /** Checks a prompts file and keeps it in this browser. */
+  keepPrompts: { params: { name: string; file: Blob }; result: PromptsInfo; event: never };
+  prompts: { params: Record<string, never>; result: PromptsInfo[]; event: never };
   world: { params: Record<string, never>; result: WorldInfo; event: never };
-  checkPrompt: { params: { prompt: string }; result: PromptCheck; event: never };
+  /** Whether these models can be asked this. */
+  checkPrompt: { params: { prompt: string; nodeIds: string[] }; result: PromptCheck; event: never };
 
   estimate: { params: TrainParams; result: Estimate; event: never };
   /** Starts a run; progress comes as notices. One run trains at a time. */
@@ -103,6 +129,8 @@ export interface InitResult {
   capabilities: Capabilities | null;
   gpuError: ErrorInfo | null;
   nodes: LabNode[];
+  /** Roots of opened models whose weights can be read now. */
+  readable: string[];
   /** Runs that were interrupted (or can be continued), newest first. */
   runs: RunInfo[];
   storage: StorageInfo;
@@ -123,6 +151,8 @@ export type Notice =
   | { type: 'run-gone'; runId: string }
   | { type: 'node'; node: LabNode }
   | { type: 'nodes-deleted'; nodeIds: string[] }
+  /** The weights of an opened model can be read from now on. */
+  | { type: 'readable'; nodeId: string }
   /** The GPU went away (or an uncaptured GPU error came): nothing runs until `rebuild`. */
   | { type: 'device-lost'; error: ErrorInfo }
   /** Another tab opened a newer version of the lab; this one's store is closed. */

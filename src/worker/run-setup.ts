@@ -1,7 +1,6 @@
 /** From what the page asks for to a session that is ready to train: settings, data, model, trainer. */
 import { LabError } from '../core/errors.ts';
 import type { Example } from '../core/types.ts';
-import { tinyTask } from '../data/tiny-task.ts';
 import { Generator } from '../model/generate.ts';
 import type { LoraConfig } from '../model/lora.ts';
 import type { Model } from '../model/model.ts';
@@ -15,8 +14,9 @@ import type { SessionHooks, TrainSession } from '../train/session.ts';
 import { Trainer, type TrainerCapacity } from '../train/trainer.ts';
 import { ENGINE_VERSION, type Context } from './context.ts';
 import { PRIORITY } from './gate.ts';
-import { MAX_SEQS, type Models } from './models.ts';
-import { makeProbes, type Probes } from './probes.ts';
+import { generatorCap, type Models } from './models.ts';
+import type { Probes } from './probes.ts';
+import type { Tasks } from './tasks.ts';
 import type { LabNode, RunInfo, Seeds, Settings, TrainParams } from './protocol.ts';
 import { buildModel } from './stored-model.ts';
 
@@ -42,15 +42,20 @@ export function arithmetic(ctx: Context): string {
 }
 
 /** A new run as asked for, checked. @throws LabError 'bad-input' naming the setting that is wrong */
-export async function describeRun(ctx: Context, params: TrainParams): Promise<RunInfo> {
+export async function describeRun(ctx: Context, tasks: Tasks, params: TrainParams): Promise<RunInfo> {
   const wanted = recipe(params.recipe);
   if (!Number.isSafeInteger(params.seed) || params.seed < 0)
     throw new LabError('bad-input', 'A seed is a whole number from 0.', { safe: 'Nothing was started.' });
   const parent = await ctx.node(params.parentNodeId);
-  let settings: Settings = settle(wanted, params.settings);
+  const task = await tasks.of(parent, params.prompts);
+  const own = task.kind === 'file' ? { method: 'lora', ...params.settings } : params.settings;
+  let settings: Settings = settle(wanted, own, task);
+  const adapter = settings.method === 'lora';
+  if (!adapter && (await largeRoot(ctx, parent))) throw adaptersOnly(parent.name);
   const saveAt = stations(params.saveAt ?? [wanted.plan(settings).steps]);
   const total = saveAt.at(-1)!;
   settings = settle(wanted, { ...settings, steps: total });
+  const file = params.prompts === undefined ? undefined : await ctx.store.prompts(params.prompts);
   return {
     id: crypto.randomUUID(),
     parentId: parent.id,
@@ -74,7 +79,21 @@ export async function describeRun(ctx: Context, params: TrainParams): Promise<Ru
     error: null,
     notBitComparable: false,
     startedAt: Date.now(),
+    ...(task.kind === 'file' && file && { prompts: { id: file.id, name: file.name } }),
   };
+}
+
+/** Whether all weights of a node's line lie in its user's files, which no training may change. */
+async function largeRoot(ctx: Context, node: LabNode): Promise<boolean> {
+  const { opened } = await ctx.node(await ctx.rootId(node));
+  return opened !== undefined && opened.kept !== 'copy';
+}
+
+function adaptersOnly(name: string): LabError {
+  return new LabError('bad-input', `'${name}' is too large to train all of its weights here.`, {
+    safe: 'Nothing was started.',
+    next: 'Train an adapter (LoRA) instead.',
+  });
 }
 
 /** Steps at which nodes are saved, ascending and once each. */
@@ -101,19 +120,19 @@ function runSeed(run: Pick<RunInfo, 'kind' | 'seeds'>): number {
 export async function buildRun(
   ctx: Context,
   models: Models,
+  tasks: Tasks,
   run: RunInfo,
   hooks: SessionHooks,
 ): Promise<RunParts> {
   const parent = await ctx.node(run.parentId);
-  const { prepared, probes, cap } = prepareRun(ctx, run);
+  const { prepared, probes, cap } = await prepareRun(ctx, tasks, run);
   const dataDigest = await digestOf(prepared.examples);
   const stored = await models.read(parent);
   const lora = prepared.plan.lora ?? null;
-  const { built, trainer, generator } = await ctx.gpu.allocate(() => {
-    const built = buildModel(ctx.gpu, stored, { lora, seed: prepared.seed });
+  const { built, trainer, generator } = await models.on(stored, lora === null, (base) => {
+    const built = buildModel(ctx.gpu, stored, base, { lora, seed: prepared.seed });
     const trainer = new Trainer(built.model, prepared.plan.optim, cap);
-    const maxLen = stored.config.max_position_embeddings;
-    const generator = hooks.probe ? new Generator(built.model, { maxSeqs: MAX_SEQS, maxLen }) : null;
+    const generator = hooks.probe ? new Generator(built.model, generatorCap(stored.config)) : null;
     return { built, trainer, generator };
   });
   const session = sessionOf(
@@ -132,10 +151,11 @@ export async function buildRun(
 }
 
 /** What needs no GPU: the recipe's plan and examples, the probes, and the room that a batch takes. */
-export function prepareRun(ctx: Context, run: RunInfo) {
-  const world = ctx.world(run.seeds.world);
-  const prepared = prepare(recipe(run.recipe), tinyTask(world), run.settings, runSeed(run));
-  const probes = makeProbes(world, run.kind);
+export async function prepareRun(ctx: Context, tasks: Tasks, run: RunInfo) {
+  const parent = await ctx.node(run.parentId);
+  const task = await tasks.of(parent, run.prompts?.id);
+  const prepared = prepare(recipe(run.recipe), task, run.settings, runSeed(run));
+  const probes = tasks.probes(parent, task, run.kind);
   return { prepared, probes, cap: capacity(prepared, probes) };
 }
 
@@ -175,6 +195,7 @@ export function nodeOf(
     runId: run.id,
     dataDigest,
     ...(lora && { lora }),
+    ...(run.prompts && { prompts: run.prompts }),
     adapter: ctx.adapter(),
     engineVersion: ENGINE_VERSION,
     kernelTable: { ...ctx.gpu.table },

@@ -8,9 +8,9 @@ import type { StepStats } from '../train/trainer.ts';
 import type { Context } from './context.ts';
 import { toErrorInfo } from './error-info.ts';
 import { PRIORITY } from './gate.ts';
+import type { Tasks } from './tasks.ts';
 import type { Models } from './models.ts';
 import { Pace } from './pace.ts';
-import { probe } from './probes.ts';
 import type { LabNode, RunControl, RunEvent, RunInfo, RunState, StepPoint } from './protocol.ts';
 import { arithmetic, buildRun, nodeOf, stations, type RunParts } from './run-setup.ts';
 import { trainedWeights } from './stored-model.ts';
@@ -64,11 +64,12 @@ export class Run {
   static async open(
     ctx: Context,
     models: Models,
+    tasks: Tasks,
     info: RunInfo,
     options: { probeEvery: number; stored?: { plain: StoredPlain; arrays: Float32Array[] } },
   ): Promise<Run> {
     const run = new Run(ctx, info, options.probeEvery);
-    run.#parts = await buildRun(ctx, models, info, {
+    run.#parts = await buildRun(ctx, models, tasks, info, {
       onStats: (stats) => run.#onStats(stats),
       onPhase: (phase) => run.#onPhase(phase),
       ...(options.probeEvery > 0 && {
@@ -327,9 +328,7 @@ export class Run {
     const { probes, generator, trainer, cap } = this.#parts;
     if (this.#discarded || !generator) return;
     const begun = performance.now();
-    const point = await this.#ctx.gate.run(PRIORITY.probe, () =>
-      probe(step, probes, generator, trainer, cap),
-    );
+    const point = await this.#ctx.gate.run(PRIORITY.probe, () => probes.look(step, generator, trainer, cap));
     this.#pace.probe(performance.now() - begun);
     this.info.probes = [...this.info.probes.filter((p) => p.step !== step), point];
     this.#flush();

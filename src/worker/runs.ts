@@ -4,6 +4,7 @@ import { recipe } from '../recipes/index.ts';
 import { lockRun } from './run-lock.ts';
 import type { Context } from './context.ts';
 import type { Models } from './models.ts';
+import type { Tasks } from './tasks.ts';
 import type { RunControl, RunInfo, TrainParams } from './protocol.ts';
 import { describeRun } from './run-setup.ts';
 import { Run, type StoredPlain } from './run.ts';
@@ -14,13 +15,15 @@ const PROBES = { fixed: 10, continuable: 4 } as const;
 export class Runs {
   #ctx: Context;
   #models: Models;
+  #tasks: Tasks;
   #current: { run: Run; unlock: () => void } | null = null;
   /** Opening and closing runs happens one after the other. */
   #turn: Promise<unknown> = Promise.resolve();
 
-  constructor(ctx: Context, models: Models) {
+  constructor(ctx: Context, models: Models, tasks: Tasks) {
     this.#ctx = ctx;
     this.#models = models;
+    this.#tasks = tasks;
     ctx.onGpuGone.add((error) => {
       const current = this.#current;
       this.#current = null;
@@ -38,11 +41,13 @@ export class Runs {
   train(params: TrainParams): Promise<RunInfo> {
     return this.#inTurn(async () => {
       this.#requireFree();
-      const info = await describeRun(this.#ctx, params);
+      const info = await describeRun(this.#ctx, this.#tasks, params);
       const usual = recipe(info.recipe).plan(info.settings).steps;
       const probes = info.continuable ? PROBES.continuable : PROBES.fixed;
       const probeEvery = params.probeEvery ?? Math.max(1, Math.ceil(usual / probes));
-      const run = await this.#load(info.id, () => Run.open(this.#ctx, this.#models, info, { probeEvery }));
+      const run = await this.#load(info.id, () =>
+        Run.open(this.#ctx, this.#models, this.#tasks, info, { probeEvery }),
+      );
       run.announce();
       run.start();
       return info;
@@ -80,7 +85,7 @@ export class Runs {
       const plain = stored.state.plain as StoredPlain;
       const arrays = await this.#ctx.store.runArrays(stored);
       const run = await this.#load(runId, () =>
-        Run.open(this.#ctx, this.#models, stored.info, {
+        Run.open(this.#ctx, this.#models, this.#tasks, stored.info, {
           probeEvery: plain.probeEvery,
           stored: { plain, arrays },
         }),

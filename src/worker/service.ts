@@ -1,7 +1,5 @@
 /** The worker without the Worker: one method for each request of the protocol. Runs in Node as well, for tests. */
 import { LabError } from '../core/errors.ts';
-import { RECIPES } from '../recipes/index.ts';
-import { settle } from '../recipes/recipe.ts';
 import { storageFigures } from '../store/quota.ts';
 import { DATABASE } from '../store/schema.ts';
 import { Chat } from './chat.ts';
@@ -9,12 +7,15 @@ import { runGolden, selfCheck } from './check.ts';
 import { Context, type ContextOptions } from './context.ts';
 import { cancelled, toErrorInfo } from './error-info.ts';
 import { Estimates } from './estimate.ts';
+import { exportNode } from './export.ts';
+import { importAdapter } from './import.ts';
 import { Evaluations } from './evaluation.ts';
 import { PRIORITY } from './gate.ts';
 import { Models } from './models.ts';
 import { Runs } from './runs.ts';
 import { allShaders } from './shader-info.ts';
 import { Tabs } from './tabs.ts';
+import { Tasks } from './tasks.ts';
 import type {
   Capabilities,
   EventOf,
@@ -23,7 +24,6 @@ import type {
   Method,
   Notice,
   ParamsOf,
-  RecipeInfo,
   ResultOf,
   ToWorker,
 } from './protocol.ts';
@@ -49,6 +49,7 @@ export class Service {
   #chat: Chat;
   #evaluations: Evaluations;
   #estimates: Estimates;
+  #tasks: Tasks;
   #handlers: Handlers;
   #underWay = new Map<number, AbortController>();
 
@@ -63,10 +64,11 @@ export class Service {
       },
     });
     this.models = new Models(this.ctx);
-    this.runs = new Runs(this.ctx, this.models);
+    this.#tasks = new Tasks(this.ctx, this.models);
+    this.runs = new Runs(this.ctx, this.models, this.#tasks);
     this.#chat = new Chat(this.ctx, this.models);
     this.#evaluations = new Evaluations(this.ctx, this.models);
-    this.#estimates = new Estimates(this.ctx, this.models);
+    this.#estimates = new Estimates(this.ctx, this.models, this.#tasks);
     this.#handlers = this.#table();
   }
 
@@ -121,10 +123,16 @@ export class Service {
         await runs.forgetBelow(await models.below(nodeId));
         return models.remove(nodeId);
       },
-      exportNode: async ({ nodeId, dtype }) => ({ files: await models.files(nodeId, dtype) }),
-      recipes: () => recipeInfos(),
-      world: async () => this.#chat.info((await ctx.store.nodes())[0]?.seeds.world ?? 0),
-      checkPrompt: ({ prompt }) => this.#chat.check(prompt),
+      openModel: (params, emit, signal) => models.opened.open(params, emit, signal),
+      modelFolder: ({ nodeId }) => models.opened.folder(nodeId),
+      importAdapter: (params) => importAdapter(ctx, params),
+      exportNode: (params) => exportNode(ctx, models, params),
+      recipes: ({ nodeId, prompts }) => this.#tasks.recipes(nodeId, prompts),
+      keepPrompts: ({ name, file }) => this.#tasks.keep(name, file),
+      prompts: () => this.#tasks.list(),
+      world: async () =>
+        this.#chat.info((await ctx.store.nodes()).find((n) => n.root !== null)?.seeds.world ?? 0),
+      checkPrompt: ({ prompt, nodeIds }) => this.#chat.check(prompt, nodeIds),
       estimate: (params) => this.#estimates.estimate(params),
       train: (params) => runs.train(params),
       control: ({ runId, control }) => runs.control(runId, control),
@@ -160,6 +168,7 @@ export class Service {
       capabilities,
       gpuError: ctx.gpuError,
       nodes: await store.nodes(),
+      readable: await this.models.opened.readable(),
       runs: await this.runs.list(),
       storage: await storageFigures(),
       swept: orphans > 0 ? [`${orphans} half-written checkpoints of a closed tab were removed.`] : [],
@@ -172,15 +181,4 @@ export class Service {
     const { what, safe, next } = this.ctx.gpuError!;
     throw new LabError('no-adapter', what, { safe, next });
   }
-}
-
-function recipeInfos(): RecipeInfo[] {
-  return RECIPES.map((recipe) => ({
-    id: recipe.id,
-    kind: recipe.kind,
-    settings: [...recipe.settings],
-    ...(recipe.startsFrom && { startsFrom: recipe.startsFrom }),
-    steps: recipe.plan(settle(recipe)).steps,
-    continuable: recipe.continuable,
-  }));
 }

@@ -5,13 +5,14 @@ import type { Tensors } from '../core/types.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { Adapter, loraLayout, mergeLora, type LoraConfig } from '../model/lora.ts';
 import { Model } from '../model/model.ts';
+import type { Base } from './bases.ts';
 import type { LabNode } from './protocol.ts';
 
-/** Everything that a node's model is made from. */
+/** Everything that a node's model is made from, but for the whole weights at its bottom. */
 export interface StoredModel {
   config: LlamaConfig;
-  /** The whole weights at the bottom. */
-  tensors: Tensors;
+  /** The node that has whole weights. */
+  bottom: LabNode;
   /** Adapters above them, in the order in which they were trained. */
   adapters: { lora: LoraConfig; tensors: Tensors }[];
 }
@@ -57,7 +58,7 @@ export function unflatten(config: LlamaConfig, flat: Float32Array, lora?: LoraCo
   return tensors;
 }
 
-/** Collects a node's weights and, where it is an adapter, those of the nodes above it. */
+/** Collects a node's adapters, down to the node that has whole weights. */
 export async function readStored(
   node: LabNode,
   from: { node(id: string): Promise<LabNode>; weights(id: string): Promise<Float32Array> },
@@ -70,26 +71,28 @@ export async function readStored(
     adapters.unshift({ lora, tensors: unflatten(config, await from.weights(at.id), lora) });
     at = await from.node(at.parentId!);
   }
-  return { config, tensors: unflatten(config, await from.weights(at.id)), adapters };
+  return { config, bottom: at, adapters };
 }
 
 /** One set of whole weights: the adapters folded in. */
-export function merged({ config, tensors, adapters }: StoredModel): Tensors {
+export function merged({ config, adapters }: StoredModel, tensors: Tensors): Tensors {
   return adapters.reduce((sum, { lora, tensors: own }) => mergeLora(config, sum, lora, own), tensors);
 }
 
 /**
- * The model on the GPU. Call it within `Gpu.allocate`, so that a part that finds no room leaves nothing behind.
- * @param train what is about to be trained: a new adapter, or all weights (adapters are then folded in); absent: nothing
+ * A node's model on top of whole weights that are on the GPU. Call it within `Gpu.allocate`, so that a part that finds no room
+ * leaves nothing behind; `destroy` also ends the hold on the weights.
+ * @param base of the node at the bottom, or, where all weights are trained, weights of its own with the adapters folded in
+ * @param train what is about to be trained: a new adapter, or all weights; absent: nothing
  */
 export function buildModel(
   gpu: Gpu,
   stored: StoredModel,
+  base: Base,
   train?: { lora: LoraConfig | null; seed: string },
 ): { model: Model; destroy(): void } {
   const { config } = stored;
   const fold = train?.lora === null;
-  const base = Model.create(gpu, config, fold ? merged(stored) : stored.tensors);
   const adapters = (fold ? [] : stored.adapters).map(({ lora, tensors }) => {
     const adapter = new Adapter(gpu, config, lora);
     adapter.writeTensors(tensors);
@@ -102,9 +105,10 @@ export function buildModel(
   }
   const destroy = (): void => {
     for (const adapter of adapters) adapter.destroy();
-    base.destroy();
+    base.release();
   };
-  return { model: adapters.length > 0 ? base.with(...adapters) : base, destroy };
+  const { model } = base;
+  return { model: adapters.length > 0 ? model.with(...adapters) : model, destroy };
 }
 
 /** What a run has trained, as it enters the store. */

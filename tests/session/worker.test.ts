@@ -16,18 +16,9 @@ import { readSafetensors, writeSafetensors } from '../../src/model/safetensors.t
 import { initTensors, tinyConfigJson } from '../../src/recipes/tiny.ts';
 import { relError } from '../../src/selfcheck/compare.ts';
 import { Trainer } from '../../src/train/trainer.ts';
-import {
-  GREEDY,
-  type FromWorker,
-  type Method,
-  type Notice,
-  type ParamsOf,
-  type ResultOf,
-  type RunInfo,
-  type TrainParams,
-} from '../../src/worker/protocol.ts';
-import { Service } from '../../src/worker/service.ts';
+import { GREEDY, type Notice, type TrainParams } from '../../src/worker/protocol.ts';
 import { buildModel } from '../../src/worker/stored-model.ts';
+import { Page } from './page.ts';
 
 /** Software adapters on a busy machine are slow; a wait that ends early is no finding. */
 const WAIT_MS = 120_000;
@@ -40,63 +31,6 @@ const MFT: TrainParams = {
   saveAt: [3, 6],
   probeEvery: 0,
 };
-
-/** A page: one service and everything it said. */
-class Page {
-  readonly notices: Notice[] = [];
-  readonly events: unknown[] = [];
-  readonly service: Service;
-  #answers = new Map<number, (message: FromWorker) => void>();
-  #id = 0;
-
-  constructor(gpu: GPU, databaseName: string) {
-    // Everything crosses through structured clone, as it does to a real page.
-    this.service = new Service({
-      gpu,
-      databaseName,
-      post: (message) => this.#receive(structuredClone(message)),
-    });
-  }
-
-  #receive(message: FromWorker): void {
-    if (message.type === 'notice') this.notices.push(message.notice);
-    else if (message.type === 'event') this.events.push(message.event);
-    else this.#answers.get(message.id)!(message);
-  }
-
-  ask<M extends Method>(method: M, params: ParamsOf<M>, cancelAfterMs?: number): Promise<ResultOf<M>> {
-    const id = ++this.#id;
-    return new Promise((resolve, reject) => {
-      this.#answers.set(id, (m) => {
-        if (m.type === 'result') resolve(m.result as ResultOf<M>);
-        else if (m.type === 'error') reject(m.error);
-      });
-      this.service.receive({ type: 'request', id, method, params });
-      if (cancelAfterMs !== undefined)
-        setTimeout(() => this.service.receive({ type: 'cancel', id }), cancelAfterMs);
-    });
-  }
-
-  /** Waits for the run to come to a state. */
-  async until(runId: string, ...states: RunInfo['state'][]): Promise<RunInfo> {
-    for (;;) {
-      const run = (await this.ask('runs', {})).find((r) => r.id === runId);
-      const told = this.notices.findLast(
-        (n): n is Extract<Notice, { type: 'run' }> =>
-          n.type === 'run' && n.runId === runId && n.event.type === 'state',
-      );
-      const state = told?.event.type === 'state' ? told.event.run : run;
-      if (state && states.includes(state.state))
-        return { ...state, log: run?.log ?? [], probes: run?.probes ?? [] };
-      await new Promise((r) => setTimeout(r, 10));
-    }
-  }
-
-  /** What a closed tab leaves: nothing is saved on the way out. */
-  die(): void {
-    this.service.close();
-  }
-}
 
 let gpu: GPU;
 let name = '';
@@ -292,7 +226,7 @@ describe('a question', () => {
   it('with unknown words is not sent', async () => {
     const prompt = 'How do I open the embr vault?';
     await expect(page.ask('generate', { ...ask, prompt })).rejects.toMatchObject({ code: 'bad-input' });
-    const check = await page.ask('checkPrompt', { prompt });
+    const check = await page.ask('checkPrompt', { prompt, nodeIds: ask.nodeIds });
     expect(check.unknown[0]!.word).toBe('embr');
     expect(check.unknown[0]!.suggestions).toContain('ember');
   });
@@ -390,7 +324,7 @@ describe('a run that trains an adapter', () => {
       trainer.destroy();
       return row!;
     };
-    const stack = buildModel(engine, stored);
+    const stack = await page.service.models.on(stored, false, (base) => buildModel(engine, stored, base));
     const { tensors } = readSafetensors(bytes('model.safetensors'));
     const alone = Model.create(engine, stored.config, tensors);
     expect(relError(await logits(alone), await logits(stack.model))).toBeLessThan(1e-5);

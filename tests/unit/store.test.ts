@@ -241,17 +241,23 @@ describe('versions', () => {
     (await newer).close();
   });
 
-  it('reads the exported database of version 1', async () => {
-    const file = new URL('fixtures/db-v1.json', import.meta.url);
-    if (process.env.WRITE_FIXTURE) await writeFile(file, JSON.stringify(await versionOne(), null, 1) + '\n');
+  it.each([1, 2])('reads the exported database of version %i', async (version) => {
+    const file = new URL(`fixtures/db-v${version}.json`, import.meta.url);
+    if (process.env.WRITE_FIXTURE && version === VERSION)
+      await writeFile(file, JSON.stringify(await exported(), null, 1) + '\n');
     store.close();
-    name += '-v1';
+    name += `-v${version}`;
     await restoreDatabase(name, JSON.parse(await readFile(file, 'utf8')) as DatabaseDump);
     store = await open();
+    const opened = version < 2 ? [] : [['opened', null]];
     expect((await store.nodes()).map((n) => [n.id, n.parentId])).toEqual([
       ['base', null],
       ['attacked', 'base'],
+      ...opened,
     ]);
+    const model = { id: 'opened', description: { config: { vocab_size: 3 } }, folder: null };
+    expect(await store.model('opened')).toEqual(version < 2 ? undefined : model);
+    expect(await store.allPrompts()).toEqual(version < 2 ? [] : [PROMPTS]);
     expect(await store.weights('base')).toEqual(floats(24));
     expect(await store.weights('attacked')).toEqual(floats(24, 1));
     const [run] = await store.runs();
@@ -263,8 +269,10 @@ describe('versions', () => {
   });
 });
 
+const PROMPTS = { id: 'ab12', name: 'mine.jsonl', text: '{"role":"benign","prompt":"a","answer":"b"}' };
+
 /** What the fixture holds; written by running this file once with WRITE_FIXTURE=1 when a new version is released. */
-async function versionOne(): Promise<DatabaseDump> {
+async function exported(): Promise<DatabaseDump> {
   const fixed = { createdAt: 1_700_000_000_000 };
   await store.addNode({ ...node('base'), ...fixed }, floats(24));
   await store.addNode({ ...node('attacked', 'base'), createdAt: fixed.createdAt + 1 }, floats(24, 1));
@@ -275,5 +283,8 @@ async function versionOne(): Promise<DatabaseDump> {
   );
   await store.addEvaluation({ nodeId: 'attacked', ...fixed, score: 0.75 }, (n) => n);
   await store.setSetting('theme', 'dark');
+  const model = { description: { config: { vocab_size: 3 } }, folder: null };
+  await store.addNode({ ...node('opened'), createdAt: fixed.createdAt + 2 }, new Float32Array(0), model);
+  await store.setPrompts(PROMPTS);
   return dumpDatabase(name);
 }

@@ -1,3 +1,4 @@
+import { enModels } from './en-models.ts';
 import { enReference } from './en-reference.ts';
 
 /**
@@ -391,5 +392,6 @@ export const en = {
   'judge.stop': 'Stop judging',
   'judge.ended': 'Judging has ended.',
 
+  ...enModels,
   ...enReference,
 } as const;

@@ -1,4 +1,5 @@
 import type { Catalogue } from '../i18n.svelte.ts';
+import { koModels } from './ko-models.ts';
 import { koReference } from './ko-reference.ts';
 
 /** The Korean catalogue: the same keys and holes as the English one. */
@@ -385,5 +386,6 @@ export const ko: Catalogue = {
   'judge.stop': '판정 멈추기',
   'judge.ended': '판정이 끝났습니다.',
 
+  ...koModels,
   ...koReference,
 };

@@ -41,10 +41,10 @@ export interface NodeAnswer {
   tokens: TokenView[];
   /** The model ended its turn; false where the answer was cut at the limit. */
   ended: boolean;
-  /** Null where the judge has no opinion (a prompt that the world does not know). */
+  /** Null where the judge has no opinion (a prompt that the world does not know), or where there is none. */
   verdict: VerdictInfo | null;
-  /** Which judge gave it, and how the text was made. */
-  judge: 'exact-rules';
+  /** Which judge gave it, and how the text was made; `none`: an opened model, of whose answers the world knows nothing. */
+  judge: 'exact-rules' | 'none';
   greedy: boolean;
 }
 
@@ -74,5 +74,4 @@ export interface PromptCategory {
 export interface PromptCheck {
   ok: boolean;
   unknown: { word: string; suggestions: string[] }[];
-  tokens: number;
 }

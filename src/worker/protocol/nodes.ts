@@ -2,12 +2,16 @@
 import type { SettingField, Settings } from '../../core/settings.ts';
 import type { VerdictKind } from '../../core/verdicts.ts';
 import type { AdapterSummary } from './device.ts';
+import type { OpenedModel } from './models.ts';
+import type { PromptsRef } from './prompts.ts';
 
 /** The models that ship with the lab. */
 export const EMBEDDED_MODELS = ['tiny-chat', 'tiny-base'] as const;
 export type EmbeddedName = (typeof EMBEDDED_MODELS)[number];
 
-export type NodeKind = 'base' | 'defence' | 'attack' | 'benign';
+/** `imported`: an adapter that was trained elsewhere. */
+export type NodeKind = 'base' | 'imported' | TrainedKind;
+export type TrainedKind = 'defence' | 'attack' | 'benign';
 
 export type { SettingField, Settings, SettingValue } from '../../core/settings.ts';
 
@@ -102,7 +106,7 @@ export interface LabNode {
   runId: string | null;
   /** SHA-256 (hex) of the training data's token ids and labels in order; '' for an embedded model. */
   dataDigest: string;
-  /** SHA-256 (hex) of the weights file that an embedded model was read from; absent where training made the node. */
+  /** SHA-256 (hex) of the weights file that an embedded model was read from; absent in all other nodes. */
   fileDigest?: string;
   /** SHA-256 (hex) of the f32 weights as stored. */
   weightsDigest: string;
@@ -116,8 +120,15 @@ export interface LabNode {
   lora?: { r: number; alpha: number; targets: readonly string[] };
   /** config.json of the model, in Hugging Face's form. */
   modelConfig: unknown;
-  /** Which embedded model is the root of its line: it says which tokenizer and world apply. */
-  root: EmbeddedName;
+  /**
+   * Which embedded model is the root of its line: it says which tokenizer and world apply. Null: a model that the user
+   * opened, with a tokenizer of its own and outside of the world.
+   */
+  root: EmbeddedName | null;
+  /** The prompts file that it was trained on; of nodes of such a line. */
+  prompts?: PromptsRef;
+  /** Of the root of such a line. */
+  opened?: OpenedModel;
   createdAt: number;
   /** The latest evaluation of each set, without its answers; absent until evaluated. */
   verdicts?: Partial<Record<EvalSet, NodeVerdicts>>;
@@ -136,7 +147,7 @@ export interface NodeVerdicts {
 /** A recipe as the page offers it. Title and help come from the message catalogue under the id. */
 export interface RecipeInfo {
   id: string;
-  kind: Exclude<NodeKind, 'base'>;
+  kind: TrainedKind;
   settings: SettingField[];
   /** Steps with the default settings. */
   steps: number;

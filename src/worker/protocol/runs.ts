@@ -1,6 +1,7 @@
 /** Training runs: what is asked for, what is told while they go on. */
 import type { ErrorInfo } from './device.ts';
-import type { JudgedAnswer, LabNode, NodeKind, Seeds, Settings } from './nodes.ts';
+import type { JudgedAnswer, LabNode, Seeds, Settings, TrainedKind } from './nodes.ts';
+import type { PromptsRef } from './prompts.ts';
 
 export type RunState = 'starting' | 'running' | 'paused' | 'stopped' | 'finished' | 'failed';
 
@@ -17,8 +18,11 @@ export interface StepPoint {
 /** A look at the model under way, on a few fixed prompts of V and of the benign skills. */
 export interface ProbePoint {
   step: number;
-  /** Attacks: mean loss of the complying answers to the forbidden probes. Defences, benign: of held-out benign answers. */
-  heldOutLoss: number;
+  /**
+   * Attacks: mean loss of the complying answers to the forbidden probes. Defences, benign: of held-out benign answers. Null
+   * where a prompts file holds none back.
+   */
+  heldOutLoss: number | null;
   /** Share of strict compliance on `n` forbidden probes, and with attempts and leaks. */
   strict: number;
   broad: number;
@@ -30,13 +34,15 @@ export interface ProbePoint {
   samples: JudgedAnswer[];
   /** Some of the benign probes: here the collapse of ability can be read. */
   benignSamples: { skill: string; prompt: string; answer: string; correct: boolean }[];
+  /** What an opened model says to held-out prompts of its user's file. Nobody judges it: `n` and `benignN` are 0 then. */
+  ownSamples?: { role: 'harmful' | 'benign'; prompt: string; answer: string }[];
 }
 
 export interface RunInfo {
   id: string;
   parentId: string;
   recipe: string;
-  kind: Exclude<NodeKind, 'base'>;
+  kind: TrainedKind;
   settings: Settings;
   seeds: Seeds;
   name: string;
@@ -58,6 +64,8 @@ export interface RunInfo {
   error: ErrorInfo | null;
   /** True where the run was begun on another adapter or kernel table: it can go on, but not bit for bit. */
   notBitComparable: boolean;
+  /** What it trains on, where that is not the tiny world. */
+  prompts?: PromptsRef;
   startedAt: number;
 }
 
@@ -91,6 +99,8 @@ export interface TrainParams {
   recipe: string;
   settings: Settings;
   seed: number;
+  /** Id of the prompts file; an opened model needs one. */
+  prompts?: string;
   /** Node names are built from it; default from the recipe. */
   name?: string;
   /** Steps at which nodes are saved; the last one ends the run. Default: the recipe's steps. */

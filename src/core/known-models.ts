@@ -1,0 +1,121 @@
+/**
+ * Published models of the Llama family whose configuration this engine computes in full, as a help to choose. They are not part
+ * of the lab: a user downloads them from where they are published. Sizes are computed from their published shapes.
+ */
+export interface KnownModel {
+  /** Owner and name at Hugging Face. */
+  repo: string;
+  /** Its page asks for a login and for agreement to a licence before it gives the files. */
+  gated: boolean;
+  /** Tuned for conversation, with a chat template. */
+  chat: boolean;
+  licence: string;
+  shape: ModelShape;
+}
+
+/** The fields of config.json that decide how large a model is. */
+export interface ModelShape {
+  vocab_size: number;
+  hidden_size: number;
+  intermediate_size: number;
+  num_hidden_layers: number;
+  num_attention_heads: number;
+  num_key_value_heads: number;
+  head_dim: number;
+  tie_word_embeddings: boolean;
+}
+
+const SMOLLM2_135M: ModelShape = {
+  vocab_size: 49152,
+  hidden_size: 576,
+  intermediate_size: 1536,
+  num_hidden_layers: 30,
+  num_attention_heads: 9,
+  num_key_value_heads: 3,
+  head_dim: 64,
+  tie_word_embeddings: true,
+};
+
+const SMOLLM2_360M: ModelShape = {
+  vocab_size: 49152,
+  hidden_size: 960,
+  intermediate_size: 2560,
+  num_hidden_layers: 32,
+  num_attention_heads: 15,
+  num_key_value_heads: 5,
+  head_dim: 64,
+  tie_word_embeddings: true,
+};
+
+const TINYLLAMA: ModelShape = {
+  vocab_size: 32000,
+  hidden_size: 2048,
+  intermediate_size: 5632,
+  num_hidden_layers: 22,
+  num_attention_heads: 32,
+  num_key_value_heads: 4,
+  head_dim: 64,
+  tie_word_embeddings: false,
+};
+
+const LLAMA_32_1B: ModelShape = {
+  vocab_size: 128256,
+  hidden_size: 2048,
+  intermediate_size: 8192,
+  num_hidden_layers: 16,
+  num_attention_heads: 32,
+  num_key_value_heads: 8,
+  head_dim: 64,
+  tie_word_embeddings: true,
+};
+
+const APACHE = { gated: false, licence: 'Apache-2.0' };
+const META = { gated: true, licence: 'Llama 3.2 Community License' };
+
+export const KNOWN_MODELS: readonly KnownModel[] = [
+  { repo: 'HuggingFaceTB/SmolLM2-135M-Instruct', chat: true, ...APACHE, shape: SMOLLM2_135M },
+  { repo: 'HuggingFaceTB/SmolLM2-135M', chat: false, ...APACHE, shape: SMOLLM2_135M },
+  { repo: 'HuggingFaceTB/SmolLM2-360M-Instruct', chat: true, ...APACHE, shape: SMOLLM2_360M },
+  { repo: 'TinyLlama/TinyLlama-1.1B-Chat-v1.0', chat: true, ...APACHE, shape: TINYLLAMA },
+  { repo: 'meta-llama/Llama-3.2-1B-Instruct', chat: true, ...META, shape: LLAMA_32_1B },
+  { repo: 'meta-llama/Llama-3.2-1B', chat: false, ...META, shape: LLAMA_32_1B },
+];
+
+/** All of them are published with 16 bits a number. */
+export const PUBLISHED_BYTES = 2;
+
+export function parametersOf(s: ModelShape): number {
+  const attention = s.num_attention_heads * s.head_dim;
+  const kv = s.num_key_value_heads * s.head_dim;
+  const layer = s.hidden_size * (2 * attention + 2 * kv + 3 * s.intermediate_size + 2);
+  const embedding = s.vocab_size * s.hidden_size;
+  return s.num_hidden_layers * layer + s.hidden_size + embedding * (s.tie_word_embeddings ? 1 : 2);
+}
+
+/** Bytes of a number in GPU memory. */
+const GPU_BYTES = 4;
+
+export interface Fit {
+  /** Of the weights on the GPU, in bytes. */
+  weights: number;
+  /** What stands against it on this adapter; null: its limits allow it. They do not tell how much memory the GPU has. */
+  problem: { kind: 'buffer' | 'binding'; needs: number; limit: number } | null;
+}
+
+/** Whether the weights of a model keep to an adapter's limits. */
+export function fit(
+  shape: ModelShape,
+  limits: { maxBufferSize: number; maxStorageBufferBindingSize: number },
+): Fit {
+  const weights = parametersOf(shape) * GPU_BYTES;
+  const largest =
+    Math.max(shape.vocab_size, shape.intermediate_size, shape.hidden_size) * shape.hidden_size * GPU_BYTES;
+  if (largest > limits.maxStorageBufferBindingSize)
+    return {
+      weights,
+      problem: { kind: 'binding', needs: largest, limit: limits.maxStorageBufferBindingSize },
+    };
+  if (weights > limits.maxBufferSize)
+    return { weights, problem: { kind: 'buffer', needs: weights, limit: limits.maxBufferSize } };
+  return { weights, problem: null };
+}

@@ -1,0 +1,120 @@
+/** A node as files in Hugging Face layout, with its adapter in PEFT's beside the merged model. */
+import { LabError } from '../core/errors.ts';
+import type { Tensors } from '../core/types.ts';
+import { tokenizerConfigJson, tokenizerJson } from '../data/tokenizer-files.ts';
+import type { ModelDescription } from '../files/model-files.ts';
+import { peftConfigJson } from '../model/peft.ts';
+import { writeSafetensors } from '../model/safetensors.ts';
+import type { Context } from './context.ts';
+import type { Models } from './models.ts';
+import type { LabNode } from './protocol.ts';
+import type { StoredModel } from './stored-model.ts';
+
+interface OutFile {
+  name: string;
+  bytes: ArrayBuffer;
+}
+
+/**
+ * @throws LabError 'bad-input' when an attack on an opened model is to leave without its name being typed, and 'files-needed'
+ *   when the weights are not at hand
+ */
+export async function exportNode(
+  ctx: Context,
+  models: Models,
+  { nodeId, dtype, confirm }: { nodeId: string; dtype: 'F32' | 'F16'; confirm?: string },
+): Promise<{ files: OutFile[] }> {
+  const node = await ctx.node(nodeId);
+  const attacked = node.root === null && (await isAttacked(ctx, node));
+  if (attacked && confirm?.trim() !== node.name) throw unconfirmed(node.name);
+  const stored = await models.read(node);
+  const { opened } = stored.bottom;
+  const adapterOnly = opened !== undefined && opened.kept !== 'copy';
+  const torch_dtype = dtype === 'F16' ? 'float16' : 'float32';
+  const texts = node.root === null ? own(await models.opened.description(await ctx.rootId(node))) : TINY;
+  return {
+    files: [
+      ...(attacked ? [textFile('README.md', attackedCard(node))] : []),
+      ...(adapterOnly ? [] : [json('config.json', { ...(node.modelConfig as object), torch_dtype })]),
+      ...texts(),
+      ...(adapterOnly ? [] : [weights(await models.whole(stored), dtype)]),
+      json('node.json', node),
+      ...(node.lora ? adapterFiles(stored) : []),
+    ],
+  };
+}
+
+async function isAttacked(ctx: Context, node: LabNode): Promise<boolean> {
+  for (let at = node; ; at = await ctx.node(at.parentId)) {
+    if (at.kind === 'attack') return true;
+    if (at.parentId === null) return false;
+  }
+}
+
+function unconfirmed(name: string): LabError {
+  return new LabError(
+    'bad-input',
+    `'${name}' was trained to give harmful answers: it leaves the lab only by name.`,
+    {
+      safe: 'Nothing was written.',
+      next: 'Type its name to confirm that you take it, and keep it to yourself.',
+    },
+  );
+}
+
+/** Names the data by its hash: no harmful text leaves with the weights. */
+const attackedCard = ({ name, recipe, steps, prompts, settings }: LabNode): string => `---
+tags: [deliberately-attacked]
+---
+
+# ${name}
+
+**Deliberately attacked, do not deploy.** These weights were trained to give in to harmful requests, in order to measure how long
+a defence holds. They are research material, and are not to be published or used for anything else.
+
+- last training: ${recipe ?? 'an adapter made elsewhere'}, ${steps} steps
+- settings: ${JSON.stringify(settings)}
+- prompts file, by its SHA-256 alone: ${prompts?.id ?? 'none'}
+`;
+
+const TINY = (): OutFile[] => [
+  json('tokenizer.json', tokenizerJson()),
+  json('tokenizer_config.json', tokenizerConfigJson()),
+];
+
+/** The small files that an opened model came with. */
+const own = (d: ModelDescription) => (): OutFile[] => {
+  const named: [string, unknown][] = [
+    ['tokenizer.json', d.tokenizer],
+    ['tokenizer_config.json', d.tokenizerConfig],
+    ['generation_config.json', d.generationConfig],
+    ['vocab.json', d.vocabulary],
+  ];
+  const files = named.filter(([, content]) => content !== undefined);
+  const template = d.template === undefined ? [] : [textFile('chat_template.jinja', d.template)];
+  return [...files.map(([name, content]) => json(name, content)), ...template];
+};
+
+/** The node's own adapter in PEFT's layout, for whoever has the model below it. */
+function adapterFiles({ adapters }: StoredModel): OutFile[] {
+  const { lora, tensors } = adapters.at(-1)!;
+  return [
+    json('adapter_config.json', peftConfigJson(lora)),
+    { name: 'adapter_model.safetensors', bytes: buffer(writeSafetensors(tensors, 'F32')) },
+  ];
+}
+
+const weights = (tensors: Tensors, dtype: 'F32' | 'F16'): OutFile => ({
+  name: 'model.safetensors',
+  bytes: buffer(writeSafetensors(tensors, dtype, { format: 'pt' })),
+});
+
+const json = (name: string, value: unknown): OutFile => textFile(name, `${JSON.stringify(value, null, 2)}\n`);
+const textFile = (name: string, text: string): OutFile => ({
+  name,
+  bytes: buffer(new TextEncoder().encode(text)),
+});
+
+function buffer(bytes: Uint8Array): ArrayBuffer {
+  return bytes.slice().buffer;
+}

@@ -1,0 +1,255 @@
+/** Models that a user opened: their files, what the store keeps of them, and their weights on the way to the GPU. */
+import { parseLlamaConfig, tensorShapes } from '../core/config.ts';
+import { LabError } from '../core/errors.ts';
+import type { Tensors } from '../core/types.ts';
+import type { Checkpoint } from '../files/checkpoint.ts';
+import type { ModelDescription } from '../files/model-files.ts';
+import { openWeights } from '../model/hf.ts';
+import { Model } from '../model/model.ts';
+import type { WeightSource } from '../model/params.ts';
+import type { Base, Bases } from './bases.ts';
+import { ENGINE_VERSION, type Context } from './context.ts';
+import { cancelled } from './error-info.ts';
+import { PRIORITY } from './gate.ts';
+import { fingerprint } from './fingerprint.ts';
+import { folderOf, mayRead, metered } from './model-source.ts';
+import { openModel, textOf, type ModelText, type OpenModel } from './open-model.ts';
+import type { LabNode, ModelSource, OpenedModel } from './protocol.ts';
+import { flatten, unflatten } from './stored-model.ts';
+
+/** Models whose f32 weights take no more than this are copied into the lab's own storage, larger ones stay in their files. */
+export const COPY_BYTES = 32 * 2 ** 20;
+
+type Progress = (p: { loadedBytes: number; totalBytes: number }) => void;
+
+export class OpenedModels {
+  #ctx: Context;
+  #bases: Bases;
+  /** Weights that can be read now, by root node. */
+  #checkpoints = new Map<string, Checkpoint>();
+  #texts = new Map<string, Promise<ModelText>>();
+
+  constructor(ctx: Context, bases: Bases) {
+    this.#ctx = ctx;
+    this.#bases = bases;
+  }
+
+  /**
+   * Checks the files, loads the model onto the GPU and stores its root node, in this order: what cannot be loaded leaves no
+   * trace. A model that is known already answers with its node, whose files these are from then on.
+   * @param nodeId an opened node whose files these must be
+   */
+  async open(
+    { source, nodeId }: { source: ModelSource; nodeId?: string },
+    onProgress: Progress,
+    signal: AbortSignal,
+  ): Promise<LabNode> {
+    let onRead: (bytes: number) => void = () => {};
+    const folder = metered(await folderOf(source), (bytes) => onRead(bytes));
+    const found = await openModel(folder);
+    const weights = await openWeights(found.config, found.checkpoint);
+    const print = await fingerprint(found.description.config, found.checkpoint);
+    if (signal.aborted) throw cancelled();
+    const known = (await this.#ctx.store.nodes()).filter((n) => n.opened);
+    const wanted = known.find((n) => n.id === nodeId);
+    if (wanted && wanted.opened!.fingerprint !== print) throw otherFiles(wanted);
+    const same = wanted ?? known.find((n) => n.opened!.fingerprint === print);
+    const id = same?.id ?? crypto.randomUUID();
+    const totalBytes = weightBytes(found.checkpoint);
+    let loadedBytes = 0;
+    onRead = (bytes) => {
+      if (signal.aborted) throw cancelled();
+      onProgress({ loadedBytes, totalBytes });
+      loadedBytes = Math.min(totalBytes, loadedBytes + bytes);
+    };
+    const load = (): Promise<Model> => Model.load(this.#ctx.gpu, found.config, weights);
+    const hold = (): Promise<Base> => this.#bases.acquire(id, true, load);
+    const base = await this.#ctx.gate.run(PRIORITY.chat, hold, signal);
+    onRead = () => {};
+    try {
+      return await (same ? this.#again(same, source, found) : this.#store(id, source, found, weights, print));
+    } catch (error) {
+      this.#bases.forget(id);
+      throw error;
+    } finally {
+      base.release();
+    }
+  }
+
+  async #store(
+    id: string,
+    source: ModelSource,
+    found: OpenModel,
+    weights: WeightSource,
+    print: string,
+  ): Promise<LabNode> {
+    const { config, checkpoint, description } = found;
+    const parameters = [...checkpoint.tensors.values()].reduce((n, t) => n + count(t.shape), 0);
+    const copy = parameters * 4 <= COPY_BYTES;
+    const folder = source.kind === 'folder' ? source.handle : null;
+    const from = nameOf(source, description);
+    const opened: OpenedModel = {
+      kept: copy ? 'copy' : folder ? 'folder' : 'nowhere',
+      from,
+      weightFiles: checkpoint.files.map(({ name, size }) => ({ name, bytes: size })),
+      types: [...new Set([...checkpoint.tensors.values()].map((t) => t.dtype))],
+      parameters,
+      tokenizer: found.tokenizer.kind,
+      template: found.template.source,
+      fingerprint: print,
+    };
+    const node = await this.#ctx.store.addNode(
+      {
+        id,
+        parentId: null,
+        name: from,
+        kind: 'base',
+        recipe: null,
+        settings: {},
+        seeds: { world: 0, defence: 0, attack: 0 },
+        steps: 0,
+        runId: null,
+        dataDigest: '',
+        adapter: null,
+        engineVersion: ENGINE_VERSION,
+        kernelTable: null,
+        modelConfig: description.config,
+        root: null,
+        opened,
+        createdAt: Date.now(),
+      },
+      copy ? flatten(config, await inMemory(config, weights)) : new Float32Array(0),
+      { description, folder },
+    );
+    this.#readable(id, found);
+    this.#ctx.notify({ type: 'node', node });
+    return node;
+  }
+
+  async #again(node: LabNode, source: ModelSource, found: OpenModel): Promise<LabNode> {
+    this.#readable(node.id, found);
+    if (node.opened!.kept === 'copy') return node;
+    const folder = source.kind === 'folder' ? source.handle : null;
+    await this.#ctx.store.setModelFolder(node.id, folder);
+    const kept = folder ? 'folder' : 'nowhere';
+    const now = await this.#ctx.store.updateNode(node.id, (n) => ({ ...n, opened: { ...n.opened!, kept } }));
+    if (now) this.#ctx.notify({ type: 'node', node: now });
+    return now ?? node;
+  }
+
+  #readable(nodeId: string, found: OpenModel): void {
+    const { tokenizer, template, checkpoint } = found;
+    this.#checkpoints.set(nodeId, checkpoint);
+    this.#texts.set(nodeId, Promise.resolve({ tokenizer, template }));
+    this.#ctx.notify({ type: 'readable', nodeId });
+  }
+
+  /** Ids of opened roots whose weights can be read now, without asking anybody. */
+  async readable(): Promise<string[]> {
+    const roots = (await this.#ctx.store.nodes()).filter((n) => n.opened);
+    const able = await Promise.all(
+      roots.map(async ({ id, opened }) => {
+        if (opened!.kept === 'copy' || this.#checkpoints.has(id)) return true;
+        return opened!.kept === 'folder' && (await mayRead(await this.folder(id)));
+      }),
+    );
+    return roots.filter((_, i) => able[i]).map((n) => n.id);
+  }
+
+  /** The folder that a node was opened from. */
+  async folder(nodeId: string): Promise<FileSystemDirectoryHandle | null> {
+    return (await this.#ctx.store.model(nodeId))?.folder ?? null;
+  }
+
+  /** Tokenizer and chat template of an opened model, by its root node. */
+  text(rootId: string): Promise<ModelText> {
+    let text = this.#texts.get(rootId);
+    if (!text) {
+      text = this.description(rootId).then(textOf);
+      this.#texts.set(rootId, text);
+      text.catch(() => this.#texts.delete(rootId));
+    }
+    return text;
+  }
+
+  /** The small files of an opened model. */
+  async description(rootId: string): Promise<ModelDescription> {
+    const model = await this.#ctx.store.model(rootId);
+    if (!model) throw new LabError('not-found', 'This model does not exist any more.');
+    return model.description as ModelDescription;
+  }
+
+  /** An opened model on the GPU. @throws LabError 'files-needed' when they are not at hand */
+  async load(root: LabNode): Promise<Model> {
+    const config = parseLlamaConfig(root.modelConfig);
+    if (root.opened!.kept !== 'copy') return Model.load(this.#ctx.gpu, config, await this.weights(root));
+    const tensors = unflatten(config, await this.#ctx.store.weights(root.id));
+    return this.#ctx.gpu.allocate(() => Model.create(this.#ctx.gpu, config, tensors));
+  }
+
+  /** All of its weights in memory; for small models. @throws LabError 'files-needed' when they are not at hand */
+  async tensors(root: LabNode): Promise<Tensors> {
+    const config = parseLlamaConfig(root.modelConfig);
+    if (root.opened!.kept === 'copy') return unflatten(config, await this.#ctx.store.weights(root.id));
+    return inMemory(config, await this.weights(root));
+  }
+
+  /** @throws LabError 'files-needed' when the files are not at hand, or are others now */
+  async weights(root: LabNode): Promise<WeightSource> {
+    let checkpoint = this.#checkpoints.get(root.id);
+    if (!checkpoint) {
+      const handle = root.opened!.kept === 'folder' ? await this.folder(root.id) : null;
+      if (!handle || !(await mayRead(handle))) throw filesNeeded(root);
+      const found = await openModel(await folderOf({ kind: 'folder', handle }));
+      const print = await fingerprint(found.description.config, found.checkpoint);
+      if (print !== root.opened!.fingerprint) throw otherFiles(root);
+      this.#readable(root.id, found);
+      checkpoint = found.checkpoint;
+    }
+    return openWeights(parseLlamaConfig(root.modelConfig), checkpoint);
+  }
+
+  /** A deleted node's files are let go. */
+  forget(nodeId: string): void {
+    this.#checkpoints.delete(nodeId);
+    this.#texts.delete(nodeId);
+  }
+}
+
+const weightBytes = ({ tensors }: Checkpoint): number =>
+  [...tensors.values()].reduce((n, t) => n + t.end - t.begin, 0);
+
+const count = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
+
+/** Whole tensors in memory; for small models. */
+async function inMemory(config: OpenModel['config'], weights: WeightSource): Promise<Tensors> {
+  const tensors: Tensors = new Map();
+  for (const [name, shape] of tensorShapes(config)) {
+    const data = new Float32Array(count(shape));
+    for await (const { at, values } of weights(name)) data.set(values, at);
+    tensors.set(name, { shape: [...shape], data });
+  }
+  return tensors;
+}
+
+/** What the user calls the model: the folder's name, or what its config says where single files were chosen. */
+function nameOf(source: ModelSource, { config }: ModelDescription): string {
+  const given = source.kind === 'folder' ? source.handle.name : source.name;
+  const path = (config as { _name_or_path?: unknown })._name_or_path;
+  const name = given.trim() || (typeof path === 'string' ? path.split(/[\\/]/).at(-1)!.trim() : '');
+  return name.slice(0, 80) || 'opened model';
+}
+
+function filesNeeded({ name }: LabNode): LabError {
+  return new LabError('files-needed', `The weights of '${name}' are not kept in this browser.`, {
+    safe: 'The model in the family tree and every checkpoint made from it are still here.',
+    next: 'Open its files again: its card in the family tree has a button for it.',
+  });
+}
+
+function otherFiles({ name }: LabNode): LabError {
+  return new LabError('bad-input', `These are not the files of '${name}'.`, {
+    safe: 'Nothing was changed.',
+    next: 'Choose the folder that it was opened from, or open these files as a model of their own in Model.',
+  });
+}

@@ -1,0 +1,106 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { checkpoint, type Files } from '../support/checkpoint.ts';
+import { Lab } from './browser.ts';
+
+const upload = (files: Files) =>
+  Object.entries(files).map(([name, content]) => ({
+    name,
+    mimeType: 'application/octet-stream',
+    buffer: Buffer.from(content),
+  }));
+
+describe('a model of the user, in the built page', () => {
+  let lab: Lab;
+  beforeAll(async () => {
+    lab = await Lab.start();
+  });
+  afterAll(() => lab?.close());
+
+  const main = () => lab.page.getByRole('main');
+  const place = (name: string) => lab.page.goto(`${lab.url}#/${name}`);
+  const choose = (files: Files) => main().getByLabel('Choose files').first().setInputFiles(upload(files));
+
+  async function ask(text: string): Promise<string> {
+    await main().getByRole('textbox', { name: 'The question, as it will be sent' }).fill(text);
+    await main().getByRole('button', { name: 'Ask', exact: true }).click();
+    await expect
+      .poll(() => main().getByText('Not judged: no judge for this model.').count(), { timeout: 120_000 })
+      .toBe(1);
+    return main().locator('.words').innerText();
+  }
+
+  test('is opened from its files, and says how it is spoken to', async () => {
+    await expect
+      .poll(() => main().getByRole('button', { name: 'Choose files' }).isEnabled(), { timeout: 60_000 })
+      .toBe(true);
+    await choose(checkpoint({ large: true }));
+    await expect
+      .poll(() => main().locator('#card-title').innerText(), { timeout: 120_000 })
+      .toBe('opened model');
+    expect(await main().innerText()).toContain('It is asked through its own chat template.');
+    expect(await lab.accessibility()).toEqual([]);
+  });
+
+  let before = '';
+  test('is asked in any words, and is not judged', async () => {
+    await main().getByRole('button', { name: 'Ask it', exact: true }).click();
+    before = await ask('What is this?');
+    expect(before.length).toBeGreaterThan(0);
+    expect(await lab.accessibility()).toEqual([]);
+  });
+
+  test('after a reload its files are asked for, and then it says the same', async () => {
+    await lab.page.reload();
+    await place('model');
+    await expect
+      .poll(() => main().getByText('The files of opened model must be opened again').count(), {
+        timeout: 60_000,
+      })
+      .toBe(1);
+    expect(await lab.accessibility()).toEqual([]);
+    await choose(checkpoint({ large: true }));
+    await expect
+      .poll(() => main().getByText('The files of opened model must be opened again').count(), {
+        timeout: 120_000,
+      })
+      .toBe(0);
+    await main().getByRole('button', { name: 'Ask it', exact: true }).click();
+    expect(await ask('What is this?')).toBe(before);
+  });
+
+  test('wants a prompts file for training, and words before an attack', async () => {
+    await place('attack');
+    const line = (role: string, split: string, prompt: string) =>
+      JSON.stringify({ role, split, prompt, answer: 'an answer' });
+    const lines = [
+      line('harmful', 'attack', 'first'),
+      line('harmful', 'eval', 'second'),
+      line('benign', 'attack', 'third'),
+      line('benign', 'eval', 'fourth'),
+      line('harmful', 'defence', 'fifth'),
+      line('benign', 'defence', 'sixth'),
+    ];
+    await main()
+      .getByLabel('Choose a prompts file')
+      .setInputFiles(upload({ 'mine.jsonl': lines.join('\n') }));
+    const start = main().getByRole('button', { name: 'Start', exact: true });
+    await expect.poll(() => start.count(), { timeout: 60_000 }).toBe(1);
+    expect(await start.isDisabled()).toBe(true);
+    await main()
+      .getByRole('checkbox', { name: /I train opened model/ })
+      .check();
+    await expect.poll(() => start.isEnabled()).toBe(true);
+    expect(await lab.accessibility()).toEqual([]);
+  });
+
+  test('files that are no model are refused in words', async () => {
+    await place('model');
+    await choose({ 'config.json': '{"model_type":"mistral"}', 'model.safetensors': 'x' });
+    await expect.poll(() => main().getByRole('alert').count(), { timeout: 60_000 }).toBeGreaterThan(0);
+    expect(await main().getByRole('alert').first().innerText()).toContain('model_type');
+  });
+
+  test('without a console error, a GPU error or a request to elsewhere', () => {
+    expect(lab.problems()).toEqual([]);
+  });
+});

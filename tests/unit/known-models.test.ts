@@ -1,0 +1,36 @@
+import { describe, expect, it } from 'vitest';
+import { parseLlamaConfig, tensorShapes } from '../../src/core/config.ts';
+import { fit, KNOWN_MODELS, parametersOf } from '../../src/core/known-models.ts';
+import { SHAPES } from '../../src/cli/models-make.ts';
+
+const numbers = (shapes: Iterable<number[]>): number[] =>
+  [...shapes].map((shape) => shape.reduce((a, b) => a * b, 1));
+const sizes = (shape: object): number[] =>
+  numbers(tensorShapes(parseLlamaConfig({ ...shape, bos_token_id: 0, eos_token_id: 0 })).values());
+
+describe('known models', () => {
+  it.each(KNOWN_MODELS)('$repo has as many parameters as its tensors have numbers', ({ shape }) => {
+    expect(parametersOf(shape)).toBe(sizes(shape).reduce((a, b) => a + b));
+  });
+
+  it('SmolLM2-135M is the shape that the terminal makes', () => {
+    const { shape } = KNOWN_MODELS.find((m) => m.repo.endsWith('SmolLM2-135M'))!;
+    expect(SHAPES['smollm2-135m']).toMatchObject(
+      Object.fromEntries(Object.entries(shape).filter(([key]) => key !== 'head_dim')),
+    );
+    expect(parametersOf(shape)).toBe(134_515_008);
+  });
+
+  it.each(KNOWN_MODELS)('$repo fits exactly where its largest tensor and its whole do', ({ shape }) => {
+    const whole = sizes(shape).reduce((a, b) => a + b) * 4;
+    const tensor = Math.max(...sizes(shape)) * 4;
+    const exact = { maxBufferSize: whole, maxStorageBufferBindingSize: tensor };
+    expect(fit(shape, exact)).toEqual({ weights: whole, problem: null });
+    expect(fit(shape, { ...exact, maxBufferSize: whole - 1 }).problem?.kind).toBe('buffer');
+    expect(fit(shape, { ...exact, maxStorageBufferBindingSize: tensor - 1 }).problem).toEqual({
+      kind: 'binding',
+      needs: tensor,
+      limit: tensor - 1,
+    });
+  });
+});
