@@ -103,6 +103,7 @@ export async function main(argv: string[]): Promise<number> {
         recipe: r.id,
         parent: values.parent,
         on: values.on ?? null,
+        then,
         settings: settle(r, own),
         seed,
       };

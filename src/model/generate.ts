@@ -96,7 +96,8 @@ export class Generator {
     const { params, ropeTable } = model;
 
     const w = widths(config);
-    const bindable = gpu.info.limits.maxStorageBufferBindingSize / 4 / Math.max(w.hidden, w.qkv, w.attn, 2 * w.mlp);
+    const bindable =
+      gpu.info.limits.maxStorageBufferBindingSize / 4 / Math.max(w.hidden, w.qkv, w.attn, 2 * w.mlp);
     const part = Math.floor(Math.min(PREFILL_TOKENS, bindable));
     this.prefillTokens = Math.min(Math.max(part, maxLen), maxSeqs * maxLen);
     const promptCap = { maxTokens: this.prefillTokens, maxRows: maxSeqs };

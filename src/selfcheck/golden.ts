@@ -116,12 +116,7 @@ async function checkMerged(trainer: Trainer, group: string, want: Want, report: 
     }
 }
 
-async function runBatches(
-  model: Model,
-  files: CaseFiles,
-  report: Report,
-  sparing: Sparing,
-): Promise<void> {
+async function runBatches(model: Model, files: CaseFiles, report: Report, sparing: Sparing): Promise<void> {
   const meta = json(files, 'meta.json') as Meta;
   const expected = readSafetensors(file(files, 'expected.safetensors')).tensors;
   const stored = json(files, 'batch.json') as PaddedBatch | { micro_batches: PaddedBatch[] };

@@ -150,22 +150,25 @@ describe.each([
     ['first', 5],
     ['middle', 150],
     ['last', VOCAB - 1],
-  ])('a logit that is not finite in the %s columns stops the run, and nothing is written', async (_where, id) => {
-    const config = shape({ tie_word_embeddings: false });
-    const tensors = weights(config);
-    tensors.get('lm_head.weight')!.data.fill(3e38, id * 24, (id + 1) * 24);
-    const model = Model.create(gpu, config, tensors);
-    const trainer = new Trainer(model, optim, { maxTokens: 16, maxLabels: 16, logits: { vocab: 64 } });
-    try {
-      const before = await model.params.read();
-      await trainer.step([rowsOf([9], 5)], 1e-2);
-      await expect(trainer.flush()).rejects.toThrow(/Step 1 gave a number that is not finite/);
-      expect(bits(await model.params.read())).toEqual(bits(before));
-    } finally {
-      trainer.destroy();
-      model.destroy();
-    }
-  });
+  ])(
+    'a logit that is not finite in the %s columns stops the run, and nothing is written',
+    async (_where, id) => {
+      const config = shape({ tie_word_embeddings: false });
+      const tensors = weights(config);
+      tensors.get('lm_head.weight')!.data.fill(3e38, id * 24, (id + 1) * 24);
+      const model = Model.create(gpu, config, tensors);
+      const trainer = new Trainer(model, optim, { maxTokens: 16, maxLabels: 16, logits: { vocab: 64 } });
+      try {
+        const before = await model.params.read();
+        await trainer.step([rowsOf([9], 5)], 1e-2);
+        await expect(trainer.flush()).rejects.toThrow(/Step 1 gave a number that is not finite/);
+        expect(bits(await model.params.read())).toEqual(bits(before));
+      } finally {
+        trainer.destroy();
+        model.destroy();
+      }
+    },
+  );
 
   it('a layer computed again gives the same bits: all weights, a stack of adapters, taps, several batches', async () => {
     const config = shape();

@@ -38,10 +38,16 @@ async function opened(values: OwnValues) {
   // the stations of a real run are 20, 50 and 100 steps
   const attacks = full.attacks.map((a) => ({ ...a, at: [1, 2], settings: { ...a.settings, steps: 2 } }));
   const plan: OwnPlan = { ...full, attacks };
-  const runs = [...plan.attacks, ...plan.models.flatMap((m) => (m.made && 'recipe' in m.made ? [m.made] : []))];
+  const runs = [
+    ...plan.attacks,
+    ...plan.models.flatMap((m) => (m.made && 'recipe' in m.made ? [m.made] : [])),
+  ];
   const gpu = await openGpu({ gpu: await nodeGpu() });
   const { model } = await loadModel(gpu, source);
-  const cap = capFor(task, runs.map((run) => preparedRun(task, run, seeds)));
+  const cap = capFor(
+    task,
+    runs.map((run) => preparedRun(task, run, seeds)),
+  );
   const lab = new OwnLab(model, task, { cap, maxSeqs: 4, maxLen: 80, maxNewTokens: 8, limit: 2 });
   return { gpu, model, plan, lab, task };
 }
@@ -67,7 +73,11 @@ it('adapters: the matrix runs, stacks on frozen parents, leaves the weights alon
   }
   expect(await model.params.read()).toEqual(before);
 
-  const idle = { task, train: () => Promise.reject(new Error('trained again')), evaluate: () => Promise.reject(new Error('asked again')) };
+  const idle = {
+    task,
+    train: () => Promise.reject(new Error('trained again')),
+    evaluate: () => Promise.reject(new Error('asked again')),
+  };
   const again = new OwnMatrix(idle as unknown as OwnLab, new CellStore(dir, depends), plan);
   await again.run();
   expect(again.failures).toEqual([]);
