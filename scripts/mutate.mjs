@@ -77,6 +77,20 @@ const mutations = [
     ],
   },
   {
+    name: 'columns-that-forget',
+    file: 'shaders/08_cross_entropy.wgsl',
+    find: 'before.total * exp(before.top - top) + ',
+    replace: '',
+    test: ['--project', 'gpu', 'tests/gradcheck/memory.test.ts', '-t', 'logits in pieces'],
+  },
+  {
+    name: 'layer-not-again',
+    file: 'src/model/backward.ts',
+    find: "acts.keep === 'inputs' && ",
+    replace: "acts.keep === 'nothing' && ",
+    test: ['--project', 'gpu', 'tests/gradcheck/memory.test.ts', '-t', 'a layer computed again'],
+  },
+  {
     name: 'swapped-adapter-parts',
     file: 'src/model/lora-ops.ts',
     find: 'b: lowOf(j) }',
