@@ -24,7 +24,7 @@ describe('a model of the user, in the built page', () => {
     await main().getByRole('textbox', { name: 'The question, as it will be sent' }).fill(text);
     await main().getByRole('button', { name: 'Ask', exact: true }).click();
     await expect
-      .poll(() => main().getByText('Not judged: no judge for this model.').count(), { timeout: 120_000 })
+      .poll(() => main().getByText('Not judged: no judge for this model.', { exact: true }).count(), { timeout: 120_000 })
       .toBe(1);
     return main().locator('.words').innerText();
   }
