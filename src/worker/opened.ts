@@ -237,7 +237,7 @@ function nameOf(source: ModelSource, { config }: ModelDescription): string {
   const given = source.kind === 'folder' ? source.handle.name : source.name;
   const path = (config as { _name_or_path?: unknown })._name_or_path;
   const name = given.trim() || (typeof path === 'string' ? path.split(/[\\/]/).at(-1)!.trim() : '');
-  return name.slice(0, 80) || 'opened model';
+  return name.slice(0, 80) || 'my model';
 }
 
 function filesNeeded({ name }: LabNode): LabError {

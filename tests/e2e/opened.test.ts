@@ -24,7 +24,7 @@ describe('a model of the user, in the built page', () => {
     await main().getByRole('textbox', { name: 'The question, as it will be sent' }).fill(text);
     await main().getByRole('button', { name: 'Ask', exact: true }).click();
     await expect
-      .poll(() => main().getByText('Not judged: no judge for this model.').count(), { timeout: 120_000 })
+      .poll(() => main().getByText('Not judged: no judge for this model.', { exact: true }).count(), { timeout: 120_000 })
       .toBe(1);
     return main().locator('.words').innerText();
   }
@@ -36,7 +36,7 @@ describe('a model of the user, in the built page', () => {
     await choose(checkpoint({ large: true }));
     await expect
       .poll(() => main().locator('#card-title').innerText(), { timeout: 120_000 })
-      .toBe('opened model');
+      .toBe('my model');
     expect(await main().innerText()).toContain('It is asked through its own chat template.');
     expect(await lab.accessibility()).toEqual([]);
   });
@@ -53,14 +53,14 @@ describe('a model of the user, in the built page', () => {
     await lab.page.reload();
     await place('model');
     await expect
-      .poll(() => main().getByText('The files of opened model must be opened again').count(), {
+      .poll(() => main().getByText('The files of my model must be opened again').count(), {
         timeout: 60_000,
       })
       .toBe(1);
     expect(await lab.accessibility()).toEqual([]);
     await choose(checkpoint({ large: true }));
     await expect
-      .poll(() => main().getByText('The files of opened model must be opened again').count(), {
+      .poll(() => main().getByText('The files of my model must be opened again').count(), {
         timeout: 120_000,
       })
       .toBe(0);
@@ -87,7 +87,7 @@ describe('a model of the user, in the built page', () => {
     await expect.poll(() => start.count(), { timeout: 60_000 }).toBe(1);
     expect(await start.isDisabled()).toBe(true);
     await main()
-      .getByRole('checkbox', { name: /I train opened model/ })
+      .getByRole('checkbox', { name: /I train my model/ })
       .check();
     await expect.poll(() => start.isEnabled()).toBe(true);
     expect(await lab.accessibility()).toEqual([]);
