@@ -9,14 +9,14 @@ import { rmsnorm } from '../kernels/rmsnorm.ts';
 import { widths, type Activations } from './activations.ts';
 import { linearGroup, type LinearGroup } from './lora.ts';
 import { loraForward, type LoraStack } from './lora-ops.ts';
-import type { ParamSet } from './params.ts';
+import type { WeightSet } from './params.ts';
 import type { Taps } from './taps.ts';
 
 /** Everything the op lists are made from. */
 export interface Network {
   gpu: Gpu;
   config: LlamaConfig;
-  params: ParamSet;
+  params: WeightSet;
   acts: Activations;
   /** Inputs of a batch, see PackedBatch. */
   input: { ids: Binding; tokens: Binding; rows: Binding };

@@ -87,7 +87,7 @@ export class Generator {
       gpu.buffer(`cache ${l}`, maxSeqs * maxLen * kv * 4),
     );
     const layers = this.cache.map((buffer) => ({ buffer }));
-    const { params, ropeTable } = model;
+    const { weights: params, ropeTable } = model;
 
     this.prefillTokens = Math.min(Math.max(PREFILL_TOKENS, maxLen), maxSeqs * maxLen);
     const promptCap = { maxTokens: this.prefillTokens, maxRows: maxSeqs };

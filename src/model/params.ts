@@ -1,8 +1,9 @@
 import { tensorShapes, type LlamaConfig } from '../core/config.ts';
-import type { Tensors } from '../core/types.ts';
+import type { Half, Precision, Tensors } from '../core/types.ts';
 import { LabError } from '../core/errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { Program, type Binding, type Op } from '../gpu/program.ts';
+import type { Matrix } from '../kernels/common.ts';
 import { CHUNK, combineSets, dot } from '../kernels/optimizer.ts';
 
 /** One tensor inside a parameter set; offset and size in floats. */
@@ -30,15 +31,33 @@ export interface ParamLayout {
   normStride: number;
 }
 
-/** A model's tensors by name, each in slices one after another: values that begin at element `at`, good until the next. */
-export type WeightSource = (name: string) => AsyncIterable<{ at: number; values: Float32Array }>;
+/** A model's tensors by name, each in slices one after another: numbers that begin at element `at`, good until the next. */
+export interface WeightSource {
+  values(name: string): AsyncIterable<{ at: number; values: Float32Array }>;
+  /** Rounded where they are stored in another type. */
+  words(name: string, as: Half): AsyncIterable<{ at: number; values: Uint16Array }>;
+}
+
+/** A whole model's weights on the GPU, as the kernels of a forward or backward pass read them. */
+export interface WeightSet {
+  /** Of the matrices; norms are f32 always. */
+  readonly precision: Precision;
+  readonly layout: ParamLayout;
+  /** The range of the tensors from `first` to `last` (which adjoin), for a kernel. */
+  binding(first: string, last?: string): Matrix;
+  /** `count` values of a tensor from element `at` on. */
+  readValues(name: string, at: number, count: number): Promise<Float32Array>;
+  /** Writes every tensor as its slices come. */
+  writeFrom(source: WeightSource): Promise<void>;
+  checkBindings(): void;
+  destroy(): void;
+}
 
 /** Floats: the alignment of a binding. */
 export const ALIGN = 64;
 
-/** Layout of a Llama's tensors, from its config. */
-export function paramLayout(config: LlamaConfig): ParamLayout {
-  const shapes = tensorShapes(config);
+/** Names of a Llama's tensors: matrices, those that adjoin together, and norms. */
+export function tensorGroups(config: LlamaConfig): { matrices: string[][]; norms: string[] } {
   const groups: string[][] = [['model.embed_tokens.weight']];
   const norms: string[] = [];
   for (let l = 0; l < config.num_hidden_layers; l++) {
@@ -53,7 +72,12 @@ export function paramLayout(config: LlamaConfig): ParamLayout {
   }
   if (!config.tie_word_embeddings) groups.push(['lm_head.weight']);
   norms.push('model.norm.weight');
+  return { matrices: groups, norms };
+}
 
+/** Layout of a Llama's tensors, or of some of them. */
+export function paramLayout(config: LlamaConfig, { matrices, norms } = tensorGroups(config)): ParamLayout {
+  const shapes = tensorShapes(config);
   const entries: ParamEntry[] = [];
   let offset = 0;
   const place = (names: string[], decayed: boolean) => {
@@ -66,7 +90,7 @@ export function paramLayout(config: LlamaConfig): ParamLayout {
       offset += size;
     }
   };
-  for (const names of groups) place(names, true);
+  for (const names of matrices) place(names, true);
   const decayedLength = Math.ceil(offset / ALIGN) * ALIGN;
   for (const name of norms) place([name], false);
   return {
@@ -82,7 +106,8 @@ export function paramLayout(config: LlamaConfig): ParamLayout {
  * Weights, gradients or moments of a whole model in one GPU buffer. Operations over the set are dispatches over pieces that
  * fit the adapter's binding limit.
  */
-export class ParamSet {
+export class ParamSet implements WeightSet {
+  readonly precision = 'f32';
   readonly gpu: Gpu;
   readonly layout: ParamLayout;
   readonly buffer: GPUBuffer;
@@ -219,6 +244,10 @@ export class ParamSet {
     return this.gpu.readFloats(this.buffer, 0, this.layout.length);
   }
 
+  readValues(name: string, at: number, count: number): Promise<Float32Array> {
+    return this.gpu.readFloats(this.buffer, this.entry(name).offset * 4 + at * 4, count);
+  }
+
   /** @throws LabError 'bad-input' when the length is another model's */
   write(values: Float32Array): void {
     if (values.length !== this.layout.length) {
@@ -242,7 +271,7 @@ export class ParamSet {
     const { queue } = this.gpu.device;
     for (const e of this.layout.entries) {
       let done = 0;
-      for await (const { at, values } of source(e.name)) {
+      for await (const { at, values } of source.values(e.name)) {
         if (at !== done || at + values.length > e.size) throw misfit(e, at + values.length);
         queue.writeBuffer(this.buffer, (e.offset + at) * 4, values as Float32Array<ArrayBuffer>);
         done += values.length;
@@ -258,14 +287,7 @@ export class ParamSet {
    * @throws LabError 'out-of-memory' naming the first tensor that this adapter cannot bind
    */
   checkBindings(): void {
-    const most = this.gpu.info.limits.maxStorageBufferBindingSize;
-    const whole = this.layout.entries.find((e) => e.size * 4 > most);
-    if (!whole) return;
-    throw new LabError(
-      'out-of-memory',
-      `The tensor ${whole.name} takes ${whole.size * 4} bytes, and this adapter's kernels reach ${most} at once.`,
-      { safe: 'Nothing was changed.', next: 'Choose a model with a smaller vocabulary, or another adapter.' },
-    );
+    for (const e of this.layout.entries) checkBinding(this.gpu, e.name, e.size * 4);
   }
 
   /** Splits values as `read` gives them into named tensors. */
@@ -314,7 +336,7 @@ export class ParamSet {
   }
 }
 
-function misfit(e: ParamEntry, numbers: number | undefined): LabError {
+export function misfit(e: ParamEntry, numbers: number | undefined): LabError {
   return new LabError(
     'corrupt-model',
     `The tensor ${e.name} ${numbers === undefined ? 'is missing' : `has ${numbers} numbers instead of ${e.size}`}.`,
@@ -322,5 +344,16 @@ function misfit(e: ParamEntry, numbers: number | undefined): LabError {
       safe: 'Nothing was changed.',
       next: 'Check that weights and config.json belong together.',
     },
+  );
+}
+
+/** @throws LabError 'out-of-memory' when this adapter cannot bind a tensor of that size */
+export function checkBinding(gpu: Gpu, name: string, bytes: number): void {
+  const most = gpu.info.limits.maxStorageBufferBindingSize;
+  if (bytes <= most) return;
+  throw new LabError(
+    'out-of-memory',
+    `The tensor ${name} takes ${bytes} bytes, and this adapter's kernels reach ${most} at once.`,
+    { safe: 'Nothing was changed.', next: 'Choose a model with a smaller vocabulary, or another adapter.' },
   );
 }

@@ -43,6 +43,19 @@ const embedding: Check[] = [
     b.run(embed({ ids: b.words(ids), table, x, width }), dims({ tokens: rows }));
     return b.error(x, ref.embedding(table.host, ids, width));
   }),
+  ...(['f16', 'bf16'] as const).flatMap((stored) =>
+    each('01_embed', `table in ${stored}, subnormal numbers too, exact: `, async (b, rows, width) => {
+      const ids = Array.from({ length: rows }, () => b.rng.int(9));
+      // f16 below 6.1e-5 is subnormal, and 6.0e-8 is its smallest number
+      const table = b.half(
+        b.normal(9 * width).map((x, i) => x * [1, 3e-5, 2e-7, 1e3][i % 4]!),
+        stored,
+      );
+      const x = b.room(rows * width);
+      b.run(embed({ ids: b.words(ids), table, x, width }), dims({ tokens: rows }));
+      return b.error(x, ref.embedding(table.host, ids, width));
+    }).map((check) => ({ ...check, tolerance: 0 })),
+  ),
   ...each('17_embed_backward', 'added, repeated ids: ', async (b, rows, width) => {
     const ids = Array.from({ length: rows }, () => b.rng.int(9));
     const distinct = [...new Set(ids)];

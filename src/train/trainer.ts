@@ -85,8 +85,9 @@ export class Trainer {
   private epoch = 0;
   private failure: LabError | undefined;
 
+  /** @throws LabError 'bad-input' when the weights are frozen and there is no adapter */
   constructor(model: Model, optim: OptimConfig, capacity: TrainerCapacity) {
-    const { gpu, config } = model;
+    const { gpu, config, trained } = model;
     this.model = model;
     this.gpu = gpu;
     const cap = { maxTokens: capacity.maxTokens, maxRows: capacity.maxLabels };
@@ -95,7 +96,6 @@ export class Trainer {
     this.taps = capacity.taps
       ? makeTaps(this.acts, config.num_hidden_layers, cap.maxTokens * config.hidden_size)
       : undefined;
-    const { trained } = model;
     const { layout } = trained;
     this.grads = new ParamSet(gpu, layout, 'gradients');
     this.m = new ParamSet(gpu, layout, 'first moments');
@@ -106,7 +106,7 @@ export class Trainer {
     const net: Network = {
       gpu,
       config,
-      params: model.params,
+      params: model.weights,
       acts: this.acts,
       input: this.batch,
       ropeTable: model.ropeTable,

@@ -1,0 +1,181 @@
+import type { LlamaConfig } from '../core/config.ts';
+import type { Half, Tensors } from '../core/types.ts';
+import { narrowWords, widenWords } from '../files/dtypes.ts';
+import type { Gpu } from '../gpu/gpu.ts';
+import type { Matrix } from '../kernels/common.ts';
+import {
+  checkBinding,
+  misfit,
+  paramLayout,
+  ParamSet,
+  tensorGroups,
+  type ParamEntry,
+  type ParamLayout,
+  type WeightSet,
+  type WeightSource,
+} from './params.ts';
+
+/** 16-bit numbers: the alignment of a binding. */
+const ALIGN = 128;
+
+/** Tensors that adjoin, in one range of a buffer. */
+interface Group {
+  buffer: GPUBuffer;
+  /** First element in the buffer, a multiple of ALIGN. */
+  first: number;
+  /** Elements of all its tensors; the next group begins at the next multiple of ALIGN. */
+  size: number;
+  entries: ParamEntry[];
+}
+
+/**
+ * A model's weights that no trainer changes: matrices in 16 bits, norms in f32. Numbers of a group of tensors that adjoin
+ * stand without a gap, two to a word: a tensor or a row may begin inside of a word (shaders/lib/stored). As many buffers
+ * as the adapter's largest one asks for.
+ */
+export class FrozenWeights implements WeightSet {
+  readonly precision: Half;
+  readonly layout: ParamLayout;
+  private readonly gpu: Gpu;
+  private readonly norms: ParamSet;
+  private readonly groups: Group[] = [];
+  private readonly groupOf = new Map<string, Group>();
+
+  constructor(gpu: Gpu, config: LlamaConfig, precision: Half) {
+    this.gpu = gpu;
+    this.precision = precision;
+    this.layout = paramLayout(config);
+    const { matrices, norms } = tensorGroups(config);
+    const most = Math.floor(gpu.info.limits.maxBufferSize / 2 / ALIGN) * ALIGN;
+    const sized = matrices.map((names) => {
+      const entries = names.map((name) => this.layout.byName.get(name)!);
+      return { entries, size: entries.reduce((sum, e) => sum + e.size, 0) };
+    });
+    for (let i = 0; i < sized.length;) {
+      const first: number[] = [];
+      let end = 0;
+      for (let j = i; j < sized.length; j++) {
+        const next = Math.ceil((end + sized[j]!.size) / ALIGN) * ALIGN;
+        if (first.length > 0 && next > most) break;
+        first.push(end);
+        end = next;
+      }
+      const buffer = gpu.buffer(`weights ${precision}`, end * 2);
+      first.forEach((at, j) => this.groups.push({ ...sized[i + j]!, buffer, first: at }));
+      i += first.length;
+    }
+    for (const group of this.groups) for (const { name } of group.entries) this.groupOf.set(name, group);
+    this.norms = new ParamSet(gpu, paramLayout(config, { matrices: [], norms }), 'norms');
+  }
+
+  binding(first: string, last = first): Matrix {
+    const group = this.groupOf.get(first);
+    if (!group) return this.norms.binding(first, last);
+    const [a, b] = [
+      group.entries.find((e) => e.name === first)!,
+      group.entries.find((e) => e.name === last)!,
+    ];
+    return {
+      buffer: group.buffer,
+      offset: (group.first + this.within(group, a)) * 2,
+      size: Math.ceil((b.offset + b.size - a.offset) / 8) * 16,
+      stored: this.precision,
+    };
+  }
+
+  async readValues(name: string, at: number, count: number): Promise<Float32Array> {
+    const group = this.groupOf.get(name);
+    if (!group) return this.norms.readValues(name, at, count);
+    const begin = group.first + this.within(group, this.layout.byName.get(name)!) + at;
+    const word = begin >> 1;
+    const words = new Uint16Array(
+      await this.gpu.read(group.buffer, word * 4, (((begin + count + 1) >> 1) - word) * 4),
+    );
+    return widenWords(words.subarray(begin & 1, (begin & 1) + count), this.precision);
+  }
+
+  async writeFrom(source: WeightSource): Promise<void> {
+    const { queue } = this.gpu.device;
+    for (const group of this.groups) {
+      const writer = new WordWriter(this.gpu, group);
+      for (const e of group.entries) {
+        let done = 0;
+        for await (const { at, values } of source.words(e.name, this.precision)) {
+          if (at !== done || at + values.length > e.size) throw misfit(e, at + values.length);
+          writer.push(values);
+          done += values.length;
+          // the driver keeps its own copy of what was written until it has been carried out
+          if (values.byteLength >= 2 ** 20) await queue.onSubmittedWorkDone();
+        }
+        if (done !== e.size) throw misfit(e, done);
+      }
+      writer.end();
+    }
+    await this.norms.writeFrom(source);
+  }
+
+  /** @throws LabError 'corrupt-model' when a tensor is missing or has another size, 'bad-input' when it does not fit the type */
+  writeTensors(tensors: Tensors): void {
+    for (const group of this.groups) {
+      const writer = new WordWriter(this.gpu, group);
+      for (const e of group.entries) {
+        const tensor = tensors.get(e.name);
+        if (tensor?.data.length !== e.size) throw misfit(e, tensor?.data.length);
+        writer.push(narrowWords(e.name, tensor.data, this.precision));
+      }
+      writer.end();
+    }
+    this.norms.write(this.norms.flatten(tensors));
+  }
+
+  checkBindings(): void {
+    for (const { entries, size } of this.groups) checkBinding(this.gpu, entries[0]!.name, size * 2);
+  }
+
+  destroy(): void {
+    for (const { buffer } of this.groups) this.gpu.free(buffer);
+    this.norms.destroy();
+  }
+
+  /** Elements of the group before this tensor: both layouts put a group's tensors one behind the other. */
+  private within(group: Group, e: ParamEntry): number {
+    return e.offset - group.entries[0]!.offset;
+  }
+}
+
+/** Writes 16-bit numbers one behind the other; WebGPU writes whole words, so one half waits for the next. */
+class WordWriter {
+  private readonly queue: GPUQueue;
+  private readonly buffer: GPUBuffer;
+  /** Element that is written next; even. */
+  private at: number;
+  private half: number | undefined;
+
+  constructor(gpu: Gpu, { buffer, first }: Group) {
+    this.queue = gpu.device.queue;
+    this.buffer = buffer;
+    this.at = first;
+  }
+
+  push(values: Uint16Array): void {
+    let from = 0;
+    if (this.half !== undefined && values.length > 0) {
+      this.write(Uint16Array.of(this.half, values[0]!));
+      this.half = undefined;
+      from = 1;
+    }
+    const even = from + Math.floor((values.length - from) / 2) * 2;
+    if (even > from) this.write(values.subarray(from, even));
+    if (even < values.length) this.half = values[even];
+  }
+
+  end(): void {
+    if (this.half !== undefined) this.write(Uint16Array.of(this.half, 0));
+    this.half = undefined;
+  }
+
+  private write(words: Uint16Array): void {
+    this.queue.writeBuffer(this.buffer, this.at * 2, words as Uint16Array<ArrayBuffer>);
+    this.at += words.length;
+  }
+}
