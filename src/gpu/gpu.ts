@@ -246,7 +246,12 @@ export class Gpu {
     );
   }
 
+  /** @throws LabError 'out-of-memory' naming a storage buffer that is longer than this adapter's kernels reach */
   bindGroup(access: string, entries: readonly GPUBufferBinding[]): GPUBindGroup {
+    const most = this.info.limits.maxStorageBufferBindingSize;
+    entries.forEach(({ buffer, offset = 0, size = buffer.size - offset }, i) => {
+      if (access[i] !== 'u' && size > most) throw bindingTooLarge(buffer.label, size, most);
+    });
     this.stats.bindGroups++;
     return this.device.createBindGroup({
       layout: this.layout(access),
@@ -260,13 +265,24 @@ export class Gpu {
   }
 
   /** Copies a buffer's range to the host. Bytes; both multiples of 4. */
-  async read(buffer: GPUBuffer, offset = 0, bytes = buffer.size - offset): Promise<ArrayBuffer> {
+  read(buffer: GPUBuffer, offset = 0, bytes = buffer.size - offset): Promise<ArrayBuffer> {
+    return this.readRecorded(buffer.label, bytes, (encoder, staging) =>
+      encoder.copyBufferToBuffer(buffer, offset, staging, 0, bytes),
+    );
+  }
+
+  /** Submits what `record` encodes and copies the bytes that it put into `staging` to the host. */
+  async readRecorded(
+    label: string,
+    bytes: number,
+    record: (encoder: GPUCommandEncoder, staging: GPUBuffer) => void,
+  ): Promise<ArrayBuffer> {
     const staging = this.buffer('readback', bytes, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST);
     try {
       const encoder = this.device.createCommandEncoder();
-      encoder.copyBufferToBuffer(buffer, offset, staging, 0, bytes);
+      record(encoder, staging);
       this.submit(encoder);
-      await this.patiently(`read ${buffer.label}`, staging.mapAsync(GPUMapMode.READ));
+      await this.patiently(`read ${label}`, staging.mapAsync(GPUMapMode.READ));
       return staging.getMappedRange(0, bytes).slice(0);
     } finally {
       this.free(staging);
@@ -318,6 +334,17 @@ export class Gpu {
     }
     return layout;
   }
+}
+
+function bindingTooLarge(label: string, bytes: number, most: number): LabError {
+  return new LabError(
+    'out-of-memory',
+    `'${label}' takes ${bytes} bytes, and this adapter's kernels reach ${most} at once.`,
+    {
+      safe: 'Nothing was changed.',
+      next: 'Choose fewer or shorter rows at once, a smaller model, or another adapter.',
+    },
+  );
 }
 
 function outOfMemory(): LabError {

@@ -79,9 +79,9 @@ export class Program<D> {
     this.grids = this.ops.map((op) => op.workgroups(dims));
   }
 
-  /** Records all dispatches into a pass. */
-  encode(pass: GPUComputePassEncoder): void {
-    for (let i = 0; i < this.ops.length; i++) {
+  /** Records the dispatches from `first` up to `end` into a pass; all by default. */
+  encode(pass: GPUComputePassEncoder, first = 0, end = this.ops.length): void {
+    for (let i = first; i < end; i++) {
       const [x, y, z] = this.grids[i]!;
       if (x === 0 || y === 0 || z === 0) continue;
       pass.setPipeline(this.pipelines[i]!);

@@ -14,11 +14,27 @@ export interface Dims {
   scale: number;
 }
 
-/** A size that is fixed, or one that is read from the step's dims. */
-export type Size = number | 'tokens' | 'rows';
+/** Some of a list of rows: the first, and how many. */
+export interface Span {
+  first: number;
+  count: number;
+}
+
+/** Spans of at most `most` that make up `total`. */
+export function spansOf(total: number, most: number): Span[] {
+  if (most < 1) throw new Error('spans of nothing');
+  const out: Span[] = [];
+  for (let first = 0; first < total; first += most) out.push({ first, count: Math.min(most, total - first) });
+  return out;
+}
+
+/** A size that is fixed, or one that is read from the step's dims; a span is those of the step's `rows` that stand in it. */
+export type Size = number | 'tokens' | 'rows' | Span;
 
 export function sizeOf(size: Size, dims: Dims): number {
-  return typeof size === 'number' ? size : dims[size];
+  if (typeof size === 'number') return size;
+  if (typeof size === 'string') return dims[size];
+  return Math.max(0, Math.min(size.count, dims.rows - size.first));
 }
 
 /** A matrix whose numbers may be stored in 16 bits. */

@@ -1,14 +1,14 @@
 import { f32, grid1d, type Binding, type Op } from '../gpu/program.ts';
-import { sizeOf, storedDefines, type Dims, type Matrix, type Size } from './common.ts';
+import { sizeOf, storedDefines, type Dims, type Matrix, type Size, type Span } from './common.ts';
 
-/** shaders/01_embed.wgsl: x [tokens, width] = table[ids] */
-export function embed(o: { ids: Binding; table: Matrix; x: Binding; width: number }): Op<Dims> {
+/** shaders/01_embed.wgsl: x [tokens, width] = table[ids], where the ids stand in `part`, the table's rows. */
+export function embed(o: { ids: Binding; table: Matrix; part: Span; x: Binding; width: number }): Op<Dims> {
   return {
     shader: '01_embed',
     defines: storedDefines(o.table),
     access: 'rrw',
     bindings: [o.ids, o.table, o.x],
-    uniforms: (d) => [d.tokens, o.width],
+    uniforms: (d) => [d.tokens, o.width, o.part.first, o.part.count],
     workgroups: (d) => grid1d(d.tokens * o.width, 64),
   };
 }
@@ -101,12 +101,13 @@ export function combine(o: {
   };
 }
 
-/** shaders/17_embed_backward.wgsl: grad [vocab, width] += rows of dx, by token id. */
+/** shaders/17_embed_backward.wgsl: grad += rows of dx, by token id, where the ids stand in `part`, the rows of grad. */
 export function embedBackward(o: {
   distinct: Binding;
   order: Binding;
   dx: Binding;
   grad: Binding;
+  part: Span;
   width: number;
 }): Op<Dims> {
   return {
@@ -114,7 +115,7 @@ export function embedBackward(o: {
     defines: {},
     access: 'rrrw',
     bindings: [o.distinct, o.order, o.dx, o.grad],
-    uniforms: (d) => [d.distinct, o.width],
+    uniforms: (d) => [d.distinct, o.width, o.part.first, o.part.count],
     workgroups: (d) => grid1d(d.distinct * o.width, 64),
   };
 }

@@ -1,24 +1,47 @@
 import { f32, grid1d, type Binding, type Op } from '../gpu/program.ts';
-import type { Dims } from './common.ts';
+import { sizeOf, type Dims, type Size, type Span } from './common.ts';
 
 /** Label of a logits row that counts nothing. */
 export const NO_LABEL = 0xffffffff;
 
-/** shaders/08_cross_entropy.wgsl: loss [rows]; with `grad`, logits [rows, vocab] become their own gradient. */
+/** Floats that 08_cross_entropy keeps of a row between two parts of its vocabulary. */
+export const SOFTMAX_ROW = 3;
+
+/** shaders/08_cross_entropy.wgsl: `seen` and loss [rows] after the columns `part` of the vocabulary, taken in order. */
 export function crossEntropy(o: {
   labels: Binding;
+  /** [rows, part.count] */
   logits: Binding;
+  seen: Binding;
   loss: Binding;
-  vocab: number;
-  grad: boolean;
+  rows: Size;
+  part: Span;
 }): Op<Dims> {
   return {
     shader: '08_cross_entropy',
-    defines: { GRAD: o.grad },
-    access: o.grad ? 'rww' : 'rrw',
-    bindings: [o.labels, o.logits, o.loss],
-    uniforms: (d) => [d.rows, o.vocab, f32(d.scale)],
-    workgroups: (d) => grid1d(d.rows, 1),
+    defines: {},
+    access: 'rrww',
+    bindings: [o.labels, o.logits, o.seen, o.loss],
+    uniforms: (d) => [sizeOf(o.rows, d), o.part.first, o.part.count],
+    workgroups: (d) => grid1d(sizeOf(o.rows, d), 1),
+  };
+}
+
+/** shaders/10_cross_entropy_backward.wgsl: logits [rows, part.count] become their own gradient. */
+export function crossEntropyBackward(o: {
+  labels: Binding;
+  logits: Binding;
+  seen: Binding;
+  rows: Size;
+  part: Span;
+}): Op<Dims> {
+  return {
+    shader: '10_cross_entropy_backward',
+    defines: {},
+    access: 'rrw',
+    bindings: [o.labels, o.seen, o.logits],
+    uniforms: (d) => [sizeOf(o.rows, d), o.part.first, o.part.count, f32(d.scale)],
+    workgroups: (d) => grid1d(sizeOf(o.rows, d), 1),
   };
 }
 
@@ -34,21 +57,29 @@ export function lossSum(o: { loss: Binding; state: Binding }): Op<Dims> {
   };
 }
 
-/** shaders/32_select.wgsl: the `top` best tokens of each row, logged at column `step`; sets the next input. */
+/**
+ * shaders/32_select.wgsl: the `top` best tokens of each row after the columns `part` of the vocabulary, taken in order; after the
+ * last ones they are logged at column `step`, and the next input is set.
+ */
 export function select(o: {
+  /** [rows.count, part.count] */
   logits: Binding;
+  /** Of all rows: [rows, top + 1] pairs of words */
+  seen: Binding;
   ids: Binding;
   tokens: Binding;
   picks: Binding;
   vocab: number;
+  rows: Span;
+  part: Span;
   top: number;
 }): Op<Dims & { step: number }> {
   return {
     shader: '32_select',
     defines: { TOP: o.top },
-    access: 'rwww',
-    bindings: [o.logits, o.ids, o.tokens, o.picks],
-    uniforms: (d) => [d.rows, o.vocab, d.step],
-    workgroups: (d) => grid1d(d.rows, 1),
+    access: 'rwwww',
+    bindings: [o.logits, o.seen, o.ids, o.tokens, o.picks],
+    uniforms: (d) => [d.rows, o.rows.first, sizeOf(o.rows, d), o.vocab, o.part.first, o.part.count, d.step],
+    workgroups: (d) => grid1d(sizeOf(o.rows, d), 1),
   };
 }

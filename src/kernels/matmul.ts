@@ -40,6 +40,8 @@ export function matmul(gpu: Gpu, m: Matmul): Op<Dims> {
     VIEW: viewed,
     ...storedDefines(m.b),
   };
+  /** Adding a product of nothing is left out; replacing by it writes zeros. */
+  const blank = (d: Dims): boolean => m.accumulate === true && sizeOf(m.K, d) === 0;
   const shared = {
     access: 'rrw',
     bindings: [m.a, m.b, m.c],
@@ -53,7 +55,8 @@ export function matmul(gpu: Gpu, m: Matmul): Op<Dims> {
       ...shared,
       shader: '03_matmul_tile',
       defines: flags,
-      workgroups: (d) => [Math.ceil(sizeOf(m.N, d) / 64), Math.ceil(sizeOf(m.M, d) / 64), 1],
+      workgroups: (d) =>
+        blank(d) ? [0, 0, 0] : [Math.ceil(sizeOf(m.N, d) / 64), Math.ceil(sizeOf(m.M, d) / 64), 1],
     };
   }
   const sg = gpu.table.subgroupSize;
@@ -62,7 +65,10 @@ export function matmul(gpu: Gpu, m: Matmul): Op<Dims> {
     ...shared,
     shader: '03_matmul_subgroup',
     defines: { ...flags, PARTS: parts, COLS: cols },
-    workgroups: (d) => [Math.ceil(sizeOf(m.N, d) / (cols * sg)), Math.ceil(sizeOf(m.M, d) / (parts * sg)), 1],
+    workgroups: (d) =>
+      blank(d)
+        ? [0, 0, 0]
+        : [Math.ceil(sizeOf(m.N, d) / (cols * sg)), Math.ceil(sizeOf(m.M, d) / (parts * sg)), 1],
   };
 }
 

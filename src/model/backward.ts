@@ -1,12 +1,14 @@
+import type { LlamaConfig } from '../core/config.ts';
 import type { Binding, Op } from '../gpu/program.ts';
 import { attentionBackward } from '../kernels/attention.ts';
-import type { Dims, Size } from '../kernels/common.ts';
+import { spansOf, type Dims } from '../kernels/common.ts';
 import { combine, embedBackward, rope, scatterRows, swigluBackward } from '../kernels/elementwise.ts';
-import { matmul } from '../kernels/matmul.ts';
 import { columnSum, NORM_BLOCK, rmsnormBackward, rmsnormWeight } from '../kernels/rmsnorm.ts';
 import { widths } from './activations.ts';
 import type { Capacity } from './batch.ts';
-import { headName, headsOf, layerNames, type Network } from './forward.ts';
+import { headsOf, layerNames, layerOps, type Network } from './forward.ts';
+import { lossBackwardOps, type Head, type LossBuffers } from './head.ts';
+import { linearBackward } from './linear.ts';
 import { linearGroup, type LinearGroup } from './lora.ts';
 import { loraBackward } from './lora-ops.ts';
 import type { ParamSet } from './params.ts';
@@ -29,26 +31,45 @@ export interface BackwardScratch {
   blocks: number;
 }
 
-export function backwardScratch(net: Network, capacity: Capacity): BackwardScratch {
-  const w = widths(net.config);
-  const { maxTokens: n, maxRows: rows } = capacity;
-  const make = (label: string, floats: number) => net.acts.make(label, floats);
-  // a norm's partial sums start at a binding boundary: blocks x hidden is rounded to 64 floats
-  const blocks = Math.ceil(Math.max(n, rows) / NORM_BLOCK);
+/** Floats of the scratch buffers; `full`: all weights are trained and not an adapter. */
+export function scratchFloats(config: LlamaConfig, { maxTokens: n, maxRows: rows }: Capacity, full: boolean) {
+  const w = widths(config);
+  const norms = 2 * config.num_hidden_layers + 1;
   return {
-    dx: make('d residual', n * w.hidden),
-    dnorm: make('d norm', n * w.hidden),
-    dqkv: make('d qkv', n * w.qkv),
-    dattn: make('d attention', n * w.attn),
-    dact: make('d mlp', n * w.mlp),
-    delta: make('d softmax', n * net.config.num_attention_heads),
-    drow: make('d row', rows * w.hidden),
-    drowNorm: make('d row norm', rows * w.hidden),
-    partial: make('norm partial', (2 * net.config.num_hidden_layers + 1) * partialStride(blocks, w.hidden)),
-    blocks,
+    dx: n * w.hidden,
+    dnorm: n * w.hidden,
+    dqkv: n * w.qkv,
+    dattn: n * w.attn,
+    dact: n * w.mlp,
+    delta: n * config.num_attention_heads,
+    drow: rows * w.hidden,
+    drowNorm: rows * w.hidden,
+    partial: full ? norms * partialStride(normBlocks(n, rows), w.hidden) : 0,
   };
 }
 
+export function backwardScratch(net: Network, capacity: Capacity): BackwardScratch {
+  const floats = scratchFloats(net.config, capacity, net.lora === undefined);
+  const make = (label: string, name: keyof typeof floats) => net.acts.make(label, floats[name]);
+  return {
+    dx: make('d residual', 'dx'),
+    dnorm: make('d norm', 'dnorm'),
+    dqkv: make('d qkv', 'dqkv'),
+    dattn: make('d attention', 'dattn'),
+    dact: make('d mlp', 'dact'),
+    delta: make('d softmax', 'delta'),
+    drow: make('d row', 'drow'),
+    drowNorm: make('d row norm', 'drowNorm'),
+    partial: make('norm partial', 'partial'),
+    blocks: normBlocks(capacity.maxTokens, capacity.maxRows),
+  };
+}
+
+function normBlocks(tokens: number, rows: number): number {
+  return Math.ceil(Math.max(tokens, rows) / NORM_BLOCK);
+}
+
+/** A norm's partial sums start at a binding boundary: blocks x hidden is rounded to 64 floats. */
 function partialStride(blocks: number, hidden: number): number {
   return Math.ceil((blocks * hidden) / 64) * 64;
 }
@@ -60,11 +81,14 @@ export interface BackwardInput {
 }
 
 /**
- * The backward pass from the logits' gradient (standing in the logits' place) to every parameter: the mirror of forwardOps,
- * layer by layer. Gradients are added to `grads`: those of all weights, or with adapters those of the last one only.
+ * The backward pass from the loss to every parameter: the mirror of forwardOps, layer by layer. Gradients are added to `grads`:
+ * those of all weights, or with adapters those of the last one only. Where only the layers' inputs were kept, each layer is
+ * computed again before its turn; but for the last one, whose values are still there.
  */
 export function backwardOps(
   net: Network,
+  head: Head,
+  loss: LossBuffers,
   s: BackwardScratch,
   input: BackwardInput,
   grads: ParamSet,
@@ -77,25 +101,17 @@ export function backwardOps(
   const L = config.num_hidden_layers;
   const ops: Op<Dims>[] = [];
   const stride = partialStride(s.blocks, w.hidden);
-  const partialOf = (norm: number): Binding => ({
+  const partialOf = (norm: number, count = 1): Binding => ({
     buffer: s.partial.buffer,
     offset: norm * stride * 4,
-    size: stride * 4,
+    size: count * stride * 4,
   });
-  /** dx = dy W; dW += dyᵀ x */
-  const weightBackward = (
-    [first, last]: readonly [string, string?],
-    at: { x: Binding; dy: Binding; dx: Binding; in: number; out: number; rows: Size },
-  ) => {
-    const { x, dy, dx, in: width, out, rows } = at;
-    const W = params.binding(first, last);
-    ops.push(matmul(gpu, { layout: 'NN', a: dy, b: W, c: dx, M: rows, N: width, K: out }));
-    if (!full) return;
-    const dW = grads.binding(first, last);
-    ops.push(matmul(gpu, { layout: 'TN', a: dy, b: x, c: dW, M: out, N: width, K: rows, accumulate: true }));
-  };
-  const linearBackward = (layer: number, group: LinearGroup, x: Binding, dy: Binding, dx: Binding) => {
-    weightBackward(layerNames(layer)[group], { x, dy, dx, ...linearGroup(config, group), rows: 'tokens' });
+  const backThrough = (layer: number, group: LinearGroup, x: Binding, dy: Binding, dx: Binding) => {
+    const { in: width, out } = linearGroup(config, group);
+    const weight = layerNames(layer)[group];
+    const own = full ? grads : undefined;
+    const at = { gpu, params, grads: own, weight, x, dy, dx, in: width, out, rows: 'tokens' as const };
+    ops.push(...linearBackward(at));
     if (lora) ops.push(...loraBackward(gpu, config, lora, { layer, group, x, dy, dx }, grads));
   };
   /** Adds what is injected at a layer's output, and keeps the sum. */
@@ -119,14 +135,7 @@ export function backwardOps(
   };
 
   // head and final norm, on the wanted rows only
-  weightBackward([headName(config)], {
-    x: acts.rowNorm,
-    dy: acts.logits,
-    dx: s.drowNorm,
-    in: w.hidden,
-    out: w.vocab,
-    rows: 'rows',
-  });
+  ops.push(...lossBackwardOps(head, loss, s.drowNorm, full ? grads : undefined));
   if (full)
     ops.push(
       rmsnormWeight({
@@ -173,13 +182,14 @@ export function backwardOps(
         }),
       );
     };
+    if (acts.keep === 'inputs' && l < L - 1) ops.push(...layerOps(net, l, true));
     tapHidden(l);
-    linearBackward(l, 'down', a.act, s.dx, s.dact);
+    backThrough(l, 'down', a.act, s.dx, s.dact);
     ops.push(swigluBackward({ gu: a.gu, dact: s.dact, width: w.mlp }));
-    linearBackward(l, 'gateUp', a.norm2, a.gu, s.dnorm);
+    backThrough(l, 'gateUp', a.norm2, a.gu, s.dnorm);
     norm(1);
     const dAttnOut = tapAttn(l);
-    linearBackward(l, 'o', a.attn, dAttnOut, s.dattn);
+    backThrough(l, 'o', a.attn, dAttnOut, s.dattn);
     ops.push(
       ...attentionBackward(gpu, h, {
         tokens: net.input.tokens,
@@ -200,39 +210,44 @@ export function backwardOps(
         sign: -1,
       }),
     );
-    linearBackward(l, 'qkv', a.norm1, s.dqkv, s.dnorm);
+    backThrough(l, 'qkv', a.norm1, s.dqkv, s.dnorm);
     norm(0);
   }
 
   if (!full) return ops;
-  const normGrads = grads.norms();
-  const normStride = grads.layout.normStride;
+  const gradStride = grads.layout.normStride;
+  const sums = { width: w.hidden, partialStride: stride, gradStride };
+  const bindable = Math.floor(gpu.info.limits.maxStorageBufferBindingSize / 4 / stride);
+  for (const { first, count } of spansOf(2 * L, Math.max(1, bindable)))
+    ops.push(
+      columnSum({
+        partial: partialOf(first, count),
+        grad: grads.norms(first, count),
+        norms: count,
+        rows: 'tokens',
+        ...sums,
+      }),
+    );
   ops.push(
-    columnSum({
-      partial: s.partial,
-      grad: normGrads,
-      norms: 2 * L,
-      rows: 'tokens',
-      width: w.hidden,
-      partialStride: stride,
-      gradStride: normStride,
-    }),
     columnSum({
       partial: partialOf(2 * L),
       grad: grads.binding('model.norm.weight'),
       norms: 1,
       rows: 'rows',
-      width: w.hidden,
-      partialStride: stride,
-      gradStride: normStride,
-    }),
-    embedBackward({
-      distinct: input.distinct,
-      order: input.order,
-      dx: s.dx,
-      grad: grads.binding('model.embed_tokens.weight'),
-      width: w.hidden,
+      ...sums,
     }),
   );
+  const embedding = 'model.embed_tokens.weight';
+  for (const part of grads.spans(embedding))
+    ops.push(
+      embedBackward({
+        distinct: input.distinct,
+        order: input.order,
+        dx: s.dx,
+        grad: grads.rows(embedding, undefined, part),
+        part,
+        width: w.hidden,
+      }),
+    );
   return ops;
 }

@@ -4,13 +4,13 @@ import type { Binding, Op } from '../gpu/program.ts';
 import { attention, attentionDecode, cacheAppend, type Heads } from '../kernels/attention.ts';
 import type { Dims } from '../kernels/common.ts';
 import { add, combine, embed, rope, swiglu } from '../kernels/elementwise.ts';
-import { matmul } from '../kernels/matmul.ts';
 import { rmsnorm } from '../kernels/rmsnorm.ts';
 import { widths, type Activations } from './activations.ts';
+import { linearForward, type Weight } from './linear.ts';
 import { linearGroup, type LinearGroup } from './lora.ts';
-import { loraForward, type LoraStack } from './lora-ops.ts';
-import type { WeightSet } from './params.ts';
+import { loraForward, loraLow, type LoraStack } from './lora-ops.ts';
 import type { Taps } from './taps.ts';
+import type { WeightSet } from './weights.ts';
 
 /** Everything the op lists are made from. */
 export interface Network {
@@ -43,103 +43,107 @@ export function layerNames(l: number) {
     down: [`${at}mlp.down_proj.weight`],
     norm1: `${at}input_layernorm.weight`,
     norm2: `${at}post_attention_layernorm.weight`,
-  } satisfies Record<LinearGroup, [string, string?]> & { norm1: string; norm2: string };
-}
-
-export function headName(c: LlamaConfig): string {
-  return c.tie_word_embeddings ? 'model.embed_tokens.weight' : 'lm_head.weight';
+  } satisfies Record<LinearGroup, Weight> & { norm1: string; norm2: string };
 }
 
 /**
- * The forward pass of a Llama (Touvron et al. 2023) up to the logits of the wanted rows. Each block writes its output to
- * `delta`; the next norm adds it to the residual stream.
+ * One layer. Each block writes its output to `delta`; the next norm adds it to the residual stream.
+ * @param again for the backward pass: from the layer's input `x`, which is there, all that it needs. The same kernels in the same
+ * order on the same values, so the same bits; only the layer's output is left out.
  */
-export function forwardOps(net: Network): Op<Dims>[] {
+export function layerOps(net: Network, l: number, again = false): Op<Dims>[] {
   const { gpu, config, params, acts, input, taps, cache, lora } = net;
   const w = widths(config);
   const h = headsOf(config);
+  const names = layerNames(l);
+  const a = acts.layers[l]!;
+  const before = again ? undefined : acts.layers[l - 1];
   const ops: Op<Dims>[] = [];
-  const linear = (layer: number, group: LinearGroup, x: Binding, y: Binding) => {
-    const { in: K, out: N } = linearGroup(config, group);
-    const [first, last] = layerNames(layer)[group];
-    ops.push(matmul(gpu, { layout: 'NT', a: x, b: params.binding(first, last), c: y, M: 'tokens', N, K }));
-    if (lora) ops.push(...loraForward(gpu, config, lora, { layer, group, x, y }));
+  const shared = { rows: 'tokens', width: w.hidden, eps: config.rms_norm_eps } as const;
+  const linear = (group: LinearGroup, x: Binding, y: Binding) => {
+    const { in: width, out } = linearGroup(config, group);
+    const weight = names[group];
+    ops.push(...linearForward({ gpu, params, weight, x, y, in: width, out, rows: 'tokens' }));
+    if (lora) ops.push(...loraForward(gpu, config, lora, { layer: l, group, x, y }));
   };
-  const keep = (x: Binding, y: Binding) =>
-    ops.push(combine({ x, y, a: 1, b: 0, rows: 'tokens', width: w.hidden }));
-
   ops.push(
+    rmsnorm({
+      x: before ? before.mid : a.x,
+      w: params.binding(names.norm1),
+      y: a.norm1,
+      rstd: a.rstd1,
+      ...(before && {
+        add: { delta: acts.delta, sum: a.x, ...(taps ? { pert: taps.hidden.pert[l - 1]! } : {}) },
+      }),
+      ...shared,
+    }),
+  );
+  if (taps && before) ops.push(keepTap(net, a.x, taps.hidden.out[l - 1]!));
+  linear('qkv', a.norm1, a.qkv);
+  ops.push(
+    rope({
+      tokens: input.tokens,
+      table: net.ropeTable,
+      qkv: a.qkv,
+      stride: w.qkv,
+      heads: h.heads + h.kvHeads,
+      headDim: h.headDim,
+      sign: 1,
+    }),
+  );
+  if (cache) {
+    const { positions } = cache;
+    ops.push(cacheAppend(h, { tokens: input.tokens, qkv: a.qkv, cache: cache.layers[l]!, positions }));
+  }
+  ops.push(
+    cache?.decode
+      ? attentionDecode(h, {
+          tokens: input.tokens,
+          qkv: a.qkv,
+          cache: cache.layers[l]!,
+          out: a.attn,
+          positions: cache.positions,
+        })
+      : attention(gpu, h, { tokens: input.tokens, qkv: a.qkv, out: a.attn, lse: a.lse }),
+  );
+  linear('o', a.attn, acts.delta);
+  if (taps && !again) ops.push(keepTap(net, acts.delta, taps.attn.out[l]!));
+  ops.push(
+    rmsnorm({
+      x: a.x,
+      w: params.binding(names.norm2),
+      y: a.norm2,
+      rstd: a.rstd2,
+      add: { delta: acts.delta, sum: a.mid, ...(taps ? { pert: taps.attn.pert[l]! } : {}) },
+      ...shared,
+    }),
+  );
+  linear('gateUp', a.norm2, a.gu);
+  ops.push(swiglu({ gu: a.gu, act: a.act, width: w.mlp }));
+  if (!again) linear('down', a.act, acts.delta);
+  else if (lora) ops.push(...loraLow(gpu, config, lora, { layer: l, group: 'down', x: a.act }));
+  return ops;
+}
+
+function keepTap({ config }: Network, x: Binding, y: Binding): Op<Dims> {
+  return combine({ x, y, a: 1, b: 0, rows: 'tokens', width: config.hidden_size });
+}
+
+/** The forward pass of a Llama (Touvron et al. 2023) up to the hidden states of the wanted rows, which the head takes. */
+export function forwardOps(net: Network): Op<Dims>[] {
+  const { config, params, acts, input, taps } = net;
+  const w = widths(config);
+  const embedding = 'model.embed_tokens.weight';
+  const ops: Op<Dims>[] = params.spans(embedding).map((part) =>
     embed({
       ids: input.ids,
-      table: params.binding('model.embed_tokens.weight'),
+      table: params.rows(embedding, undefined, part),
+      part,
       x: acts.layers[0]!.x,
       width: w.hidden,
     }),
   );
-  acts.layers.forEach((a, l) => {
-    const names = layerNames(l);
-    const x = a.x;
-    const before = acts.layers[l - 1];
-    ops.push(
-      rmsnorm({
-        x: before ? before.mid : x,
-        w: params.binding(names.norm1),
-        y: a.norm1,
-        rstd: a.rstd1,
-        ...(before
-          ? { add: { delta: acts.delta, sum: x, ...(taps ? { pert: taps.hidden.pert[l - 1]! } : {}) } }
-          : {}),
-        rows: 'tokens',
-        width: w.hidden,
-        eps: config.rms_norm_eps,
-      }),
-    );
-    if (taps && l > 0) keep(x, taps.hidden.out[l - 1]!);
-    linear(l, 'qkv', a.norm1, a.qkv);
-    ops.push(
-      rope({
-        tokens: input.tokens,
-        table: net.ropeTable,
-        qkv: a.qkv,
-        stride: w.qkv,
-        heads: h.heads + h.kvHeads,
-        headDim: h.headDim,
-        sign: 1,
-      }),
-    );
-    if (cache) {
-      const { positions } = cache;
-      ops.push(cacheAppend(h, { tokens: input.tokens, qkv: a.qkv, cache: cache.layers[l]!, positions }));
-    }
-    ops.push(
-      cache?.decode
-        ? attentionDecode(h, {
-            tokens: input.tokens,
-            qkv: a.qkv,
-            cache: cache.layers[l]!,
-            out: a.attn,
-            positions: cache.positions,
-          })
-        : attention(gpu, h, { tokens: input.tokens, qkv: a.qkv, out: a.attn, lse: a.lse }),
-    );
-    linear(l, 'o', a.attn, acts.delta);
-    if (taps) keep(acts.delta, taps.attn.out[l]!);
-    ops.push(
-      rmsnorm({
-        x,
-        w: params.binding(names.norm2),
-        y: a.norm2,
-        rstd: a.rstd2,
-        add: { delta: acts.delta, sum: a.mid, ...(taps ? { pert: taps.attn.pert[l]! } : {}) },
-        rows: 'tokens',
-        width: w.hidden,
-        eps: config.rms_norm_eps,
-      }),
-    );
-    linear(l, 'gateUp', a.norm2, a.gu);
-    ops.push(swiglu({ gu: a.gu, act: a.act, width: w.mlp }));
-    linear(l, 'down', a.act, acts.delta);
-  });
+  for (let l = 0; l < config.num_hidden_layers; l++) ops.push(...layerOps(net, l));
   const end = acts.layers.at(-1)!;
   const lastLayer = acts.layers.length - 1;
   ops.push(
@@ -152,7 +156,7 @@ export function forwardOps(net: Network): Op<Dims>[] {
       width: w.hidden,
     }),
   );
-  if (taps) keep(acts.last, taps.hidden.out[lastLayer]!);
+  if (taps) ops.push(keepTap(net, acts.last, taps.hidden.out[lastLayer]!));
   ops.push(
     rmsnorm({
       x: acts.last,
@@ -163,17 +167,6 @@ export function forwardOps(net: Network): Op<Dims>[] {
       rows: 'rows',
       width: w.hidden,
       eps: config.rms_norm_eps,
-    }),
-  );
-  ops.push(
-    matmul(gpu, {
-      layout: 'NT',
-      a: acts.rowNorm,
-      b: params.binding(headName(config)),
-      c: acts.logits,
-      M: 'rows',
-      N: w.vocab,
-      K: w.hidden,
     }),
   );
   return ops;

@@ -2,18 +2,18 @@ import type { LlamaConfig } from '../core/config.ts';
 import type { Half, Tensors } from '../core/types.ts';
 import { narrowWords, widenWords } from '../files/dtypes.ts';
 import type { Gpu } from '../gpu/gpu.ts';
-import type { Matrix } from '../kernels/common.ts';
+import { spansOf, type Matrix, type Span } from '../kernels/common.ts';
 import {
-  checkBinding,
   misfit,
   paramLayout,
   ParamSet,
+  rowsPerBinding,
+  rowsTooLong,
   tensorGroups,
   type ParamEntry,
   type ParamLayout,
-  type WeightSet,
-  type WeightSource,
 } from './params.ts';
+import type { WeightSet, WeightSource } from './weights.ts';
 
 /** 16-bit numbers: the alignment of a binding. */
 const ALIGN = 128;
@@ -69,18 +69,31 @@ export class FrozenWeights implements WeightSet {
   }
 
   binding(first: string, last = first): Matrix {
-    const group = this.groupOf.get(first);
-    if (!group) return this.norms.binding(first, last);
-    const [a, b] = [
-      group.entries.find((e) => e.name === first)!,
-      group.entries.find((e) => e.name === last)!,
-    ];
+    if (!this.groupOf.has(first)) return this.norms.binding(first, last);
+    return this.rows(first, last, { first: 0, count: this.rowCount(first, last) });
+  }
+
+  rows(first: string, last: string | undefined, span: Span): Matrix {
+    const group = this.groupOf.get(first)!;
+    const entry = this.layout.byName.get(first)!;
+    if (span.first + span.count > this.rowCount(first, last)) throw new Error(`${first} has no such rows`);
+    const width = entry.shape[1]!;
     return {
       buffer: group.buffer,
-      offset: (group.first + this.within(group, a)) * 2,
-      size: Math.ceil((b.offset + b.size - a.offset) / 8) * 16,
+      offset: (group.first + this.within(group, entry) + span.first * width) * 2,
+      size: Math.ceil((span.count * width) / 8) * 16,
       stored: this.precision,
     };
+  }
+
+  spans(first: string, last = first): Span[] {
+    const entry = this.layout.byName.get(first)!;
+    const count = this.rowCount(first, last);
+    const most = this.gpu.info.limits.maxStorageBufferBindingSize;
+    if (count * entry.shape[1]! * 2 <= most) return spansOf(count, count);
+    const fit = rowsPerBinding(entry.shape[1]!, 2 * most);
+    if (fit === 0) throw rowsTooLong(entry, most, 2);
+    return spansOf(count, fit);
   }
 
   async readValues(name: string, at: number, count: number): Promise<Float32Array> {
@@ -129,12 +142,18 @@ export class FrozenWeights implements WeightSet {
   }
 
   checkBindings(): void {
-    for (const { entries, size } of this.groups) checkBinding(this.gpu, entries[0]!.name, size * 2);
+    for (const { entries } of this.groups) this.spans(entries[0]!.name, entries.at(-1)!.name);
   }
 
   destroy(): void {
     for (const { buffer } of this.groups) this.gpu.free(buffer);
     this.norms.destroy();
+  }
+
+  /** Rows of the matrix that the tensors from `first` to `last` make. */
+  private rowCount(first: string, last = first): number {
+    const [a, b] = [this.layout.byName.get(first)!, this.layout.byName.get(last)!];
+    return (b.offset + b.size - a.offset) / a.shape[1]!;
   }
 
   /** Elements of the group before this tensor: both layouts put a group's tensors one behind the other. */

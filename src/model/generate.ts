@@ -3,10 +3,10 @@ import { Rng } from '../core/rng.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { Program } from '../gpu/program.ts';
 import { range, type Dims } from '../kernels/common.ts';
-import { select } from '../kernels/loss.ts';
-import { Activations, widths } from './activations.ts';
+import { Activations } from './activations.ts';
 import { PackedBatch } from './batch.ts';
 import { forwardOps } from './forward.ts';
+import { LogitsReader, makeHead, selectOps, type Head, type LogitsPiece } from './head.ts';
 import { loraStack } from './lora-ops.ts';
 import type { Model } from './model.ts';
 import { alternatives, draw, rowLogprobs, type Sampling } from './sampling.ts';
@@ -68,15 +68,21 @@ export class Generator {
   private readonly acts: Activations;
   private readonly prefill: Program<Dims>;
   private readonly decode: Program<Dims>;
+  private readonly head: Head;
+  private readonly logits: LogitsReader;
   private readonly ids: GPUBuffer;
   private readonly tokens: GPUBuffer;
   private readonly rows: GPUBuffer;
   private readonly picks: GPUBuffer;
+  private readonly seen: GPUBuffer;
   private readonly selects = new Map<number, Program<Dims & { step: number }>[]>();
   private readonly prefillTokens: number;
 
-  /** @param cap prompts at once, and positions per row (prompt and answer); at most the model's positions */
-  constructor(model: Model, cap: { maxSeqs: number; maxLen: number }) {
+  /**
+   * @param cap prompts at once, and positions per row (prompt and answer), at most the model's positions; `logits`: largest piece
+   * of logits held at once, chosen by size where absent
+   */
+  constructor(model: Model, cap: { maxSeqs: number; maxLen: number; logits?: Partial<LogitsPiece> }) {
     const { gpu, config } = model;
     this.model = model;
     this.gpu = gpu;
@@ -92,10 +98,10 @@ export class Generator {
     this.prefillTokens = Math.min(Math.max(PREFILL_TOKENS, maxLen), maxSeqs * maxLen);
     const promptCap = { maxTokens: this.prefillTokens, maxRows: maxSeqs };
     this.prompts = new PackedBatch(gpu, promptCap, config);
-    this.promptActs = new Activations(gpu, config, promptCap, false);
+    this.promptActs = new Activations(gpu, config, promptCap, 'nothing');
     const shared = { gpu, config, params, ropeTable };
     const lora = (acts: Activations, tokens: number) =>
-      model.adapters.length > 0 && { lora: loraStack(acts, config, model.adapters, tokens, false) };
+      model.adapters.length > 0 && { lora: loraStack(acts, config, model.adapters, tokens) };
     const at = { layers, positions: maxLen };
     this.prefill = new Program(
       gpu,
@@ -118,7 +124,11 @@ export class Generator {
       0,
       Uint32Array.from({ length: maxSeqs }, (_, i) => i),
     );
-    this.acts = new Activations(gpu, config, { maxTokens: maxSeqs, maxRows: maxSeqs }, false);
+    this.acts = new Activations(gpu, config, { maxTokens: maxSeqs, maxRows: maxSeqs }, 'nothing');
+    this.head = makeHead(gpu, config, params, this.acts, maxSeqs, cap.logits);
+    this.logits = new LogitsReader(this.head);
+    // room for the longest list of alternatives
+    this.seen = gpu.buffer('choices', maxSeqs * (MOST_ALTERNATIVES + 1) * 8);
     const input = {
       ids: range(this.ids, 0, maxSeqs),
       tokens: range(this.tokens, 0, maxSeqs * 4),
@@ -164,17 +174,18 @@ export class Generator {
   }
 
   destroy(): void {
-    for (const program of [this.prefill, this.decode, ...[...this.selects.values()].flat()])
+    for (const program of [this.prefill, this.decode, this.logits, ...[...this.selects.values()].flat()])
       program.destroy();
-    for (const buffer of [...this.cache, this.ids, this.tokens, this.rows, this.picks]) this.gpu.free(buffer);
+    for (const buffer of [...this.cache, this.ids, this.tokens, this.rows, this.picks, this.seen])
+      this.gpu.free(buffer);
     this.promptActs.destroy();
     this.acts.destroy();
     this.prompts.destroy();
   }
 
-  /** Runs all prompts, in parts that fit; leaves keys and values in the cache and each row's logits in `acts`. */
+  /** Runs all prompts, in parts that fit; leaves keys and values in the cache and what the head takes of each row in `acts`. */
   private fill(prompts: readonly (readonly number[])[]): void {
-    const rowBytes = widths(this.model.config).vocab * 4;
+    const rowBytes = this.model.config.hidden_size * 4;
     for (let from = 0; from < prompts.length;) {
       let to = from;
       for (let sum = 0; to < prompts.length && sum + prompts[to]!.length <= this.prefillTokens; to++)
@@ -186,9 +197,9 @@ export class Generator {
       this.prefill.encode(pass);
       pass.end();
       encoder.copyBufferToBuffer(
-        this.promptActs.logits.buffer,
+        this.promptActs.rowNorm.buffer,
         0,
-        this.acts.logits.buffer,
+        this.acts.rowNorm.buffer,
         from * rowBytes,
         (to - from) * rowBytes,
       );
@@ -204,10 +215,10 @@ export class Generator {
     take: (row: Row, token: GenToken) => boolean,
   ): Promise<void> {
     const wanted = Math.min(o.topAlternatives ?? 0, MOST_ALTERNATIVES);
-    const top = wanted > 1 ? MOST_ALTERNATIVES : 1;
+    const top = Math.min(wanted > 1 ? MOST_ALTERNATIVES : 1, this.model.config.vocab_size);
     const selects = this.selectPrograms(top);
     let rows = all;
-    let forwarded = true; // the prompts' logits are there
+    let forwarded = true; // the prompts' hidden states are there
     this.writeRows(rows);
     for (let done = 0; done < steps && rows.length > 0;) {
       throwIfAborted(o.signal);
@@ -252,17 +263,18 @@ export class Generator {
     o: GenOptions,
     take: (row: Row, token: GenToken) => boolean,
   ): Promise<void> {
-    const { vocab } = widths(this.model.config);
+    const { vocab_size: vocab } = this.model.config;
     const sampling: Sampling = { temperature: o.temperature!, topK: o.topK ?? 0, topP: o.topP ?? 1 };
     const rngs = all.map((_, i) => new Rng(`${o.seed ?? 0}/${i}`));
     let rows = all;
     for (let done = 0; done < steps && rows.length > 0; done++) {
       throwIfAborted(o.signal);
+      const dims = { tokens: rows.length, rows: rows.length, distinct: 0, scale: 0 };
       if (done > 0) {
         this.writeRows(rows);
-        this.decode.run({ tokens: rows.length, rows: rows.length, distinct: 0, scale: 0 });
+        this.decode.run(dims);
       }
-      const logits = await this.gpu.readFloats(this.acts.logits.buffer, 0, rows.length * vocab);
+      const logits = await this.logits.read(dims);
       rows = rows.filter((row, r) => {
         const logprobs = rowLogprobs(logits.subarray(r * vocab, (r + 1) * vocab));
         const id = draw(logprobs, sampling, rngs[row.index]!);
@@ -293,16 +305,17 @@ export class Generator {
       programs = Array.from(
         { length: STEPS_PER_READ },
         () =>
-          new Program(this.gpu, 'select', [
-            select({
-              logits: this.acts.logits,
+          new Program(
+            this.gpu,
+            'select',
+            selectOps(this.head, {
+              seen: { buffer: this.seen },
               ids: range(this.ids, 0, maxSeqs),
               tokens: range(this.tokens, 0, maxSeqs * 4),
               picks: { buffer: this.picks },
-              vocab: this.model.config.vocab_size,
-              top: Math.min(top, this.model.config.vocab_size),
+              top,
             }),
-          ]),
+          ),
       );
       this.selects.set(top, programs);
     }

@@ -4,8 +4,8 @@ import type { Tensors } from '../core/types.ts';
 import { checkWeightMap, listed, parseWeightMap, type Checkpoint } from '../files/checkpoint.ts';
 import { readValues, readWords, type StoredTensor } from '../files/safetensors.ts';
 import { SLICE_BYTES } from '../files/source.ts';
-import type { WeightSource } from './params.ts';
 import { readSafetensors } from './safetensors.ts';
+import type { WeightSource } from './weights.ts';
 
 /** A model folder in Hugging Face's layout. JSON is parsed already; the weights are one file or all shards. */
 export interface ModelFiles {

@@ -3,7 +3,7 @@ import type { Gpu } from '../gpu/gpu.ts';
 import type { Binding, Op } from '../gpu/program.ts';
 import type { Dims } from '../kernels/common.ts';
 import { matmul } from '../kernels/matmul.ts';
-import type { Activations } from './activations.ts';
+import type { Activations, Keep } from './activations.ts';
 import {
   adaptedParts,
   LINEAR_GROUPS,
@@ -12,6 +12,7 @@ import {
   type Adapter,
   type GroupPart,
   type LinearGroup,
+  type LoraConfig,
 } from './lora.ts';
 import type { ParamSet } from './params.ts';
 
@@ -24,32 +25,46 @@ export interface LoraStack {
   dlow?: Binding;
 }
 
-/** @param training the last adapter's low-rank inputs are kept for its gradient */
+/** Floats of a stack's buffers, in training (`keep` other than 'nothing') or without. */
+export function loraFloats(
+  config: LlamaConfig,
+  adapters: readonly { config: LoraConfig }[],
+  maxTokens: number,
+  keep: Keep,
+) {
+  const width = (lora: LoraConfig, group: LinearGroup): number =>
+    adaptedParts(config, lora, group).length * lora.r;
+  const widest = Math.max(...adapters.flatMap((a) => LINEAR_GROUPS.map((group) => width(a.config, group))));
+  const trained = adapters.at(-1)!.config;
+  return {
+    low: maxTokens * widest,
+    dlow: keep === 'nothing' ? 0 : maxTokens * widest,
+    /** Low-rank inputs of the trained adapter: of each layer where all is kept, else of the layer at hand. */
+    kept: keep === 'nothing' ? [] : LINEAR_GROUPS.map((group) => maxTokens * width(trained, group)),
+    copies: keep === 'all' ? config.num_hidden_layers : 1,
+  };
+}
+
+/** Where `acts` keep something for a backward pass, so do the low-rank inputs of the last adapter. */
 export function loraStack(
   acts: Activations,
   config: LlamaConfig,
   adapters: readonly Adapter[],
   maxTokens: number,
-  training: boolean,
 ): LoraStack {
-  const width = (adapter: Adapter, group: LinearGroup): number =>
-    adaptedParts(config, adapter.config, group).length * adapter.config.r;
-  const widest = Math.max(...adapters.flatMap((a) => LINEAR_GROUPS.map((group) => width(a, group))));
-  const shared = acts.make('low rank', maxTokens * widest);
-  if (!training) return { adapters, low: () => shared };
+  const floats = loraFloats(config, adapters, maxTokens, acts.keep);
+  const shared = acts.make('low rank', floats.low);
+  if (acts.keep === 'nothing') return { adapters, low: () => shared };
   const last = adapters.length - 1;
-  const kept = Array.from({ length: config.num_hidden_layers }, () =>
+  const kept = Array.from({ length: floats.copies }, () =>
     Object.fromEntries(
-      LINEAR_GROUPS.map((group) => [
-        group,
-        acts.make(`low rank ${group}`, maxTokens * width(adapters[last]!, group)),
-      ]),
+      LINEAR_GROUPS.map((group, g) => [group, acts.make(`low rank ${group}`, floats.kept[g]!)]),
     ),
   );
   return {
     adapters,
-    low: (adapter, layer, group) => (adapter === last ? kept[layer]![group]! : shared),
-    dlow: acts.make('d low rank', maxTokens * widest),
+    low: (adapter, layer, group) => (adapter === last ? kept[layer % kept.length]![group]! : shared),
+    dlow: acts.make('d low rank', floats.dlow),
   };
 }
 
@@ -88,12 +103,13 @@ export function loraForward(
   at: { layer: number; group: LinearGroup; x: Binding; y: Binding },
 ): Op<Dims>[] {
   const { in: K, out } = linearGroup(config, at.group);
-  return places(config, stack, at.layer, at.group).flatMap(({ adapter, parts, width, low, A, B }) => {
-    const { params, scaling } = adapter;
+  return places(config, stack, at.layer, at.group).flatMap((place) => {
+    const { adapter, parts, width, low, B } = place;
+    const { params } = adapter;
     const { r } = adapter.config;
     const M = 'tokens';
     return [
-      matmul(gpu, { layout: 'NT', a: at.x, b: A(params), c: low, M, N: width, K, factor: scaling }),
+      lowOp(gpu, place, at.x, K),
       ...parts.map((part, j) =>
         matmul(gpu, {
           layout: 'NT',
@@ -108,6 +124,33 @@ export function loraForward(
         }),
       ),
     ];
+  });
+}
+
+/** alpha / r · x Aᵀ of the adapter in training, for a backward pass that has the layer's input only. */
+export function loraLow(
+  gpu: Gpu,
+  config: LlamaConfig,
+  stack: LoraStack,
+  at: { layer: number; group: LinearGroup; x: Binding },
+): Op<Dims>[] {
+  const { in: K } = linearGroup(config, at.group);
+  return places(config, stack, at.layer, at.group)
+    .filter(({ adapter }) => adapter === stack.adapters.at(-1))
+    .map((place) => lowOp(gpu, place, at.x, K));
+}
+
+function lowOp(gpu: Gpu, { adapter, width, low, A }: Place, x: Binding, K: number): Op<Dims> {
+  const { params, scaling } = adapter;
+  return matmul(gpu, {
+    layout: 'NT',
+    a: x,
+    b: A(params),
+    c: low,
+    M: 'tokens',
+    N: width,
+    K,
+    factor: scaling,
   });
 }
 

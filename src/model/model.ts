@@ -6,7 +6,8 @@ import { range } from '../kernels/common.ts';
 import type { Binding } from '../gpu/program.ts';
 import { FrozenWeights } from './frozen.ts';
 import type { Adapter } from './lora.ts';
-import { paramLayout, ParamSet, type WeightSet, type WeightSource } from './params.ts';
+import { paramLayout, ParamSet } from './params.ts';
+import type { WeightSet, WeightSource } from './weights.ts';
 
 /** Values that are read back at once. */
 const READ_VALUES = 4 * 2 ** 20;

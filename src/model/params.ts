@@ -1,10 +1,11 @@
 import { tensorShapes, type LlamaConfig } from '../core/config.ts';
-import type { Half, Precision, Tensors } from '../core/types.ts';
+import type { Tensors } from '../core/types.ts';
 import { LabError } from '../core/errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { Program, type Binding, type Op } from '../gpu/program.ts';
-import type { Matrix } from '../kernels/common.ts';
+import { spansOf, type Span } from '../kernels/common.ts';
 import { CHUNK, combineSets, dot } from '../kernels/optimizer.ts';
+import type { WeightSet, WeightSource } from './weights.ts';
 
 /** One tensor inside a parameter set; offset and size in floats. */
 export interface ParamEntry {
@@ -31,30 +32,21 @@ export interface ParamLayout {
   normStride: number;
 }
 
-/** A model's tensors by name, each in slices one after another: numbers that begin at element `at`, good until the next. */
-export interface WeightSource {
-  values(name: string): AsyncIterable<{ at: number; values: Float32Array }>;
-  /** Rounded where they are stored in another type. */
-  words(name: string, as: Half): AsyncIterable<{ at: number; values: Uint16Array }>;
-}
-
-/** A whole model's weights on the GPU, as the kernels of a forward or backward pass read them. */
-export interface WeightSet {
-  /** Of the matrices; norms are f32 always. */
-  readonly precision: Precision;
-  readonly layout: ParamLayout;
-  /** The range of the tensors from `first` to `last` (which adjoin), for a kernel. */
-  binding(first: string, last?: string): Matrix;
-  /** `count` values of a tensor from element `at` on. */
-  readValues(name: string, at: number, count: number): Promise<Float32Array>;
-  /** Writes every tensor as its slices come. */
-  writeFrom(source: WeightSource): Promise<void>;
-  checkBindings(): void;
-  destroy(): void;
-}
-
 /** Floats: the alignment of a binding. */
 export const ALIGN = 64;
+
+/** Rows of a matrix of this width that always end at a binding's boundary, also where two numbers share a word. */
+export function rowStep(width: number): number {
+  let step = 2 * ALIGN;
+  for (let rest = width; rest % 2 === 0 && step > 1; rest /= 2) step /= 2;
+  return step;
+}
+
+/** Rows of a matrix of this width that one binding holds, a multiple of `rowStep`; 0 where not even one step fits. */
+export function rowsPerBinding(width: number, bindingBytes: number): number {
+  const step = rowStep(width);
+  return Math.floor(bindingBytes / 4 / width / step) * step;
+}
 
 /** Names of a Llama's tensors: matrices, those that adjoin together, and norms. */
 export function tensorGroups(config: LlamaConfig): { matrices: string[][]; norms: string[] } {
@@ -133,12 +125,41 @@ export class ParamSet implements WeightSet {
     };
   }
 
-  /** The range that holds all norms, `normStride` apart. */
-  norms(): Binding {
+  /** Rows of the matrix that the tensors from `first` to `last` (which adjoin) make, for a kernel. */
+  rows(first: string, last: string | undefined, span: Span): Binding {
+    const { offset, shape } = this.entry(first);
+    const width = shape[1]!;
+    const whole = this.binding(first, last);
+    if ((span.first + span.count) * width * 4 > whole.size!) throw new Error(`${first} has no such rows`);
     return {
       buffer: this.buffer,
-      offset: this.layout.decayedLength * 4,
-      size: (this.layout.length - this.layout.decayedLength) * 4,
+      offset: (offset + span.first * width) * 4,
+      size: Math.ceil((span.count * width) / 4) * 16,
+    };
+  }
+
+  /**
+   * Rows of that matrix in spans that one binding holds each: one span where all of it fits.
+   * @throws LabError 'out-of-memory' where a binding cannot hold even a few rows
+   */
+  spans(first: string, last = first): Span[] {
+    const entry = this.entry(first);
+    const width = entry.shape[1]!;
+    const rows = (this.entry(last).offset + this.entry(last).size - entry.offset) / width;
+    const most = this.gpu.info.limits.maxStorageBufferBindingSize;
+    if (rows * width * 4 <= most) return spansOf(rows, rows);
+    const fit = rowsPerBinding(width, most);
+    if (fit === 0) throw rowsTooLong(entry, most);
+    return spansOf(rows, fit);
+  }
+
+  /** The range that holds `count` norms of the layers from number `first` on, `normStride` apart. */
+  norms(first: number, count: number): Binding {
+    const { decayedLength, normStride } = this.layout;
+    return {
+      buffer: this.buffer,
+      offset: (decayedLength + first * normStride) * 4,
+      size: count * normStride * 4,
     };
   }
 
@@ -283,11 +304,15 @@ export class ParamSet implements WeightSet {
   }
 
   /**
-   * Kernels read a matrix as one binding.
-   * @throws LabError 'out-of-memory' naming the first tensor that this adapter cannot bind
+   * Kernels read a matrix in spans of its rows.
+   * @throws LabError 'out-of-memory' naming the first tensor whose rows are too long for one binding of this adapter
    */
   checkBindings(): void {
-    for (const e of this.layout.entries) checkBinding(this.gpu, e.name, e.size * 4);
+    const most = this.gpu.info.limits.maxStorageBufferBindingSize;
+    const long = this.layout.entries.find(
+      ({ shape, size }) => size * 4 > most && rowsPerBinding(shape[1] ?? size, most) === 0,
+    );
+    if (long) throw rowsTooLong(long, most);
   }
 
   /** Splits values as `read` gives them into named tensors. */
@@ -336,6 +361,14 @@ export class ParamSet implements WeightSet {
   }
 }
 
+export function rowsTooLong({ name, shape, size }: ParamEntry, bindingBytes: number, numberBytes = 4): LabError {
+  return new LabError(
+    'out-of-memory',
+    `The tensor ${name} has rows of ${(shape[1] ?? size) * numberBytes} bytes, and this adapter's kernels reach ${bindingBytes} at once.`,
+    { safe: 'Nothing was changed.', next: 'Choose a smaller model, or another adapter.' },
+  );
+}
+
 export function misfit(e: ParamEntry, numbers: number | undefined): LabError {
   return new LabError(
     'corrupt-model',
@@ -344,16 +377,5 @@ export function misfit(e: ParamEntry, numbers: number | undefined): LabError {
       safe: 'Nothing was changed.',
       next: 'Check that weights and config.json belong together.',
     },
-  );
-}
-
-/** @throws LabError 'out-of-memory' when this adapter cannot bind a tensor of that size */
-export function checkBinding(gpu: Gpu, name: string, bytes: number): void {
-  const most = gpu.info.limits.maxStorageBufferBindingSize;
-  if (bytes <= most) return;
-  throw new LabError(
-    'out-of-memory',
-    `The tensor ${name} takes ${bytes} bytes, and this adapter's kernels reach ${most} at once.`,
-    { safe: 'Nothing was changed.', next: 'Choose a model with a smaller vocabulary, or another adapter.' },
   );
 }

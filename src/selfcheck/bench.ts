@@ -3,6 +3,7 @@ import type { Half } from '../core/types.ts';
 import { narrowWords, widenWords } from '../files/dtypes.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { Program, type Binding, type Op } from '../gpu/program.ts';
+import type { Span } from '../kernels/common.ts';
 import { relError, ZERO_TOL, type Numbers } from './compare.ts';
 
 /** A kernel on one shape against the reference. */
@@ -141,6 +142,17 @@ export const dims = (d: { tokens?: number; rows?: number; distinct?: number; sca
   scale: 1,
   ...d,
 });
+
+/** Parts of the given sizes, one behind the other. */
+export function partsOf(counts: readonly number[]): Span[] {
+  let first = 0;
+  return counts.map((count) => ({ first: (first += count) - count, count }));
+}
+
+/** Some rows of a matrix [rows, width]. */
+export function rowsOf(x: Float64Array, { first, count }: Span, width: number): Float64Array {
+  return x.slice(first * width, (first + count) * width);
+}
 
 /** `count` slices of `width` columns starting at `from` of rows of `stride`: [rows, width]. */
 export function columns(x: Float64Array, stride: number, from: number, width: number): Float64Array {

@@ -9,10 +9,23 @@ import {
   swiglu,
   swigluBackward,
 } from '../kernels/elementwise.ts';
-import { crossEntropy, lossSum, NO_LABEL } from '../kernels/loss.ts';
+import { crossEntropy, crossEntropyBackward, lossSum, NO_LABEL, SOFTMAX_ROW } from '../kernels/loss.ts';
 import { columnSum, NORM_BLOCK, rmsnorm, rmsnormBackward, rmsnormWeight } from '../kernels/rmsnorm.ts';
 import * as ref from '../reference/ops.ts';
-import { beside, columns, dims, TOL, tokenWords, worst, type Bench, type Check, type Slot } from './bench.ts';
+import {
+  beside,
+  columns,
+  dims,
+  partsOf,
+  rowsOf,
+  TOL,
+  tokenWords,
+  worst,
+  type Bench,
+  type Check,
+  type Slot,
+} from './bench.ts';
+import { relError } from './compare.ts';
 
 /** [rows, width] */
 const SIZES = [
@@ -35,47 +48,71 @@ const each = (
     run: (b) => run(b, rows, width),
   }));
 
+const VOCAB = 9;
+/** The table as a whole, and in parts that end at awkward places. */
+const PARTS = [[VOCAB], [1, 5, 3]] as const;
+
 const embedding: Check[] = [
-  ...each('01_embed', '', async (b, rows, width) => {
-    const ids = Array.from({ length: rows }, () => b.rng.int(9));
-    const table = b.random(9 * width);
-    const x = b.room(rows * width);
-    b.run(embed({ ids: b.words(ids), table, x, width }), dims({ tokens: rows }));
-    return b.error(x, ref.embedding(table.host, ids, width));
-  }),
-  ...(['f16', 'bf16'] as const).flatMap((stored) =>
-    each('01_embed', `table in ${stored}, subnormal numbers too, exact: `, async (b, rows, width) => {
-      const ids = Array.from({ length: rows }, () => b.rng.int(9));
-      // f16 below 6.1e-5 is subnormal, and 6.0e-8 is its smallest number
-      const table = b.half(
-        b.normal(9 * width).map((x, i) => x * [1, 3e-5, 2e-7, 1e3][i % 4]!),
-        stored,
-      );
+  ...PARTS.flatMap((counts) =>
+    each('01_embed', counts.length > 1 ? `table in ${counts.length} parts: ` : '', async (b, rows, width) => {
+      const ids = Array.from({ length: rows }, () => b.rng.int(VOCAB));
+      const table = b.normal(VOCAB * width);
       const x = b.room(rows * width);
-      b.run(embed({ ids: b.words(ids), table, x, width }), dims({ tokens: rows }));
-      return b.error(x, ref.embedding(table.host, ids, width));
+      b.run(
+        partsOf(counts).map((part) =>
+          embed({ ids: b.words(ids), table: b.put(rowsOf(table, part, width)), part, x, width }),
+        ),
+        dims({ tokens: rows }),
+      );
+      return b.error(x, ref.embedding(table, ids, width));
+    }),
+  ),
+  ...(['f16', 'bf16'] as const).flatMap((stored) =>
+    each('01_embed', `table in ${stored}, two parts, subnormal numbers too, exact: `, async (b, rows, width) => {
+      const ids = Array.from({ length: rows }, () => b.rng.int(VOCAB));
+      // f16 below 6.1e-5 is subnormal, and 6.0e-8 is its smallest number
+      const table = b.normal(VOCAB * width).map((x, i) => x * [1, 3e-5, 2e-7, 1e3][i % 4]!);
+      const x = b.room(rows * width);
+      const parts = partsOf([4, VOCAB - 4]).map((part) => {
+        return { part, table: b.half(rowsOf(table, part, width), stored) };
+      });
+      b.run(
+        parts.map((p) => embed({ ids: b.words(ids), ...p, x, width })),
+        dims({ tokens: rows }),
+      );
+      const rounded = Float64Array.from(parts.flatMap((p) => [...p.table.host]));
+      return b.error(x, ref.embedding(rounded, ids, width));
     }).map((check) => ({ ...check, tolerance: 0 })),
   ),
-  ...each('17_embed_backward', 'added, repeated ids: ', async (b, rows, width) => {
-    const ids = Array.from({ length: rows }, () => b.rng.int(9));
-    const distinct = [...new Set(ids)];
-    const order = distinct.flatMap((id) => [...ids.keys()].filter((n) => ids[n] === id));
-    let begin = 0;
-    const entries = distinct.flatMap((id) => {
-      const end = begin + ids.filter((x) => x === id).length;
-      const entry = [id, begin, end, 0];
-      begin = end;
-      return entry;
-    });
-    const dx = b.random(rows * width);
-    const before = b.normal(9 * width);
-    const grad = b.put(before);
-    b.run(
-      embedBackward({ distinct: b.words(entries), order: b.words(order), dx, grad, width }),
-      dims({ tokens: rows, distinct: distinct.length }),
-    );
-    return b.error(grad, ref.add(ref.embeddingBackward(dx.host, ids, 9, width), before));
-  }),
+  ...PARTS.flatMap((counts) =>
+    each(
+      '17_embed_backward',
+      `added, repeated ids${counts.length > 1 ? `, in ${counts.length} parts` : ''}: `,
+      async (b, rows, width) => {
+        const ids = Array.from({ length: rows }, () => b.rng.int(VOCAB));
+        const distinct = [...new Set(ids)];
+        const order = distinct.flatMap((id) => [...ids.keys()].filter((n) => ids[n] === id));
+        let begin = 0;
+        const entries = distinct.flatMap((id) => {
+          const end = begin + ids.filter((x) => x === id).length;
+          const entry = [id, begin, end, 0];
+          begin = end;
+          return entry;
+        });
+        const dx = b.random(rows * width);
+        const before = b.normal(VOCAB * width);
+        const shared = { distinct: b.words(entries), order: b.words(order), dx, width };
+        const parts = partsOf(counts).map((part) => ({ part, grad: b.put(rowsOf(before, part, width)) }));
+        b.run(
+          parts.map((p) => embedBackward({ ...shared, ...p })),
+          dims({ tokens: rows, distinct: distinct.length }),
+        );
+        const expected = ref.add(ref.embeddingBackward(dx.host, ids, VOCAB, width), before);
+        const errors = parts.map(({ part, grad }) => b.error(grad, rowsOf(expected, part, width)));
+        return worst(...(await Promise.all(errors)));
+      },
+    ),
+  ),
   ...each('18_scatter_rows', '', async (b, rows, width) => {
     const rowOf = Array.from({ length: rows }, (_, n) => (n % 3 === 1 ? NO_LABEL : Math.floor(n / 2)));
     const drow = b.random(rows * width);
@@ -245,41 +282,51 @@ const elementwise: Check[] = [
   }),
 ];
 
-/** [rows, vocabulary] */
+/** Rows, and columns of the parts of the vocabulary. */
 const LOSSES = [
-  [1, 1],
-  [3, 7],
-  [7, 131],
-  [65, 33],
+  [1, [1]],
+  [3, [7]],
+  [7, [131]],
+  [65, [33]],
+  [3, [4, 3]],
+  [9, [1, 64, 2, 64]],
+  [65, [16, 16, 1]],
 ] as const;
 
-const losses: Check[] = LOSSES.map(([rows, vocab]) => ({
-  kernel: '08_cross_entropy, 09_loss_sum',
-  shape: `[${rows}, ${vocab}], some rows without label, logits up to 100`,
+const losses: Check[] = LOSSES.map(([rows, counts]) => ({
+  kernel: '08_cross_entropy, 09_loss_sum, 10_cross_entropy_backward',
+  shape: `[${rows}, ${counts.join(' + ')}]${counts.length > 1 ? ' in parts' : ''}, some rows without label, logits up to 100`,
   tolerance: TOL,
   async run(b) {
+    const vocab = counts.reduce((x, y) => x + y, 0);
     const values = b.normal(rows * vocab, 4).map((x, i) => (i % 11 === 3 ? Math.fround(x + 90) : x));
-    const targets = Array.from({ length: rows }, (_, n) => (n % 3 === 1 ? IGNORE : b.rng.int(vocab)));
+    // labels in every part, the first and the last column among them
+    const any = (n: number): number => [0, vocab - 1, b.rng.int(vocab)][n % 4] ?? b.rng.int(vocab);
+    const targets = Array.from({ length: rows }, (_, n) => (n % 3 === 1 ? IGNORE : any(n)));
     const labels = b.words(targets.map((t) => (t === IGNORE ? NO_LABEL : t)));
-    const [kept, logits] = [b.put(values), b.put(values)];
-    const [loss, again] = [b.room(rows), b.room(rows)];
+    const [seen, loss] = [b.room(rows * SOFTMAX_ROW), b.room(rows)];
     const state = b.put(new Float64Array(8));
     const scale = Math.fround(1 / 7);
+    const parts = partsOf(counts).map((part) => ({
+      part,
+      logits: b.put(columns(values, vocab, part.first, part.count)),
+    }));
+    const shared = { labels, seen, rows: 'rows' as const };
     b.run(
       [
-        crossEntropy({ labels, logits: kept, loss, vocab, grad: false }),
-        crossEntropy({ labels, logits, loss: again, vocab, grad: true }),
+        ...parts.map((p) => crossEntropy({ ...shared, ...p, loss })),
         lossSum({ loss, state }),
+        ...parts.toReversed().map((p) => crossEntropyBackward({ ...shared, ...p })),
       ],
       dims({ rows, scale }),
     );
     const expected = ref.crossEntropy(values, targets, vocab);
     const sum = expected.reduce((x, y) => x + y, 0) * scale;
+    const gradient = ref.crossEntropyBackward(values, targets, vocab, scale);
+    const got = await Promise.all(parts.map(async ({ logits }) => Float64Array.from(await b.floats(logits))));
     return worst(
       await b.error(loss, expected),
-      await b.error(again, expected),
-      await b.error(kept, values),
-      await b.error(logits, ref.crossEntropyBackward(values, targets, vocab, scale)),
+      relError(beside(rows, ...got), gradient),
       await b.error(state, Float64Array.of(sum, 0, 0, 0, 0, 0, 0, 0)),
     );
   },

@@ -1,7 +1,18 @@
 import { select } from '../kernels/loss.ts';
 import { adamw, CHUNK, combineSets, dot, gradNorm, gradNormFinal } from '../kernels/optimizer.ts';
 import * as ref from '../reference/ops.ts';
-import { dims, TOL, tokenWords, worst, type Bench, type Check, type Slot } from './bench.ts';
+import {
+  columns,
+  dims,
+  partsOf,
+  rowsOf,
+  TOL,
+  tokenWords,
+  worst,
+  type Bench,
+  type Check,
+  type Slot,
+} from './bench.ts';
 
 /** Words of the train state, see shaders/lib/train_state. */
 const STATE = { norm: 1, clipScale: 2, nonFinite: 3, stopped: 4, step: 5, at: 6, count: 7 } as const;
@@ -133,22 +144,34 @@ const sets: Check[] = COUNTS.flatMap((n): Check[] => [
   },
 ]);
 
-const selection: Check[] = (
-  [
-    [1, 1, 1],
-    [3, 33, 4],
-    [7, 131, 8],
-  ] as const
-).map(([rows, vocab, top]) => ({
+/** Rows in spans, columns in parts, and how many of the best. */
+const SELECTIONS = [
+  [[1], [1], 1],
+  [[3], [33], 4],
+  [[7], [131], 8],
+  [[5], [4, 3, 5, 1], 8],
+  [[64, 2], [64, 1, 66], 8],
+] as const;
+
+const selection: Check[] = SELECTIONS.map(([rowCounts, counts, top]) => ({
   kernel: '32_select',
-  shape: `[${rows}, ${vocab}], the best ${top}, with equal logits`,
+  shape: `[${rowCounts.join(' + ')}, ${counts.join(' + ')}]${counts.length > 1 ? ' in parts' : ''}, the best ${top}, with equal logits`,
   tolerance: TOL,
   async run(b) {
+    const [spans, parts] = [partsOf(rowCounts), partsOf(counts)];
+    const rows = spans.reduce((n, { count }) => n + count, 0);
+    const vocab = parts.reduce((n, { count }) => n + count, 0);
     const values = b.normal(rows * vocab, 3).map((x) => Math.round(x * 4) / 4); // many equal ones
-    const [logits, ids] = [b.put(values), b.room(rows)];
+    const [ids, seen] = [b.room(rows), b.put(new Float64Array(rows * (top + 1) * 2))];
     const tokens = b.words(tokenWords(new Array<number>(rows).fill(1)));
     const picks = b.room(2 * rows * top * 2);
-    b.run(select({ logits, ids, tokens, picks, vocab, top }), { ...dims({ rows, tokens: rows }), step: 1 });
+    const ops = spans.flatMap((span) =>
+      parts.map((part) => {
+        const logits = b.put(columns(rowsOf(values, span, vocab), vocab, part.first, part.count));
+        return select({ logits, seen, ids, tokens, picks, vocab, rows: span, part, top });
+      }),
+    );
+    b.run(ops, { ...dims({ rows, tokens: rows }), step: 1 });
     const words = await b.bits(picks);
     const chosen = await b.bits(ids);
     const after = await b.bits(tokens);

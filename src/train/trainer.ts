@@ -1,15 +1,16 @@
 import { LabError } from '../core/errors.ts';
 import { IGNORE, type Batch } from '../core/types.ts';
 import type { Gpu } from '../gpu/gpu.ts';
-import { Program } from '../gpu/program.ts';
+import { Program, type Binding } from '../gpu/program.ts';
 import { ReadbackRing } from '../gpu/readback.ts';
 import type { Dims } from '../kernels/common.ts';
-import { crossEntropy, lossSum } from '../kernels/loss.ts';
+import { lossSum } from '../kernels/loss.ts';
 import { adamw, CHUNK, gradNorm, gradNormFinal, type StepDims } from '../kernels/optimizer.ts';
 import { Activations } from '../model/activations.ts';
 import { backwardOps, backwardScratch } from '../model/backward.ts';
 import { countLabels, PackedBatch, type RowsWanted } from '../model/batch.ts';
 import { forwardOps, type Network } from '../model/forward.ts';
+import { headFloats, LogitsReader, lossOps, makeHead, type LogitsPiece } from '../model/head.ts';
 import { loraStack } from '../model/lora-ops.ts';
 import type { Model } from '../model/model.ts';
 import { ParamSet } from '../model/params.ts';
@@ -44,6 +45,13 @@ export interface TrainerCapacity {
   maxLabels: number;
   /** Make the tap sites (memory: 8 x layers x tokens x hidden floats). */
   taps?: boolean;
+  /**
+   * Activation checkpointing: keep only each layer's input and compute the layer again in the backward pass. The same results bit
+   * for bit, less memory, more time.
+   */
+  checkpoint?: boolean;
+  /** Largest piece of logits held at once; chosen by size where absent, see logitsPiece. */
+  logits?: Partial<LogitsPiece>;
 }
 
 /** Optimizer state on the host: moments in the parameter set's layout. */
@@ -72,6 +80,8 @@ export class Trainer {
   private readonly gpu: Gpu;
   private readonly batch: PackedBatch;
   private readonly acts: Activations;
+  private readonly loss: Binding;
+  private readonly logitsReader: LogitsReader;
   private readonly state: GPUBuffer;
   private readonly partial: GPUBuffer;
   private readonly ring: ReadbackRing;
@@ -92,7 +102,7 @@ export class Trainer {
     this.gpu = gpu;
     const cap = { maxTokens: capacity.maxTokens, maxRows: capacity.maxLabels };
     this.batch = new PackedBatch(gpu, cap, config);
-    this.acts = new Activations(gpu, config, cap, true);
+    this.acts = new Activations(gpu, config, cap, capacity.checkpoint ? 'inputs' : 'all');
     this.taps = capacity.taps
       ? makeTaps(this.acts, config.num_hidden_layers, cap.maxTokens * config.hidden_size)
       : undefined;
@@ -112,21 +122,26 @@ export class Trainer {
       ropeTable: model.ropeTable,
       ...(this.taps ? { taps: this.taps } : {}),
       ...(model.adapters.length > 0 && {
-        lora: loraStack(this.acts, config, model.adapters, cap.maxTokens, true),
+        lora: loraStack(this.acts, config, model.adapters, cap.maxTokens),
       }),
     };
-    const { labels } = this.batch;
-    const { logits, loss } = this.acts;
-    const vocab = config.vocab_size;
+    const head = makeHead(gpu, config, model.weights, this.acts, cap.maxRows, capacity.logits);
+    const floats = headFloats(head.piece, cap.maxRows);
+    this.loss = this.acts.make('loss', floats.loss);
+    const loss = {
+      labels: this.batch.labels,
+      loss: this.loss,
+      seen: this.acts.make('softmax rows', floats.seen),
+    };
     const state = { buffer: this.state };
-    const sum = lossSum({ loss, state });
+    const sum = lossSum({ loss: this.loss, state });
     this.forward = new Program(gpu, 'forward', forwardOps(net));
-    this.score = new Program(gpu, 'score', [crossEntropy({ labels, logits, loss, vocab, grad: false }), sum]);
+    this.score = new Program(gpu, 'score', [...lossOps(head, loss), sum]);
     this.backward = new Program(gpu, 'backward', [
-      crossEntropy({ labels, logits, loss, vocab, grad: true }),
+      ...backwardOps(net, head, loss, backwardScratch(net, cap), this.batch, this.grads),
       sum,
-      ...backwardOps(net, backwardScratch(net, cap), this.batch, this.grads),
     ]);
+    this.logitsReader = new LogitsReader(head);
 
     const chunks = Math.ceil(layout.length / CHUNK);
     this.partial = gpu.buffer('norm partial', chunks * 16);
@@ -228,7 +243,7 @@ export class Trainer {
     const count = countLabels(batch);
     if (count === 0) throw emptyBatch();
     this.runForward(batch, 'labelled', 1 / count, this.score);
-    const losses = await this.gpu.readFloats(this.acts.loss.buffer);
+    const losses = await this.gpu.readFloats(this.loss.buffer);
     let at = 0;
     let sum = 0;
     const tokenLoss = batch.map(({ ids, labels }) => {
@@ -241,10 +256,8 @@ export class Trainer {
 
   /** Logits at every token: [length, vocab] per row. Needs maxLabels of at least the batch's tokens. */
   async logits(batch: Batch): Promise<Float32Array[]> {
-    this.runForward(batch, 'all', 0);
+    const flat = await this.logitsReader.read(this.runForward(batch, 'all', 0));
     const { vocab_size } = this.model.config;
-    const total = batch.reduce((sum, { ids }) => sum + ids.length, 0);
-    const flat = await this.gpu.readFloats(this.acts.logits.buffer, 0, total * vocab_size);
     let at = 0;
     return batch.map(({ ids }) => flat.slice(at, (at += ids.length * vocab_size)));
   }
@@ -282,6 +295,7 @@ export class Trainer {
   destroy(): void {
     for (const program of [this.forward, this.score, this.backward, this.norm, this.update])
       program.destroy();
+    this.logitsReader.destroy();
     for (const set of [this.grads, this.m, this.v]) set.destroy();
     this.acts.destroy();
     this.batch.destroy();
