@@ -14,6 +14,18 @@ export interface Capacity {
 /** Which predictions a batch asks for: those that have a label, all, or the one after each row's last token. */
 export type RowsWanted = 'labelled' | 'all' | 'last';
 
+/** Words of a batch's parts in one buffer, each at a binding's boundary. */
+export function batchLayout({ maxTokens, maxRows }: Capacity) {
+  const sizes = [maxTokens, maxTokens * 4, maxRows, maxRows, maxTokens, maxTokens * 4, maxTokens];
+  const offsets: number[] = [];
+  let end = 0;
+  for (const size of sizes) {
+    offsets.push(end);
+    end += Math.ceil(size / 64) * 64;
+  }
+  return { sizes, offsets, end };
+}
+
 /**
  * A batch packed row behind row, without padding, in one GPU buffer: ids, what each token knows of its row, which tokens'
  * predictions are wanted with which label, and for the embedding gradient the tokens of each distinct id.
@@ -38,14 +50,7 @@ export class PackedBatch {
     this.capacity = capacity;
     this.vocab = config.vocab_size;
     this.positions = config.max_position_embeddings;
-    const { maxTokens, maxRows } = capacity;
-    const sizes = [maxTokens, maxTokens * 4, maxRows, maxRows, maxTokens, maxTokens * 4, maxTokens];
-    const offsets: number[] = [];
-    let end = 0;
-    for (const size of sizes) {
-      offsets.push(end);
-      end += Math.ceil(size / 64) * 64;
-    }
+    const { sizes, offsets, end } = batchLayout(capacity);
     this.words = new Uint32Array(end);
     this.buffer = gpu.buffer('batch', end * 4);
     const bind = (i: number) => range(this.buffer, offsets[i]!, sizes[i]!);

@@ -20,7 +20,8 @@ const ALIGN = 128;
 
 /** Tensors that adjoin, in one range of a buffer. */
 interface Group {
-  buffer: GPUBuffer;
+  /** Number of the buffer. */
+  buffer: number;
   /** First element in the buffer, a multiple of ALIGN. */
   first: number;
   /** Elements of all its tensors; the next group begins at the next multiple of ALIGN. */
@@ -28,44 +29,54 @@ interface Group {
   entries: ParamEntry[];
 }
 
+/** Where the matrices stand, in as many buffers as the adapter's largest one asks for, and the norms, which are f32. */
+function frozenLayout(config: LlamaConfig, maxBufferSize: number) {
+  const layout = paramLayout(config);
+  const { matrices, norms } = tensorGroups(config);
+  const most = Math.floor(maxBufferSize / 2 / ALIGN) * ALIGN;
+  /** Elements of each buffer. */
+  const buffers: number[] = [];
+  const groups = matrices.map((names): Group => {
+    const entries = names.map((name) => layout.byName.get(name)!);
+    const size = entries.reduce((sum, e) => sum + e.size, 0);
+    const room = Math.ceil(size / ALIGN) * ALIGN;
+    if (buffers.length === 0 || buffers.at(-1)! + room > most) buffers.push(0);
+    const buffer = buffers.length - 1;
+    const first = buffers[buffer]!;
+    buffers[buffer] = first + room;
+    return { buffer, first, size, entries };
+  });
+  return { layout, groups, buffers, norms: paramLayout(config, { matrices: [], norms }) };
+}
+
+/** Bytes of the buffers that frozen weights take. */
+export function frozenBytes(config: LlamaConfig, { maxBufferSize }: { maxBufferSize: number }): number[] {
+  const { buffers, norms } = frozenLayout(config, maxBufferSize);
+  return [...buffers.map((elements) => elements * 2), norms.length * 4];
+}
+
 /**
  * A model's weights that no trainer changes: matrices in 16 bits, norms in f32. Numbers of a group of tensors that adjoin
- * stand without a gap, two to a word: a tensor or a row may begin inside of a word (shaders/lib/stored). As many buffers
- * as the adapter's largest one asks for.
+ * stand without a gap, two to a word: a tensor or a row may begin inside of a word (shaders/lib/stored).
  */
 export class FrozenWeights implements WeightSet {
   readonly precision: Half;
   readonly layout: ParamLayout;
   private readonly gpu: Gpu;
   private readonly norms: ParamSet;
-  private readonly groups: Group[] = [];
+  private readonly buffers: GPUBuffer[];
+  private readonly groups: readonly Group[];
   private readonly groupOf = new Map<string, Group>();
 
   constructor(gpu: Gpu, config: LlamaConfig, precision: Half) {
+    const { layout, groups, buffers, norms } = frozenLayout(config, gpu.info.limits.maxBufferSize);
     this.gpu = gpu;
     this.precision = precision;
-    this.layout = paramLayout(config);
-    const { matrices, norms } = tensorGroups(config);
-    const most = Math.floor(gpu.info.limits.maxBufferSize / 2 / ALIGN) * ALIGN;
-    const sized = matrices.map((names) => {
-      const entries = names.map((name) => this.layout.byName.get(name)!);
-      return { entries, size: entries.reduce((sum, e) => sum + e.size, 0) };
-    });
-    for (let i = 0; i < sized.length;) {
-      const first: number[] = [];
-      let end = 0;
-      for (let j = i; j < sized.length; j++) {
-        const next = Math.ceil((end + sized[j]!.size) / ALIGN) * ALIGN;
-        if (first.length > 0 && next > most) break;
-        first.push(end);
-        end = next;
-      }
-      const buffer = gpu.buffer(`weights ${precision}`, end * 2);
-      first.forEach((at, j) => this.groups.push({ ...sized[i + j]!, buffer, first: at }));
-      i += first.length;
-    }
-    for (const group of this.groups) for (const { name } of group.entries) this.groupOf.set(name, group);
-    this.norms = new ParamSet(gpu, paramLayout(config, { matrices: [], norms }), 'norms');
+    this.layout = layout;
+    this.groups = groups;
+    for (const group of groups) for (const { name } of group.entries) this.groupOf.set(name, group);
+    this.buffers = buffers.map((elements) => gpu.buffer(`weights ${precision}`, elements * 2));
+    this.norms = new ParamSet(gpu, norms, 'norms');
   }
 
   binding(first: string, last = first): Matrix {
@@ -79,7 +90,7 @@ export class FrozenWeights implements WeightSet {
     if (span.first + span.count > this.rowCount(first, last)) throw new Error(`${first} has no such rows`);
     const width = entry.shape[1]!;
     return {
-      buffer: group.buffer,
+      buffer: this.buffers[group.buffer]!,
       offset: (group.first + this.within(group, entry) + span.first * width) * 2,
       size: Math.ceil((span.count * width) / 8) * 16,
       stored: this.precision,
@@ -102,7 +113,7 @@ export class FrozenWeights implements WeightSet {
     const begin = group.first + this.within(group, this.layout.byName.get(name)!) + at;
     const word = begin >> 1;
     const words = new Uint16Array(
-      await this.gpu.read(group.buffer, word * 4, (((begin + count + 1) >> 1) - word) * 4),
+      await this.gpu.read(this.buffers[group.buffer]!, word * 4, (((begin + count + 1) >> 1) - word) * 4),
     );
     return widenWords(words.subarray(begin & 1, (begin & 1) + count), this.precision);
   }
@@ -110,7 +121,7 @@ export class FrozenWeights implements WeightSet {
   async writeFrom(source: WeightSource): Promise<void> {
     const { queue } = this.gpu.device;
     for (const group of this.groups) {
-      const writer = new WordWriter(this.gpu, group);
+      const writer = new WordWriter(this.gpu, this.buffers[group.buffer]!, group.first);
       for (const e of group.entries) {
         let done = 0;
         for await (const { at, values } of source.words(e.name, this.precision)) {
@@ -130,7 +141,7 @@ export class FrozenWeights implements WeightSet {
   /** @throws LabError 'corrupt-model' when a tensor is missing or has another size, 'bad-input' when it does not fit the type */
   writeTensors(tensors: Tensors): void {
     for (const group of this.groups) {
-      const writer = new WordWriter(this.gpu, group);
+      const writer = new WordWriter(this.gpu, this.buffers[group.buffer]!, group.first);
       for (const e of group.entries) {
         const tensor = tensors.get(e.name);
         if (tensor?.data.length !== e.size) throw misfit(e, tensor?.data.length);
@@ -146,7 +157,7 @@ export class FrozenWeights implements WeightSet {
   }
 
   destroy(): void {
-    for (const { buffer } of this.groups) this.gpu.free(buffer);
+    for (const buffer of this.buffers) this.gpu.free(buffer);
     this.norms.destroy();
   }
 
@@ -170,7 +181,8 @@ class WordWriter {
   private at: number;
   private half: number | undefined;
 
-  constructor(gpu: Gpu, { buffer, first }: Group) {
+  /** @param first element of the buffer that is written first */
+  constructor(gpu: Gpu, buffer: GPUBuffer, first: number) {
     this.queue = gpu.device.queue;
     this.buffer = buffer;
     this.at = first;

@@ -46,6 +46,11 @@ const MOST_ALTERNATIVES = 8;
 /** Prompt tokens that one prefill pass takes, unless a single prompt is longer. */
 const PREFILL_TOKENS = 1024;
 
+/** Tokens of one prefill pass. */
+export function prefillTokens({ maxSeqs, maxLen }: { maxSeqs: number; maxLen: number }): number {
+  return Math.min(Math.max(PREFILL_TOKENS, maxLen), maxSeqs * maxLen);
+}
+
 interface Row {
   /** Its number among the prompts, and its place in the cache. */
   index: number;
@@ -95,7 +100,7 @@ export class Generator {
     const layers = this.cache.map((buffer) => ({ buffer }));
     const { weights: params, ropeTable } = model;
 
-    this.prefillTokens = Math.min(Math.max(PREFILL_TOKENS, maxLen), maxSeqs * maxLen);
+    this.prefillTokens = prefillTokens(this.cap);
     const promptCap = { maxTokens: this.prefillTokens, maxRows: maxSeqs };
     this.prompts = new PackedBatch(gpu, promptCap, config);
     this.promptActs = new Activations(gpu, config, promptCap, 'nothing');
