@@ -2,11 +2,12 @@
 // them: the best TOP logits so far, best first (equal logits: lower id first), and the sum of exp(z - best). After the last
 // columns their log-probabilities are written to the log at column `step`, and the next step's input is set: ids[n] = best id,
 // position + 1. logits [count, width]; of all rows: ids, tokens [rows]; picks [steps, rows, TOP] of (id, bits of log-probability);
-// seen [rows, TOP + 1] of (bits of logit, id), behind them (bits of the sum, 0). One workgroup a row.
+// seen [2, rows, TOP + 1] of (id, bits of logit), behind them (0, bits of the sum): columns by turns read one half and write the
+// other. One workgroup a row.
 //:include lib/reduce_enable
 const TOP = ${TOP}u;
 const NO_ID = 0xffffffffu;
-struct Params { rows: u32, first_row: u32, count: u32, vocab: u32, first: u32, width: u32, step: u32 }
+struct Params { rows: u32, first_row: u32, count: u32, vocab: u32, first: u32, width: u32, turn: u32, step: u32 }
 @group(0) @binding(0) var<uniform> P: Params;
 //:include lib/tokens
 @group(0) @binding(1) var<storage, read> logits: array<f32>;
@@ -22,18 +23,20 @@ fn main(@builtin(workgroup_id) g: vec3u, @builtin(num_workgroups) grid: vec3u, @
   if (r >= P.count) { return; }
   let row = r * P.width;
   let n = P.first_row + r;
-  let kept = n * (TOP + 1u);
-  let before = select(0u, TOP, P.first > 0u); // entries of earlier columns
-  var best_logit: array<f32, TOP>;
-  var best_id: array<u32, TOP>;
+  let old = (P.turn * P.rows + n) * (TOP + 1u);
+  let next = ((1u - P.turn) * P.rows + n) * (TOP + 1u);
+  let known = select(0u, TOP, P.first > 0u);
+  let whole = P.first + P.width >= P.vocab;
+  var sum = 0.0;
+  var highest = 0.0;
   var last = 3.0e38;
   var last_id = 0u;
   for (var k = 0u; k < TOP; k++) {
     var top = -3.0e38;
     var id = NO_ID;
-    for (var j = 0u; j < before; j++) {
-      let z = bitcast<f32>(seen[kept + j].x);
-      let v = seen[kept + j].y;
+    for (var j = lane; j < known; j += WIDTH) {
+      let z = bitcast<f32>(seen[old + j].y);
+      let v = seen[old + j].x;
       let after = k == 0u || z < last || (z == last && v > last_id);
       if (v != NO_ID && after && z > top) {
         top = z;
@@ -49,26 +52,25 @@ fn main(@builtin(workgroup_id) g: vec3u, @builtin(num_workgroups) grid: vec3u, @
         id = v;
       }
     }
-    last = reduce_max(top, lane);
-    last_id = reduce_min_u(select(NO_ID, id, top == last), lane);
-    best_logit[k] = last;
-    best_id[k] = last_id;
+    let best = reduce_max(top, lane);
+    last_id = reduce_min_u(select(NO_ID, id, top == best), lane);
+    last = best;
+    if (k == 0u) {
+      highest = best;
+      for (var j = lane; j < P.width; j += WIDTH) { sum += exp(logits[row + j] - best); }
+      sum = reduce_add(sum, lane);
+      if (known > 0u) { sum += bitcast<f32>(seen[old + TOP].y) * exp(bitcast<f32>(seen[old].y) - best); }
+    }
+    if (lane == 0u && whole) {
+      picks[(P.step * P.rows + n) * TOP + k] = vec2u(last_id, bitcast<u32>(best - highest - log(sum)));
+      if (k == 0u) {
+        ids[n] = last_id;
+        tokens[n].pos += 1u;
+      }
+    }
+    if (lane == 0u && !whole) {
+      seen[next + k] = vec2u(last_id, bitcast<u32>(best));
+      if (k == 0u) { seen[next + TOP] = vec2u(0u, bitcast<u32>(sum)); }
+    }
   }
-  var sum = 0.0;
-  for (var j = lane; j < P.width; j += WIDTH) { sum += exp(logits[row + j] - best_logit[0]); }
-  sum = reduce_add(sum, lane);
-  if (before > 0u) { sum += bitcast<f32>(seen[kept + TOP].x) * exp(bitcast<f32>(seen[kept].x) - best_logit[0]); }
-  storageBarrier(); // every lane has read the earlier entries
-  if (lane != 0u) { return; }
-  if (P.first + P.width < P.vocab) {
-    for (var k = 0u; k < TOP; k++) { seen[kept + k] = vec2u(bitcast<u32>(best_logit[k]), best_id[k]); }
-    seen[kept + TOP] = vec2u(bitcast<u32>(sum), 0u);
-    return;
-  }
-  let total = log(sum);
-  for (var k = 0u; k < TOP; k++) {
-    picks[(P.step * P.rows + n) * TOP + k] = vec2u(best_id[k], bitcast<u32>(best_logit[k] - best_logit[0] - total));
-  }
-  ids[n] = best_id[0];
-  tokens[n].pos += 1u;
 }

@@ -64,8 +64,10 @@ export function lossSum(o: { loss: Binding; state: Binding }): Op<Dims> {
 export function select(o: {
   /** [rows.count, part.count] */
   logits: Binding;
-  /** Of all rows: [rows, top + 1] pairs of words */
+  /** Of all rows: [2, rows, top + 1] pairs of words */
   seen: Binding;
+  /** Which half of `seen` is read; the other one is for the next part. */
+  turn: number;
   ids: Binding;
   tokens: Binding;
   picks: Binding;
@@ -79,7 +81,16 @@ export function select(o: {
     defines: { TOP: o.top },
     access: 'rwwww',
     bindings: [o.logits, o.seen, o.ids, o.tokens, o.picks],
-    uniforms: (d) => [d.rows, o.rows.first, sizeOf(o.rows, d), o.vocab, o.part.first, o.part.count, d.step],
+    uniforms: (d) => [
+      d.rows,
+      o.rows.first,
+      sizeOf(o.rows, d),
+      o.vocab,
+      o.part.first,
+      o.part.count,
+      o.turn,
+      d.step,
+    ],
     workgroups: (d) => grid1d(sizeOf(o.rows, d), 1),
   };
 }

@@ -11,20 +11,20 @@ export interface Capacity {
   maxRows: number;
 }
 
-/** Which predictions a batch asks for: those that have a label, all, or the one after each row's last token. */
-export type RowsWanted = 'labelled' | 'all' | 'last';
-
-/** Words of a batch's parts in one buffer, each at a binding's boundary. */
-export function batchLayout({ maxTokens, maxRows }: Capacity) {
+/** Where the parts of a packed batch stand, in words, and how long it is. */
+export function batchWords({ maxTokens, maxRows }: Capacity) {
   const sizes = [maxTokens, maxTokens * 4, maxRows, maxRows, maxTokens, maxTokens * 4, maxTokens];
   const offsets: number[] = [];
-  let end = 0;
+  let length = 0;
   for (const size of sizes) {
-    offsets.push(end);
-    end += Math.ceil(size / 64) * 64;
+    offsets.push(length);
+    length += Math.ceil(size / 64) * 64;
   }
-  return { sizes, offsets, end };
+  return { sizes, offsets, length };
 }
+
+/** Which predictions a batch asks for: those that have a label, all, or the one after each row's last token. */
+export type RowsWanted = 'labelled' | 'all' | 'last';
 
 /**
  * A batch packed row behind row, without padding, in one GPU buffer: ids, what each token knows of its row, which tokens'
@@ -50,9 +50,9 @@ export class PackedBatch {
     this.capacity = capacity;
     this.vocab = config.vocab_size;
     this.positions = config.max_position_embeddings;
-    const { sizes, offsets, end } = batchLayout(capacity);
-    this.words = new Uint32Array(end);
-    this.buffer = gpu.buffer('batch', end * 4);
+    const { sizes, offsets, length } = batchWords(capacity);
+    this.words = new Uint32Array(length);
+    this.buffer = gpu.buffer('batch', length * 4);
     const bind = (i: number) => range(this.buffer, offsets[i]!, sizes[i]!);
     this.ids = bind(0);
     this.tokens = bind(1);

@@ -1,9 +1,10 @@
+import type { LlamaConfig } from '../core/config.ts';
 import { LabError } from '../core/errors.ts';
 import { Rng } from '../core/rng.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { Program } from '../gpu/program.ts';
 import { range, type Dims } from '../kernels/common.ts';
-import { Activations } from './activations.ts';
+import { Activations, widths } from './activations.ts';
 import { PackedBatch } from './batch.ts';
 import { forwardOps } from './forward.ts';
 import { LogitsReader, makeHead, selectOps, type Head, type LogitsPiece } from './head.ts';
@@ -43,12 +44,19 @@ export interface GenToken extends TokenChance {
 /** Tokens decoded between two readbacks. Longer: fewer waits, more tokens computed for rows that have ended. */
 const STEPS_PER_READ = 8;
 const MOST_ALTERNATIVES = 8;
-/** Prompt tokens that one prefill pass takes, unless a single prompt is longer. */
+/** Prompt tokens that one prefill pass takes at most, unless a single prompt is longer. */
 const PREFILL_TOKENS = 1024;
 
-/** Tokens of one prefill pass. */
-export function prefillTokens({ maxSeqs, maxLen }: { maxSeqs: number; maxLen: number }): number {
-  return Math.min(Math.max(PREFILL_TOKENS, maxLen), maxSeqs * maxLen);
+/** Tokens of one prefill pass: as many as one binding holds of the widest activation, unless a single prompt is longer. */
+export function prefillTokens(
+  config: LlamaConfig,
+  { maxSeqs, maxLen }: { maxSeqs: number; maxLen: number },
+  bindingBytes: number,
+): number {
+  const w = widths(config);
+  const bindable = bindingBytes / 4 / Math.max(w.hidden, w.qkv, w.attn, 2 * w.mlp);
+  const part = Math.floor(Math.min(PREFILL_TOKENS, bindable));
+  return Math.min(Math.max(part, maxLen), maxSeqs * maxLen);
 }
 
 interface Row {
@@ -100,7 +108,7 @@ export class Generator {
     const layers = this.cache.map((buffer) => ({ buffer }));
     const { weights: params, ropeTable } = model;
 
-    this.prefillTokens = prefillTokens(this.cap);
+    this.prefillTokens = prefillTokens(config, this.cap, gpu.info.limits.maxStorageBufferBindingSize);
     const promptCap = { maxTokens: this.prefillTokens, maxRows: maxSeqs };
     this.prompts = new PackedBatch(gpu, promptCap, config);
     this.promptActs = new Activations(gpu, config, promptCap, 'nothing');
@@ -133,7 +141,7 @@ export class Generator {
     this.head = makeHead(gpu, config, params, this.acts, maxSeqs, cap.logits);
     this.logits = new LogitsReader(this.head);
     // room for the longest list of alternatives
-    this.seen = gpu.buffer('choices', maxSeqs * (MOST_ALTERNATIVES + 1) * 8);
+    this.seen = gpu.buffer('choices', 2 * maxSeqs * (MOST_ALTERNATIVES + 1) * 8);
     const input = {
       ids: range(this.ids, 0, maxSeqs),
       tokens: range(this.tokens, 0, maxSeqs * 4),

@@ -200,9 +200,9 @@ export function selectOps(
   s: { seen: Binding; ids: Binding; tokens: Binding; picks: Binding; top: number },
 ): Op<Dims & { step: number }>[] {
   return h.rows.flatMap((rows) =>
-    h.parts.flatMap((part) => [
+    h.parts.flatMap((part, p) => [
       logitsOp(h, rows, part),
-      select({ ...s, logits: h.logits, vocab: h.vocab, rows, part }),
+      select({ ...s, logits: h.logits, vocab: h.vocab, rows, part, turn: p % 2 }),
     ]),
   );
 }

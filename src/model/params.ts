@@ -361,10 +361,16 @@ export class ParamSet implements WeightSet {
   }
 }
 
-export function rowsTooLong({ name, shape, size }: ParamEntry, bindingBytes: number, numberBytes = 4): LabError {
+export function rowsTooLong(
+  { name, shape, size }: ParamEntry,
+  bindingBytes: number,
+  numberBytes = 4,
+): LabError {
+  const width = shape[1];
+  const least = (width === undefined ? size : rowStep(width) * width) * numberBytes;
   return new LabError(
     'out-of-memory',
-    `The tensor ${name} has rows of ${(shape[1] ?? size) * numberBytes} bytes, and this adapter's kernels reach ${bindingBytes} at once.`,
+    `The tensor ${name} takes at least ${least} bytes at once, and this adapter's kernels reach ${bindingBytes}.`,
     { safe: 'Nothing was changed.', next: 'Choose a smaller model, or another adapter.' },
   );
 }

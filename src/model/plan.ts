@@ -5,9 +5,9 @@
 import type { LlamaConfig } from '../core/config.ts';
 import type { Half, Precision } from '../core/types.ts';
 import { CHUNK } from '../kernels/optimizer.ts';
-import { activationFloats, layerFloats, type Keep } from './activations.ts';
-import { scratchFloats } from './backward.ts';
-import { batchLayout } from './batch.ts';
+import { activationFloats, layerFloats } from './activations.ts';
+import { batchWords } from './batch.ts';
+import { trainingBytes } from './bytes.ts';
 import { frozenBytes } from './frozen.ts';
 import { prefillTokens } from './generate.ts';
 import { headFloats, logitsPiece, type LogitsPiece } from './head.ts';
@@ -72,16 +72,15 @@ export function plan(config: LlamaConfig, request: PlanRequest, limits: Limits, 
   const binding = limits.maxStorageBufferBindingSize;
   const bytes = Object.fromEntries(PARTS.map((part) => [part, 0])) as Record<Part, number>;
   const problems: string[] = [];
-  const lora = (tokens: number, keep: Keep): number => {
-    if (adapters.length === 0) return 0;
-    const f = loraFloats(
-      config,
-      adapters.map((a) => ({ config: a })),
-      tokens,
-      keep,
-    );
-    return f.low + f.dlow + f.copies * sum(f.kept);
-  };
+  const low = (tokens: number): number =>
+    adapters.length === 0
+      ? 0
+      : loraFloats(
+          config,
+          adapters.map((a) => ({ config: a })),
+          tokens,
+          'nothing',
+        ).low;
   const held = (what: string, taken: number, bound: boolean): void => {
     if (taken > limits.maxBufferSize)
       problems.push(`${what} take ${size(taken)}, and one buffer of this adapter holds ${size(limits.maxBufferSize)}`);
@@ -111,15 +110,20 @@ export function plan(config: LlamaConfig, request: PlanRequest, limits: Limits, 
     held('the gradients', trained * 4, false);
     const tokens = batch * context;
     const capacity = { maxTokens: tokens, maxRows: request.labels ?? tokens };
-    const keep = request.checkpoint ? 'inputs' : 'all';
-    bytes.activations = (activationFloats(config, capacity, keep) + lora(tokens, keep)) * 4;
-    held('the widest activations', widest(tokens), true);
-    const piece = logitsPiece(config, capacity.maxRows, binding, request.logits);
-    bytes.logits = sum(Object.values(headFloats(piece, capacity.maxRows))) * 4;
+    const b = trainingBytes(config, capacity, {
+      checkpoint: request.checkpoint === true,
+      adapters,
+      bindingBytes: binding,
+      ...(request.logits && { logits: request.logits }),
+    });
+    bytes.activations = b.activations + b.adapters;
+    bytes.logits = b.logits;
     bytes.scratch +=
-      (sum(Object.values(scratchFloats(config, capacity, method === 'full'))) + batchLayout(capacity).end) * 4 +
+      b.backward +
+      b.batch +
       Math.ceil(trained / CHUNK) * 16 +
       config.num_hidden_layers * OPS[method] * SLOT;
+    held('the widest activations', widest(tokens), true);
   }
   if (answers > 0) {
     const cap = { maxSeqs: answers, maxLen: Math.min(context, config.max_position_embeddings) };
@@ -127,16 +131,16 @@ export function plan(config: LlamaConfig, request: PlanRequest, limits: Limits, 
     const layer = cap.maxSeqs * cap.maxLen * kv * 4;
     bytes['KV cache'] = config.num_hidden_layers * layer;
     held("a layer's keys and values", layer, true);
-    const prompts = { maxTokens: prefillTokens(cap), maxRows: answers };
+    const prompts = { maxTokens: prefillTokens(config, cap, binding), maxRows: answers };
     const one = { maxTokens: answers, maxRows: answers };
     held('the widest activations of prompts', widest(prompts.maxTokens), true);
     bytes.generation =
       (activationFloats(config, prompts, 'nothing') +
-        lora(prompts.maxTokens, 'nothing') +
+        low(prompts.maxTokens) +
         activationFloats(config, one, 'nothing') +
-        lora(answers, 'nothing') +
+        low(answers) +
         headFloats(logitsPiece(config, answers, binding, request.logits), answers).logits +
-        batchLayout(prompts).end) *
+        batchWords(prompts).length) *
         4 +
       2 * config.num_hidden_layers * (OPS.none + (adapters.length > 0 ? 11 : 0)) * SLOT;
   }

@@ -1,4 +1,5 @@
 import { Generator } from '../model/generate.ts';
+import type { LogitsPiece } from '../model/head.ts';
 import type { Model } from '../model/model.ts';
 import { json, type CaseFiles, type Report } from './golden-case.ts';
 
@@ -14,12 +15,17 @@ interface Continuation {
 const LOGPROB_TOL = 1e-4;
 
 /** The stored greedy continuations against the engine's. */
-export async function runGeneration(model: Model, files: CaseFiles, report: Report): Promise<void> {
+export async function runGeneration(
+  model: Model,
+  files: CaseFiles,
+  report: Report,
+  logits: Partial<LogitsPiece> = {},
+): Promise<void> {
   const stored = json(files, 'generation.json') as Continuation | { cases: Continuation[] };
   const cases = 'cases' in stored ? stored.cases : [stored];
   const length = (c: Continuation): number => (c.continuation_ids ?? c.long_continuation_ids ?? []).length;
   const maxLen = Math.max(...cases.map((c) => c.prompt_ids.length + length(c)));
-  const generator = new Generator(model, { maxSeqs: cases.length, maxLen });
+  const generator = new Generator(model, { maxSeqs: cases.length, maxLen, logits });
   try {
     // The whole case as one batch: rows of different length finish at different steps, none may disturb another.
     const out = await generator.generate(

@@ -10,7 +10,7 @@ import { adaptedWeight, Adapter, mergeLora } from '../model/lora.ts';
 import { Model } from '../model/model.ts';
 import { parsePeftConfig, readPeftTensors } from '../model/peft.ts';
 import { readSafetensors } from '../model/safetensors.ts';
-import { Trainer, type StepStats } from '../train/trainer.ts';
+import { Trainer, type StepStats, type TrainerCapacity } from '../train/trainer.ts';
 import { trimRows, unpad, updateError, ZERO_TOL, type PaddedBatch } from './compare.ts';
 import { file, json, Report, TOL, type CaseFiles } from './golden-case.ts';
 import { runGeneration } from './golden-text.ts';
@@ -35,8 +35,8 @@ interface Meta {
   perturbation_variants?: Record<string, { attn: number[]; hidden: number[] }>;
 }
 
-/** How a case is run. */
-interface Manner {
+/** What is compared, and how closely. */
+interface Compared {
   forward: number;
   gradients: number;
   /** Compare training steps and text: not with rounded weights, whose small differences Adam and argmax make large. */
@@ -45,22 +45,30 @@ interface Manner {
   trains: boolean;
 }
 
+/** How the engine spares memory while it runs a case; the values must not depend on it but for the rounding of `stored`. */
+export interface Sparing extends Pick<TrainerCapacity, 'checkpoint' | 'logits'> {
+  /**
+   * Keep the weights frozen in 16 bits: a case with an adapter is trained, of others the forward pass is compared; where
+   * rounding changes the weights, with wider tolerances.
+   */
+  stored?: Half;
+}
+
 /**
  * Runs a golden case on the engine and compares every stored tensor. Kinds that the engine cannot run yet are named
  * in `unsupported`. Throws LabError('bad-input') when a file of the case is missing.
- * @param stored keep the weights frozen in 16 bits: a case with an adapter is trained, of others the forward pass is
- *   compared; where rounding changes the weights, with wider tolerances
  */
 export async function runGoldenCase(
   gpu: Gpu,
   name: string,
   files: CaseFiles,
-  stored?: Half,
+  sparing: Sparing = {},
 ): Promise<GoldenResult> {
   const unsupported = unsupportedKind(files);
   if (unsupported !== null) return { name, unsupported, groups: [], ok: false };
   const report = new Report();
   const config = parseLlamaConfig(json(files, 'config.json'));
+  const { stored } = sparing;
   const tensors = loadCase(config, files);
   const rounded = stored !== undefined && !survives(tensors, stored);
   const base = Model.create(gpu, config, tensors, stored);
@@ -69,8 +77,8 @@ export async function runGoldenCase(
   const model = adapter ? base.with(adapter) : base;
   try {
     // before the training steps: the continuation is that of the stored weights
-    if (files['generation.json'] && !rounded) await runGeneration(model, files, report);
-    await runBatches(model, files, report, {
+    if (files['generation.json'] && !rounded) await runGeneration(model, files, report, sparing.logits);
+    await runBatches(model, files, report, sparing, {
       ...(rounded ? ROUNDED : { forward: TOL, gradients: TOL }),
       steps: !rounded,
       trains: adapted || !stored,
@@ -158,7 +166,13 @@ async function checkMerged(
     }
 }
 
-async function runBatches(model: Model, files: CaseFiles, report: Report, o: Manner): Promise<void> {
+async function runBatches(
+  model: Model,
+  files: CaseFiles,
+  report: Report,
+  sparing: Sparing,
+  o: Compared,
+): Promise<void> {
   const meta = json(files, 'meta.json') as Meta;
   const expected = readSafetensors(file(files, 'expected.safetensors')).tensors;
   const stored = json(files, 'batch.json') as PaddedBatch | { micro_batches: PaddedBatch[] };
@@ -174,7 +188,12 @@ async function runBatches(model: Model, files: CaseFiles, report: Report, o: Man
   const trainer = new Trainer(
     model,
     { betas: [betas[0]!, betas[1]!], eps, clip, weight_decay },
-    { maxTokens: tokens, maxLabels: tokens, taps: meta.perturbation_variants !== undefined },
+    {
+      maxTokens: tokens,
+      maxLabels: tokens,
+      taps: meta.perturbation_variants !== undefined,
+      ...sparing,
+    },
   );
   try {
     const want = (name: string): Float32Array => {

@@ -162,13 +162,13 @@ const selection: Check[] = SELECTIONS.map(([rowCounts, counts, top]) => ({
     const rows = spans.reduce((n, { count }) => n + count, 0);
     const vocab = parts.reduce((n, { count }) => n + count, 0);
     const values = b.normal(rows * vocab, 3).map((x) => Math.round(x * 4) / 4); // many equal ones
-    const [ids, seen] = [b.room(rows), b.put(new Float64Array(rows * (top + 1) * 2))];
+    const [ids, seen] = [b.room(rows), b.put(new Float64Array(2 * rows * (top + 1) * 2))];
     const tokens = b.words(tokenWords(new Array<number>(rows).fill(1)));
     const picks = b.room(2 * rows * top * 2);
     const ops = spans.flatMap((span) =>
-      parts.map((part) => {
+      parts.map((part, p) => {
         const logits = b.put(columns(rowsOf(values, span, vocab), vocab, part.first, part.count));
-        return select({ logits, seen, ids, tokens, picks, vocab, rows: span, part, top });
+        return select({ logits, seen, ids, tokens, picks, vocab, rows: span, part, turn: p % 2, top });
       }),
     );
     b.run(ops, { ...dims({ rows, tokens: rows }), step: 1 });

@@ -63,7 +63,7 @@ describe('the engine equals the golden values', () => {
     'case %s with frozen weights in %s, subgroups %s',
     async ([name, stored, subgroups], { skip }) => {
       const dir = caseDirOr(skip, name, `frozen weights in ${stored}`);
-      const result = await runGoldenCase(await open(subgroups), basename(dir), readCase(dir), stored);
+      const result = await runGoldenCase(await open(subgroups), basename(dir), readCase(dir), { stored });
       expect(result.groups.filter((g) => !g.ok)).toEqual([]);
       expect(result.groups.map((g) => g.group)).toEqual(
         expect.arrayContaining([
@@ -73,6 +73,30 @@ describe('the engine equals the golden values', () => {
           ...(name.startsWith('D') ? ['gradients'] : []),
         ]),
       );
+    },
+  );
+
+  it.for([
+    ['A_gqa_padded', 96 * 1024],
+    ['B_headdim_untied', 64 * 1024],
+    ['C_tied_llama3rope_mqa', 128 * 1024],
+    ['D_lora', 128 * 1024],
+    ['N_taps', 2 ** 20],
+    ['R_stories260k', 2 ** 20],
+  ] as const)(
+    'case %s with bindings of %i bytes, logits in pieces, and every layer computed again',
+    async ([name, maxStorageBufferBindingSize], { skip }) => {
+      const dir = caseDirOr(skip, name, 'the engine on it with little memory');
+      const small = await openGpu({ gpu: await nodeGpu(), force: { maxStorageBufferBindingSize } });
+      const errors: Error[] = [];
+      small.onError = (error) => errors.push(error);
+      const sparing = { checkpoint: true, logits: { rows: 64, vocab: 48 } };
+      const result = await runGoldenCase(small, basename(dir), readCase(dir), sparing);
+      expect(errors).toEqual([]);
+      expect(result.groups.filter((g) => !g.ok)).toEqual([]);
+      expect(result.ok).toBe(true);
+      expect(small.stats.bytes).toBe(0);
+      small.destroy();
     },
   );
 
