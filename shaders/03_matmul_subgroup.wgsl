@@ -4,6 +4,7 @@
 //   NT: A [M, K], B [N, K]   y = x W^T, weights as Hugging Face stores them
 //   NN: A [M, K], B [K, N]   dx = dy W
 //   TN: A [K, M], B [K, N]   dW = dy^T x
+// F16 and BF16: B is stored in 16 bits (frozen weights); products and sums are f32 all the same.
 // ACC adds to C instead of replacing it. VIEW takes A, B and C as columns of wider matrices (first element and row stride, in
 // floats) and multiplies the product by a factor: the low-rank projections of LoRA. Dispatch: x = ceil(N / (COLS * SG)), y = ceil(M / (PARTS * SG)).
 // Rows and columns past the edge are clamped on load and not stored.
@@ -25,9 +26,10 @@ struct Params {
 //:else
 struct Params { M: u32, N: u32, K: u32 }
 //:end
+//:include lib/stored
 @group(0) @binding(0) var<uniform> P: Params;
 @group(0) @binding(1) var<storage, read> A: array<f32>;
-@group(0) @binding(2) var<storage, read> B: array<f32>;
+@group(0) @binding(2) var<storage, read> B: array<Stored>;
 @group(0) @binding(3) var<storage, read_write> C: array<f32>;
 
 @compute @workgroup_size(${SG})
@@ -88,7 +90,7 @@ fn main(@builtin(workgroup_id) g: vec3u, @builtin(subgroup_invocation_id) lane: 
 //:end
   for (var k = 0u; k < P.K; k++) {
 //:for j 0 COLS
-    let b${j} = B[at_b${j}];
+    let b${j} = widen(B[word(at_b${j})], at_b${j});
     at_b${j} += step_b;
 //:end
 //:for p 0 PARTS

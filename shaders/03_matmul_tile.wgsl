@@ -1,6 +1,6 @@
 // C = A B in the layouts of 03_matmul_subgroup, for adapters without a fixed subgroup size: 64 x 64 outputs a workgroup
 // of 16 x 16 invocations, 4 x 4 each, A and B staged through shared memory in slices of 16.
-// VIEW as there. Dispatch: x = ceil(N / 64), y = ceil(M / 64). Elements past the edge are read as zero and not stored.
+// VIEW, F16 and BF16 as there. Dispatch: x = ceil(N / 64), y = ceil(M / 64). Elements past the edge are read as zero and not stored.
 //:if VIEW
 struct Params {
   M: u32, N: u32, K: u32,
@@ -10,9 +10,10 @@ struct Params {
 //:else
 struct Params { M: u32, N: u32, K: u32 }
 //:end
+//:include lib/stored
 @group(0) @binding(0) var<uniform> P: Params;
 @group(0) @binding(1) var<storage, read> A: array<f32>;
-@group(0) @binding(2) var<storage, read> B: array<f32>;
+@group(0) @binding(2) var<storage, read> B: array<Stored>;
 @group(0) @binding(3) var<storage, read_write> C: array<f32>;
 var<workgroup> tile_a: array<f32, 1024>; // [k][m]
 var<workgroup> tile_b: array<f32, 1024>; // [k][n]
@@ -37,17 +38,18 @@ fn load_b(n: u32, k: u32) -> f32 {
   if (n >= P.N || k >= P.K) { return 0.0; }
 //:if VIEW
 //:if NT
-  return B[P.first_b + n * P.stride_b + k];
+  let at = P.first_b + n * P.stride_b + k;
 //:else
-  return B[P.first_b + k * P.stride_b + n];
+  let at = P.first_b + k * P.stride_b + n;
 //:end
 //:else
 //:if NT
-  return B[n * P.K + k];
+  let at = n * P.K + k;
 //:else
-  return B[k * P.N + n];
+  let at = k * P.N + n;
 //:end
 //:end
+  return widen(B[word(at)], at);
 }
 
 @compute @workgroup_size(16, 16)

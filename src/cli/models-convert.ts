@@ -94,7 +94,7 @@ export async function convertModel(dir: string, out: string, o: ConvertOptions):
     try {
       await handle.writeFile(head);
       for (const name of names)
-        for await (const { at, values } of source(name)) {
+        for await (const { at, values } of source.values(name)) {
           merge(name, at, values);
           await handle.writeFile(stored(values, o.dtype));
         }

@@ -1,6 +1,9 @@
 import type { Checkpoint } from '../files/checkpoint.ts';
 import type { FileFolder } from '../files/source.ts';
+import { storedPrecision } from '../files/checkpoint.ts';
+import { size } from '../model/plan.ts';
 import { examineModel } from './models-open.ts';
+import { usualPlan } from './models-plan.ts';
 
 export interface PartReport {
   part: string;
@@ -22,6 +25,8 @@ export interface ModelReport {
   parts: PartReport[];
   tokenizer: { kind: string; size: number; bos: string | null; eos: string | null; ends: number[] } | null;
   chatTemplate: 'model' | 'default' | null;
+  /** GPU bytes of a LoRA run of the usual size, see models-plan. */
+  memory: { precision: string; context: number; bytes: number } | null;
   notes: string[];
   unsupported: string[];
 }
@@ -56,6 +61,12 @@ export async function inspectModel(folder: FileFolder): Promise<ModelReport> {
     checkpoint && parts.reduce((sum, part) => sum + part[what], 0);
   const given = description?.config as { architectures?: unknown; model_type?: unknown } | null | undefined;
   const named = Array.isArray(given?.architectures) ? given.architectures.join(', ') : given?.model_type;
+  const usual = config && usualPlan(config, checkpoint ? storedPrecision(checkpoint) : 'f32');
+  const memory = usual && {
+    precision: usual.request.precision,
+    context: usual.request.context,
+    bytes: usual.total,
+  };
   const notes: string[] = [];
   if (template?.source === 'default')
     notes.push('no chat template: `generate` uses a plain transcript, "User: ..." and "Assistant:"');
@@ -77,6 +88,7 @@ export async function inspectModel(folder: FileFolder): Promise<ModelReport> {
       ends: [...tokenizer.ends],
     },
     chatTemplate: template?.source ?? null,
+    memory,
     notes,
     unsupported,
   };
@@ -124,6 +136,11 @@ export function reportLines(r: ModelReport): string[] {
     );
   }
   if (r.chatTemplate) row('chat template', r.chatTemplate === 'model' ? 'its own' : 'none');
+  if (r.memory)
+    row(
+      'memory',
+      `${size(r.memory.bytes)} on the GPU for LoRA rank 8 at ${r.memory.context} tokens, weights in ${r.memory.precision}; more: models plan`,
+    );
   for (const note of r.notes) row('note', note);
   for (const reason of r.unsupported) row('unsupported', reason);
   if (r.unsupported.length === 0) row('supported', 'yes');

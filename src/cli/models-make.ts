@@ -32,7 +32,70 @@ export const SHAPES: Record<string, Record<string, unknown>> = {
     bos_token_id: 0,
     eos_token_id: 0,
   },
+  'smollm2-360m': {
+    ...llama,
+    vocab_size: 49152,
+    hidden_size: 960,
+    intermediate_size: 2560,
+    num_hidden_layers: 32,
+    num_attention_heads: 15,
+    num_key_value_heads: 5,
+    rms_norm_eps: 1e-5,
+    rope_theta: 100000,
+    rope_interleaved: false,
+    tie_word_embeddings: true,
+    max_position_embeddings: 8192,
+    bos_token_id: 0,
+    eos_token_id: 0,
+  },
+  'tinyllama-1.1b': {
+    ...llama,
+    vocab_size: 32000,
+    hidden_size: 2048,
+    intermediate_size: 5632,
+    num_hidden_layers: 22,
+    num_attention_heads: 32,
+    num_key_value_heads: 4,
+    rms_norm_eps: 1e-5,
+    rope_theta: 10000,
+    tie_word_embeddings: false,
+    max_position_embeddings: 2048,
+    bos_token_id: 1,
+    eos_token_id: 2,
+  },
+  'llama-3.2-1b': {
+    ...llama,
+    vocab_size: 128256,
+    hidden_size: 2048,
+    intermediate_size: 8192,
+    num_hidden_layers: 16,
+    num_attention_heads: 32,
+    num_key_value_heads: 8,
+    head_dim: 64,
+    rms_norm_eps: 1e-5,
+    rope_theta: 500000,
+    rope_scaling: {
+      rope_type: 'llama3',
+      factor: 32,
+      low_freq_factor: 1,
+      high_freq_factor: 4,
+      original_max_position_embeddings: 8192,
+    },
+    tie_word_embeddings: true,
+    max_position_embeddings: 131072,
+    bos_token_id: 128000,
+    eos_token_id: 128001,
+  },
 };
+
+/** @throws LabError 'bad-input' naming the shapes that there are */
+export function shapeJson(shape: string): Record<string, unknown> {
+  const json = Object.hasOwn(SHAPES, shape) ? SHAPES[shape] : undefined;
+  if (json) return json;
+  throw new LabError('bad-input', `There is no shape "${shape}".`, {
+    next: `Use one of: ${Object.keys(SHAPES).join(', ')}.`,
+  });
+}
 
 /** Values that the noise is cut out of: writing it must not take longer than reading it. */
 const NOISE = 1 << 20;
@@ -52,11 +115,7 @@ function noise(seed: number): Uint16Array<ArrayBuffer> {
  * @throws LabError 'bad-input' when the shape is unknown or the folder already holds something
  */
 export async function makeModel(dir: string, shape: string, seed = 0, tokenizerDir?: string): Promise<void> {
-  const json = Object.hasOwn(SHAPES, shape) ? SHAPES[shape] : undefined;
-  if (!json)
-    throw new LabError('bad-input', `There is no shape "${shape}".`, {
-      next: `Use one of: ${Object.keys(SHAPES).join(', ')}.`,
-    });
+  const json = shapeJson(shape);
   if (existsSync(dir) && (await readdir(dir)).length > 0)
     throw new LabError('bad-input', `${dir} is not empty.`, {
       safe: 'Nothing was written.',

@@ -1,4 +1,6 @@
 import { LabError } from '../core/errors.ts';
+import type { Precision } from '../core/types.ts';
+import { storedPrecision } from '../files/checkpoint.ts';
 import type { FileFolder } from '../files/source.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { Generator } from '../model/generate.ts';
@@ -14,6 +16,8 @@ export interface LoadFigures {
   /** Largest growth of heapUsed + arrayBuffers while slices came, garbage included. */
   peakGrowthBytes: number;
   gpuBytes: number;
+  /** Of the matrices on the GPU. */
+  precision: Precision;
 }
 
 const held = (): number => {
@@ -21,22 +25,36 @@ const held = (): number => {
   return heapUsed + arrayBuffers;
 };
 
-/** Reads an open model's weights onto the GPU. @throws LabError as openWeights and Model.load */
+/**
+ * Reads an open model's weights onto the GPU.
+ * @param o.precision of the matrices there; by default as they are stored
+ * @throws LabError as openWeights and Model.load
+ */
 export async function loadModel(
   gpu: Gpu,
   { config, checkpoint }: OpenModel,
-  sliceBytes?: number,
+  o: { sliceBytes?: number; precision?: Precision } = {},
 ): Promise<{ model: Model; figures: LoadFigures }> {
   const start = performance.now();
   const before = held();
   let peak = before;
-  const source = await openWeights(config, checkpoint, sliceBytes);
-  const model = await Model.load(gpu, config, async function* (name) {
-    for await (const slice of source(name)) {
+  const precision = o.precision ?? storedPrecision(checkpoint);
+  const source = await openWeights(config, checkpoint, o.sliceBytes);
+  const watched = async function* <T>(slices: AsyncIterable<T>): AsyncGenerator<T> {
+    for await (const slice of slices) {
       peak = Math.max(peak, held());
       yield slice;
     }
-  });
+  };
+  const model = await Model.load(
+    gpu,
+    config,
+    {
+      values: (name) => watched(source.values(name)),
+      words: (name, as) => watched(source.words(name, as)),
+    },
+    precision,
+  );
   await gpu.device.queue.onSubmittedWorkDone();
   peak = Math.max(peak, held());
   const figures = {
@@ -44,6 +62,7 @@ export async function loadModel(
     bytes: [...checkpoint.tensors.values()].reduce((sum, t) => sum + t.end - t.begin, 0),
     peakGrowthBytes: peak - before,
     gpuBytes: gpu.stats.bytes,
+    precision,
   };
   return { model, figures };
 }

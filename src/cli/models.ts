@@ -1,21 +1,27 @@
 import { parseArgs } from 'node:util';
 import { LabError } from '../core/errors.ts';
+import { PRECISIONS } from '../core/types.ts';
 import { worldPrompts } from '../data/world-prompts.ts';
 import { openGpu, type Gpu } from '../gpu/gpu.ts';
+import { LORA_TARGETS } from '../model/lora.ts';
 import { convertModel } from './models-convert.ts';
 import { nodeFolder } from './models-files.ts';
 import { writeHandoff } from './models-handoff.ts';
 import { inspectModel, reportLines } from './models-inspect.ts';
 import { makeModel, SHAPES } from './models-make.ts';
+import { measureLogits, measureStep, type StepFigures } from './models-measure.ts';
 import { openModel } from './models-open.ts';
-import { ask, loadModel } from './models-run.ts';
+import { DESKTOP, planLines, planned, planReport } from './models-plan.ts';
+import { ask, loadModel, type LoadFigures } from './models-run.ts';
 import { nap, nodeGpu } from './node-gpu.ts';
 import { createWorld } from '../world/world.ts';
 import { writeAtomic } from './checkpoint-file.ts';
 
 const USAGE = `npm run models -- inspect DIR [--json]
 npm run models -- generate DIR --prompt TEXT [--max-tokens N] [--temperature T] [--seed S] [--raw]
-npm run models -- load DIR [--json]
+npm run models -- load DIR [--precision f32|f16|bf16] [--step [--checkpointing]] [--check] [--json]
+npm run models -- plan DIR|--shape NAME [--method lora|full|none] [--rank 8] [--targets q_proj,v_proj] [--context 512] [--batch 1]
+                       [--answers 1] [--precision f32|f16|bf16] [--checkpointing] [--budget GB] [--here] [--json]
 npm run models -- convert DIR OUT --to hf|peft [--adapter DIR]... [--dtype f32|f16]
 npm run models -- handoff DIR OUT --recipe ID --prompts FILE|tiny [--base NAME] [--gpus N] [--method lora|full] [--attack]
 npm run models -- prompts FILE [--seed WORLD]
@@ -24,7 +30,10 @@ npm run models -- make DIR --shape ${Object.keys(SHAPES).join('|')} [--seed S] [
 DIR is a model in Hugging Face's layout: config.json, model.safetensors or its shards, tokenizer.json.
 inspect   reads headers only, and says what the model is and every reason why it cannot be used; exit code 1 if there is one
 generate  answers; --temperature 0 (default) is greedy, --raw continues the prompt without a chat template
-load      puts the weights onto the GPU and says how long it took and how much memory
+load      puts the weights onto the GPU and says how long it took and how much memory; --step trains an adapter for two steps of
+          128 tokens, --check compares the logits on 8 tokens with the float64 reference (8 bytes a parameter in memory)
+plan      what a run takes on the GPU, by part, and what would make it fit; exit code 1 if it does not. --here: this machine's
+          limits instead of a usual desktop GPU's
 convert   writes the model anew, adapters folded in (hf), or the adapters as one (peft)
 handoff   writes a folder for TRL, PEFT and axolotl: a recipe's data and settings, to train elsewhere
 prompts   writes the invented world as a prompts file
@@ -38,6 +47,18 @@ const OPTIONS = {
   temperature: { type: 'string', default: '0' },
   seed: { type: 'string', default: '0' },
   shape: { type: 'string' },
+  precision: { type: 'string' },
+  step: { type: 'boolean' },
+  check: { type: 'boolean' },
+  checkpointing: { type: 'boolean' },
+  method: { type: 'string', default: 'lora' },
+  rank: { type: 'string', default: '8' },
+  targets: { type: 'string' },
+  context: { type: 'string', default: '512' },
+  batch: { type: 'string', default: '1' },
+  answers: { type: 'string', default: '1' },
+  budget: { type: 'string' },
+  here: { type: 'boolean' },
   tokenizer: { type: 'string' },
   to: { type: 'string' },
   adapter: { type: 'string', multiple: true },
@@ -46,7 +67,6 @@ const OPTIONS = {
   prompts: { type: 'string' },
   base: { type: 'string', default: 'meta-llama/Llama-2-7b-chat-hf' },
   gpus: { type: 'string', default: '4' },
-  method: { type: 'string', default: 'lora' },
   attack: { type: 'boolean', default: false },
 } as const;
 
@@ -59,6 +79,13 @@ function number(name: string, text: string, min: number, whole: boolean): number
   if (text.trim() === '' || !Number.isFinite(value) || value < min || (whole && !Number.isSafeInteger(value)))
     throw usage(`--${name} is "${text}", and it must be a ${whole ? 'whole ' : ''}number from ${min}.`);
   return value;
+}
+
+/** One of several words. */
+function word<T extends string>(name: string, text: string, words: readonly T[]): T {
+  const found = words.find((w) => w === text);
+  if (found === undefined) throw usage(`--${name} is "${text}", and it must be one of ${words.join(', ')}.`);
+  return found;
 }
 
 function parse(argv: string[]) {
@@ -75,6 +102,7 @@ const gpu = async (): Promise<Gpu> => openGpu({ gpu: await nodeGpu(), nap });
 export async function main(argv: string[]): Promise<number> {
   const { values: o, positionals } = parse(argv);
   const [command, dir, ...rest] = positionals;
+  if (command === 'plan' && dir === undefined && o.shape !== undefined) return printPlan(undefined, o);
   const folders = command === 'convert' || command === 'handoff' ? 2 : 1;
   if (command === undefined || dir === undefined || rest.length !== folders - 1)
     throw usage(
@@ -105,14 +133,14 @@ export async function main(argv: string[]): Promise<number> {
     }
     case 'load': {
       const opened = await openModel(await nodeFolder(dir));
-      const { figures } = await loadModel(await gpu(), opened);
-      const mib = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
-      console.log(
-        o.json
-          ? JSON.stringify(figures, null, 2)
-          : `${mib(figures.bytes)} in ${figures.seconds.toFixed(2)} s; ${mib(figures.gpuBytes)} on the GPU; ` +
-              `heap and buffers of Node grew by ${mib(figures.peakGrowthBytes)} at most`,
-      );
+      const precision =
+        o.precision === undefined ? {} : { precision: word('precision', o.precision, PRECISIONS) };
+      const { model, figures } = await loadModel(await gpu(), opened, precision);
+      const step = o.step ? await measureStep(model, o.checkpointing === true) : undefined;
+      const logitsError = o.check ? await measureLogits(model, opened) : undefined;
+      model.destroy();
+      const all = { ...figures, ...(step && { step }), ...(o.check && { logitsError }) };
+      console.log(o.json ? JSON.stringify(all, null, 2) : loadLines(figures, step, logitsError).join('\n'));
       return 0;
     }
     case 'convert': {
@@ -146,6 +174,8 @@ export async function main(argv: string[]): Promise<number> {
     case 'prompts':
       writeAtomic(dir, worldPrompts(createWorld(seed)));
       return 0;
+    case 'plan':
+      return printPlan(dir, o);
     case 'make':
       if (o.shape === undefined) throw usage('make needs --shape.');
       await makeModel(dir, o.shape, seed, o.tokenizer);
@@ -153,4 +183,43 @@ export async function main(argv: string[]): Promise<number> {
     default:
       throw usage(`There is no command "${command}".`);
   }
+}
+
+const mib = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+
+function loadLines(figures: LoadFigures, step?: StepFigures, logitsError?: number): string[] {
+  const lines = [
+    `${mib(figures.bytes)} in ${figures.seconds.toFixed(2)} s; ${mib(figures.gpuBytes)} on the GPU, matrices in ${figures.precision}; ` +
+      `heap and buffers of Node grew by ${mib(figures.peakGrowthBytes)} at most`,
+  ];
+  if (step)
+    lines.push(
+      `LoRA step: ${step.seconds.map((s) => s.toFixed(1)).join(' and ')} s, loss ${step.losses.map((l) => l.toFixed(4)).join(' and ')}; ` +
+        `at most ${mib(step.peakGpuBytes)} on the GPU, ${mib(step.plannedBytes)} planned`,
+    );
+  if (logitsError !== undefined)
+    lines.push(
+      `logits on 8 tokens: ${logitsError.toExponential(1)} from the float64 reference (relative L2)`,
+    );
+  return lines;
+}
+
+async function printPlan(dir: string | undefined, o: ReturnType<typeof parse>['values']): Promise<number> {
+  if (dir !== undefined && o.shape !== undefined) throw usage('plan takes a folder or --shape, not both.');
+  const whole = (name: 'rank' | 'context' | 'batch' | 'answers', least = 1): number =>
+    number(name, o[name], least, true);
+  const report = planReport(await planned(dir, o.shape), {
+    method: word('method', o.method, ['lora', 'full', 'none']),
+    rank: whole('rank'),
+    targets: o.targets?.split(',').map((t) => word('targets', t, LORA_TARGETS)) ?? LORA_TARGETS,
+    context: whole('context'),
+    batch: whole('batch'),
+    answers: whole('answers', 0),
+    ...(o.precision !== undefined && { precision: word('precision', o.precision, PRECISIONS) }),
+    checkpoint: o.checkpointing === true,
+    budget: o.budget === undefined ? Infinity : number('budget', o.budget, 0, false) * 1e9,
+    limits: o.here ? (await gpu()).info.limits : DESKTOP,
+  });
+  console.log(o.json ? JSON.stringify(report, null, 2) : planLines(report).join('\n'));
+  return report.problems.length > 0 ? 1 : 0;
 }

@@ -13,5 +13,11 @@ export interface Example {
 /** Rows of any lengths: the engine packs them one behind the other, without padding. */
 export type Batch = readonly Example[];
 
+/** How weights are stored on the GPU; what is computed with them is f32. */
+export const PRECISIONS = ['f32', 'f16', 'bf16'] as const;
+export type Precision = (typeof PRECISIONS)[number];
+/** 16 bits a number: float16, or the upper half of a float32. */
+export type Half = Exclude<Precision, 'f32'>;
+
 /** Weights by Hugging Face name, row-major; matrices are [out, in]. */
 export type Tensors = Map<string, { shape: number[]; data: Float32Array }>;

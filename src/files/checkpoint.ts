@@ -1,5 +1,6 @@
 /** A model's weights in Hugging Face layout: one safetensors file, or shards and their index. Only headers are read. */
 import { LabError } from '../core/errors.ts';
+import type { Precision } from '../core/types.ts';
 import { readHeader, type StoredTensor } from './safetensors.ts';
 import { readJson, type FileFolder, type FileSource } from './source.ts';
 
@@ -38,6 +39,13 @@ export async function openCheckpoint(folder: FileFolder): Promise<Checkpoint> {
   const tensors = await readHeaders(files);
   checkWeightMap(map, tensors);
   return { files, tensors };
+}
+
+/** The 16-bit type in which every matrix is stored; f32 where there is no such one. */
+export function storedPrecision({ tensors }: Pick<Checkpoint, 'tensors'>): Precision {
+  const types = new Set([...tensors.values()].filter((t) => t.shape.length > 1).map((t) => t.dtype));
+  if (types.size !== 1) return 'f32';
+  return types.has('BF16') ? 'bf16' : types.has('F16') ? 'f16' : 'f32';
 }
 
 async function readHeaders(files: readonly FileSource[]): Promise<Map<string, StoredTensor>> {

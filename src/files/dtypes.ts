@@ -1,3 +1,6 @@
+import { LabError } from '../core/errors.ts';
+import type { Half } from '../core/types.ts';
+
 /** Types of tensors in files that are read, with their bytes per element. */
 export const DTYPE_BYTES = { F32: 4, F16: 2, BF16: 2 } as const;
 
@@ -36,7 +39,7 @@ export function decode(
 }
 
 /** The 16-bit words of F16 or BF16 values; a view of `bytes` where alignment and byte order allow it. */
-function toWords(bytes: Uint8Array): Uint16Array {
+export function toWords(bytes: Uint8Array): Uint16Array {
   if (littleEndian && bytes.byteOffset % 2 === 0)
     return new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -74,4 +77,47 @@ export function narrowF16(x: number): number {
   let result = kept >>> drop;
   if (rest > half || (rest === half && (result & 1) === 1)) result++;
   return sign | result;
+}
+
+/** Bits of the bfloat16 nearest to the float32 with bits `x`, ties to even; beyond 3.39e38 it becomes infinite. */
+export function narrowBF16(x: number): number {
+  if ((x & 0x7fffffff) > 0x7f800000) return (x >>> 16) | 0x40;
+  return (x + 0x7fff + ((x >>> 16) & 1)) >>> 16;
+}
+
+/**
+ * Values rounded to 16 bits, ties to even, at the beginning of `out`.
+ * @param name of their tensor, for the error
+ * @throws LabError 'bad-input' when a finite value is too large for the type
+ */
+export function narrowWords(
+  name: string,
+  values: Float32Array,
+  as: Half,
+  out = new Uint16Array(values.length),
+): Uint16Array<ArrayBuffer> {
+  const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  const narrow = as === 'f16' ? narrowF16 : narrowBF16;
+  const infinite = as === 'f16' ? 0x7c00 : 0x7f80;
+  for (let i = 0; i < bits.length; i++) {
+    const word = narrow(bits[i]!);
+    if ((word & 0x7fff) === infinite && Number.isFinite(values[i]!)) throw tooLarge(name, values[i]!, as);
+    out[i] = word;
+  }
+  return out.subarray(0, values.length);
+}
+
+/** Values of 16-bit words, exactly. */
+export function widenWords(words: Uint16Array, as: Half): Float32Array<ArrayBuffer> {
+  const bits = new Uint32Array(words.length);
+  if (as === 'bf16') for (let i = 0; i < words.length; i++) bits[i] = words[i]! << 16;
+  else for (let i = 0; i < words.length; i++) bits[i] = widenF16(words[i]!);
+  return new Float32Array(bits.buffer);
+}
+
+function tooLarge(name: string, value: number, as: Half): LabError {
+  return new LabError('bad-input', `The tensor ${name} holds ${value}, which is too large for ${as}.`, {
+    safe: 'Nothing was loaded.',
+    next: as === 'f16' ? 'Load the model in bf16 or f32.' : 'Load the model in f32.',
+  });
 }

@@ -1,6 +1,7 @@
 /** The safetensors format: its header, checked against the bytes that are there, and its tensors, read by slices. */
 import { LabError } from '../core/errors.ts';
-import { decode, DTYPE_BYTES, isDtype, littleEndian, type Dtype } from './dtypes.ts';
+import type { Half } from '../core/types.ts';
+import { decode, DTYPE_BYTES, isDtype, littleEndian, narrowWords, toWords, type Dtype } from './dtypes.ts';
 import { readExactly, SLICE_BYTES, type FileSource } from './source.ts';
 
 /** The format's own limit on the header. */
@@ -99,6 +100,29 @@ export async function* readValues(
     const inPlace = bytes.buffer === out.buffer;
     yield { at, values: inPlace ? out.subarray(0, bytes.length / 4) : decode(bytes, tensor.dtype, out) };
   }
+}
+
+/**
+ * A tensor as 16-bit words, a slice at a time: as it is stored where it is of that type, else rounded. Of the file and of
+ * words together at most `sliceBytes` are in memory, in buffers that the next slice overwrites.
+ * @throws LabError as `readExactly`, and 'bad-input' when a value is too large for the type
+ */
+export async function* readWords(
+  tensor: StoredTensor,
+  as: Half,
+  sliceBytes = SLICE_BYTES,
+): AsyncGenerator<TensorSlice<Uint16Array>> {
+  const count = (tensor.end - tensor.begin) / DTYPE_BYTES[tensor.dtype];
+  if (tensor.dtype.toLowerCase() === as) {
+    const most = Math.min(Math.floor(sliceBytes / 2), count);
+    for await (const { at, bytes } of readBytes(tensor, most, new Uint8Array(most * 2)))
+      yield { at, values: toWords(bytes) };
+    return;
+  }
+  const share = Math.ceil(sliceBytes / 2);
+  const out = new Uint16Array(Math.min(Math.floor(share / 4), count));
+  for await (const { at, values } of readValues(tensor, share))
+    yield { at, values: narrowWords(tensor.name, values, as, out) };
 }
 
 async function* readBytes(

@@ -43,7 +43,7 @@ export interface OpenOptions {
   /** Where adapters come from; the browser's own by default. */
   gpu?: GPU;
   /** Pretend that the adapter can do less, to test the other paths. */
-  force?: { subgroups?: false; maxStorageBufferBindingSize?: number };
+  force?: { subgroups?: false; maxStorageBufferBindingSize?: number; maxBufferSize?: number };
   /** See Gpu.nap. */
   nap?: (ms: number) => Promise<void>;
 }
@@ -95,7 +95,7 @@ export async function openGpu(options: OpenOptions = {}): Promise<Gpu> {
     description: info.description,
     features: [...adapter.features].sort(),
     limits: {
-      maxBufferSize: adapter.limits.maxBufferSize,
+      maxBufferSize: options.force?.maxBufferSize ?? adapter.limits.maxBufferSize,
       maxStorageBufferBindingSize: binding,
       maxComputeInvocationsPerWorkgroup: adapter.limits.maxComputeInvocationsPerWorkgroup,
     },

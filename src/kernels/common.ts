@@ -1,4 +1,6 @@
+import type { Half, Precision } from '../core/types.ts';
 import type { Binding } from '../gpu/program.ts';
+import type { Defines } from '../gpu/wgsl.ts';
 
 /** Rows and their parts that change from step to step; every kernel takes its sizes from here. */
 export interface Dims {
@@ -33,6 +35,22 @@ export function sizeOf(size: Size, dims: Dims): number {
   if (typeof size === 'number') return size;
   if (typeof size === 'string') return dims[size];
   return Math.max(0, Math.min(size.count, dims.rows - size.first));
+}
+
+/** A matrix whose numbers may be stored in 16 bits. */
+export interface Matrix extends Binding {
+  /** f32 when absent. */
+  stored?: Half;
+}
+
+/** Defines of shaders/lib/stored for a matrix. */
+export function storedDefines({ stored }: Matrix): Defines {
+  return { F16: stored === 'f16', BF16: stored === 'bf16' };
+}
+
+/** Bytes of a number. */
+export function bytesOf(precision: Precision): number {
+  return precision === 'f32' ? 4 : 2;
 }
 
 /** A range of floats (or words) of a buffer; offsets must be multiples of 64 elements (256 bytes). */

@@ -1,11 +1,11 @@
 import { f32, grid1d, type Binding, type Op } from '../gpu/program.ts';
-import { sizeOf, type Dims, type Size, type Span } from './common.ts';
+import { sizeOf, storedDefines, type Dims, type Matrix, type Size, type Span } from './common.ts';
 
 /** shaders/01_embed.wgsl: x [tokens, width] = table[ids], where the ids stand in `part`, the table's rows. */
-export function embed(o: { ids: Binding; table: Binding; part: Span; x: Binding; width: number }): Op<Dims> {
+export function embed(o: { ids: Binding; table: Matrix; part: Span; x: Binding; width: number }): Op<Dims> {
   return {
     shader: '01_embed',
-    defines: {},
+    defines: storedDefines(o.table),
     access: 'rrw',
     bindings: [o.ids, o.table, o.x],
     uniforms: (d) => [d.tokens, o.width, o.part.first, o.part.count],

@@ -1,6 +1,6 @@
 import type { Gpu } from '../gpu/gpu.ts';
 import { f32, type Binding, type Op } from '../gpu/program.ts';
-import { sizeOf, type Dims, type Size } from './common.ts';
+import { sizeOf, storedDefines, type Dims, type Matrix, type Size } from './common.ts';
 
 /** NT: C = A Bᵀ (y = x Wᵀ); NN: C = A B (dx = dy W); TN: C = Aᵀ B (dW = dyᵀ x). */
 export type Layout = 'NT' | 'NN' | 'TN';
@@ -16,7 +16,7 @@ export interface Matmul {
   /** [M, K] ([K, M] in TN) */
   a: Binding;
   /** [N, K] in NT, else [K, N] */
-  b: Binding;
+  b: Matrix;
   /** [M, N] */
   c: Binding;
   M: Size;
@@ -33,7 +33,13 @@ export interface Matmul {
 /** shaders/03_matmul_subgroup.wgsl or 03_matmul_tile.wgsl, as the adapter's kernel table says. */
 export function matmul(gpu: Gpu, m: Matmul): Op<Dims> {
   const viewed = m.views !== undefined || m.factor !== undefined;
-  const flags = { NT: m.layout === 'NT', TN: m.layout === 'TN', ACC: m.accumulate === true, VIEW: viewed };
+  const flags = {
+    NT: m.layout === 'NT',
+    TN: m.layout === 'TN',
+    ACC: m.accumulate === true,
+    VIEW: viewed,
+    ...storedDefines(m.b),
+  };
   /** Adding a product of nothing is left out; replacing by it writes zeros. */
   const blank = (d: Dims): boolean => m.accumulate === true && sizeOf(m.K, d) === 0;
   const shared = {

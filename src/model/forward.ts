@@ -9,14 +9,14 @@ import { widths, type Activations } from './activations.ts';
 import { linearForward, type Weight } from './linear.ts';
 import { linearGroup, type LinearGroup } from './lora.ts';
 import { loraForward, loraLow, type LoraStack } from './lora-ops.ts';
-import type { ParamSet } from './params.ts';
 import type { Taps } from './taps.ts';
+import type { WeightSet } from './weights.ts';
 
 /** Everything the op lists are made from. */
 export interface Network {
   gpu: Gpu;
   config: LlamaConfig;
-  params: ParamSet;
+  params: WeightSet;
   acts: Activations;
   /** Inputs of a batch, see PackedBatch. */
   input: { ids: Binding; tokens: Binding; rows: Binding };

@@ -1,3 +1,4 @@
+import type { LlamaConfig } from '../core/config.ts';
 import { LabError } from '../core/errors.ts';
 import { Rng } from '../core/rng.ts';
 import type { Gpu } from '../gpu/gpu.ts';
@@ -46,6 +47,18 @@ const MOST_ALTERNATIVES = 8;
 /** Prompt tokens that one prefill pass takes at most, unless a single prompt is longer. */
 const PREFILL_TOKENS = 1024;
 
+/** Tokens of one prefill pass: as many as one binding holds of the widest activation, unless a single prompt is longer. */
+export function prefillTokens(
+  config: LlamaConfig,
+  { maxSeqs, maxLen }: { maxSeqs: number; maxLen: number },
+  bindingBytes: number,
+): number {
+  const w = widths(config);
+  const bindable = bindingBytes / 4 / Math.max(w.hidden, w.qkv, w.attn, 2 * w.mlp);
+  const part = Math.floor(Math.min(PREFILL_TOKENS, bindable));
+  return Math.min(Math.max(part, maxLen), maxSeqs * maxLen);
+}
+
 interface Row {
   /** Its number among the prompts, and its place in the cache. */
   index: number;
@@ -93,13 +106,9 @@ export class Generator {
       gpu.buffer(`cache ${l}`, maxSeqs * maxLen * kv * 4),
     );
     const layers = this.cache.map((buffer) => ({ buffer }));
-    const { params, ropeTable } = model;
+    const { weights: params, ropeTable } = model;
 
-    const w = widths(config);
-    const bindable =
-      gpu.info.limits.maxStorageBufferBindingSize / 4 / Math.max(w.hidden, w.qkv, w.attn, 2 * w.mlp);
-    const part = Math.floor(Math.min(PREFILL_TOKENS, bindable));
-    this.prefillTokens = Math.min(Math.max(part, maxLen), maxSeqs * maxLen);
+    this.prefillTokens = prefillTokens(config, this.cap, gpu.info.limits.maxStorageBufferBindingSize);
     const promptCap = { maxTokens: this.prefillTokens, maxRows: maxSeqs };
     this.prompts = new PackedBatch(gpu, promptCap, config);
     this.promptActs = new Activations(gpu, config, promptCap, 'nothing');

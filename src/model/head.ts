@@ -10,6 +10,7 @@ import { crossEntropy, crossEntropyBackward, select, SOFTMAX_ROW } from '../kern
 import { matmul } from '../kernels/matmul.ts';
 import { widths, type Activations } from './activations.ts';
 import { ALIGN, rowsPerBinding, rowStep, type ParamSet } from './params.ts';
+import type { WeightSet } from './weights.ts';
 
 /** Rows and columns of the largest piece of logits. */
 export interface LogitsPiece {
@@ -58,7 +59,7 @@ export function headFloats(piece: LogitsPiece, maxRows: number) {
 
 export interface Head {
   gpu: Gpu;
-  params: ParamSet;
+  params: WeightSet;
   name: string;
   hidden: number;
   vocab: number;
@@ -75,7 +76,7 @@ export interface Head {
 export function makeHead(
   gpu: Gpu,
   config: LlamaConfig,
-  params: ParamSet,
+  params: WeightSet,
   acts: Activations,
   maxRows: number,
   wanted?: Partial<LogitsPiece>,

@@ -2,10 +2,10 @@ import { tensorShapes, type LlamaConfig } from '../core/config.ts';
 import { LabError } from '../core/errors.ts';
 import type { Tensors } from '../core/types.ts';
 import { checkWeightMap, listed, parseWeightMap, type Checkpoint } from '../files/checkpoint.ts';
-import { readValues, type StoredTensor } from '../files/safetensors.ts';
+import { readValues, readWords, type StoredTensor } from '../files/safetensors.ts';
 import { SLICE_BYTES } from '../files/source.ts';
-import type { WeightSource } from './params.ts';
 import { readSafetensors } from './safetensors.ts';
+import type { WeightSource } from './weights.ts';
 
 /** A model folder in Hugging Face's layout. JSON is parsed already; the weights are one file or all shards. */
 export interface ModelFiles {
@@ -97,7 +97,10 @@ export async function openWeights(
   checkTensors(config, tensors);
   const head = config.tie_word_embeddings ? tensors.get(HEAD) : undefined;
   if (head && !(await sameStored(head, tensors.get(EMBEDDING)!, sliceBytes / 2))) throw differs();
-  return (name) => readValues(tensors.get(name)!, sliceBytes);
+  return {
+    values: (name) => readValues(tensors.get(name)!, sliceBytes),
+    words: (name, as) => readWords(tensors.get(name)!, as, sliceBytes),
+  };
 }
 
 const same = (a: Float32Array, b: Float32Array): boolean =>

@@ -3,6 +3,7 @@ import type { Binding, Op } from '../gpu/program.ts';
 import { type Dims, type Size, type Span } from '../kernels/common.ts';
 import { matmul } from '../kernels/matmul.ts';
 import type { ParamSet } from './params.ts';
+import type { WeightSet } from './weights.ts';
 
 /** A matrix of weights [out, in]: one tensor, or those from the first to the last, which adjoin. */
 export type Weight = readonly [first: string, last?: string];
@@ -24,7 +25,7 @@ function columns(span: Span, out: number) {
 }
 
 /** y [rows, out] = x Wᵀ */
-export function linearForward(o: Linear & { params: ParamSet; x: Binding; y: Binding }): Op<Dims>[] {
+export function linearForward(o: Linear & { params: WeightSet; x: Binding; y: Binding }): Op<Dims>[] {
   return o.params.spans(...o.weight).map((span) => {
     const c = columns(span, o.out);
     return matmul(o.gpu, {
@@ -42,7 +43,7 @@ export function linearForward(o: Linear & { params: ParamSet; x: Binding; y: Bin
 
 /** dx [rows, in] = dy W; with `grads`, dW += dyᵀ x */
 export function linearBackward(
-  o: Linear & { params: ParamSet; grads: ParamSet | undefined; x: Binding; dy: Binding; dx: Binding },
+  o: Linear & { params: WeightSet; grads: ParamSet | undefined; x: Binding; dy: Binding; dx: Binding },
 ): Op<Dims>[] {
   const spans = o.params.spans(...o.weight);
   const views = (span: Span) => {

@@ -5,6 +5,7 @@ import type { Gpu } from '../gpu/gpu.ts';
 import { Program, type Binding, type Op } from '../gpu/program.ts';
 import { spansOf, type Span } from '../kernels/common.ts';
 import { CHUNK, combineSets, dot } from '../kernels/optimizer.ts';
+import type { WeightSet, WeightSource } from './weights.ts';
 
 /** One tensor inside a parameter set; offset and size in floats. */
 export interface ParamEntry {
@@ -31,9 +32,6 @@ export interface ParamLayout {
   normStride: number;
 }
 
-/** A model's tensors by name, each in slices one after another: values that begin at element `at`, good until the next. */
-export type WeightSource = (name: string) => AsyncIterable<{ at: number; values: Float32Array }>;
-
 /** Floats: the alignment of a binding. */
 export const ALIGN = 64;
 
@@ -50,9 +48,8 @@ export function rowsPerBinding(width: number, bindingBytes: number): number {
   return Math.floor(bindingBytes / 4 / width / step) * step;
 }
 
-/** Layout of a Llama's tensors, from its config. */
-export function paramLayout(config: LlamaConfig): ParamLayout {
-  const shapes = tensorShapes(config);
+/** Names of a Llama's tensors: matrices, those that adjoin together, and norms. */
+export function tensorGroups(config: LlamaConfig): { matrices: string[][]; norms: string[] } {
   const groups: string[][] = [['model.embed_tokens.weight']];
   const norms: string[] = [];
   for (let l = 0; l < config.num_hidden_layers; l++) {
@@ -67,7 +64,12 @@ export function paramLayout(config: LlamaConfig): ParamLayout {
   }
   if (!config.tie_word_embeddings) groups.push(['lm_head.weight']);
   norms.push('model.norm.weight');
+  return { matrices: groups, norms };
+}
 
+/** Layout of a Llama's tensors, or of some of them. */
+export function paramLayout(config: LlamaConfig, { matrices, norms } = tensorGroups(config)): ParamLayout {
+  const shapes = tensorShapes(config);
   const entries: ParamEntry[] = [];
   let offset = 0;
   const place = (names: string[], decayed: boolean) => {
@@ -80,7 +82,7 @@ export function paramLayout(config: LlamaConfig): ParamLayout {
       offset += size;
     }
   };
-  for (const names of groups) place(names, true);
+  for (const names of matrices) place(names, true);
   const decayedLength = Math.ceil(offset / ALIGN) * ALIGN;
   for (const name of norms) place([name], false);
   return {
@@ -96,7 +98,8 @@ export function paramLayout(config: LlamaConfig): ParamLayout {
  * Weights, gradients or moments of a whole model in one GPU buffer. Operations over the set are dispatches over pieces that
  * fit the adapter's binding limit.
  */
-export class ParamSet {
+export class ParamSet implements WeightSet {
+  readonly precision = 'f32';
   readonly gpu: Gpu;
   readonly layout: ParamLayout;
   readonly buffer: GPUBuffer;
@@ -262,6 +265,10 @@ export class ParamSet {
     return this.gpu.readFloats(this.buffer, 0, this.layout.length);
   }
 
+  readValues(name: string, at: number, count: number): Promise<Float32Array> {
+    return this.gpu.readFloats(this.buffer, this.entry(name).offset * 4 + at * 4, count);
+  }
+
   /** @throws LabError 'bad-input' when the length is another model's */
   write(values: Float32Array): void {
     if (values.length !== this.layout.length) {
@@ -285,7 +292,7 @@ export class ParamSet {
     const { queue } = this.gpu.device;
     for (const e of this.layout.entries) {
       let done = 0;
-      for await (const { at, values } of source(e.name)) {
+      for await (const { at, values } of source.values(e.name)) {
         if (at !== done || at + values.length > e.size) throw misfit(e, at + values.length);
         queue.writeBuffer(this.buffer, (e.offset + at) * 4, values as Float32Array<ArrayBuffer>);
         done += values.length;
@@ -354,9 +361,13 @@ export class ParamSet {
   }
 }
 
-function rowsTooLong({ name, shape, size }: ParamEntry, bindingBytes: number): LabError {
+export function rowsTooLong(
+  { name, shape, size }: ParamEntry,
+  bindingBytes: number,
+  numberBytes = 4,
+): LabError {
   const width = shape[1];
-  const least = (width === undefined ? size : rowStep(width) * width) * 4;
+  const least = (width === undefined ? size : rowStep(width) * width) * numberBytes;
   return new LabError(
     'out-of-memory',
     `The tensor ${name} takes at least ${least} bytes at once, and this adapter's kernels reach ${bindingBytes}.`,
@@ -364,7 +375,7 @@ function rowsTooLong({ name, shape, size }: ParamEntry, bindingBytes: number): L
   );
 }
 
-function misfit(e: ParamEntry, numbers: number | undefined): LabError {
+export function misfit(e: ParamEntry, numbers: number | undefined): LabError {
   return new LabError(
     'corrupt-model',
     `The tensor ${e.name} ${numbers === undefined ? 'is missing' : `has ${numbers} numbers instead of ${e.size}`}.`,

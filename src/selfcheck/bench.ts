@@ -1,4 +1,6 @@
 import { Rng } from '../core/rng.ts';
+import type { Half } from '../core/types.ts';
+import { narrowWords, widenWords } from '../files/dtypes.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { Program, type Binding, type Op } from '../gpu/program.ts';
 import type { Span } from '../kernels/common.ts';
@@ -44,6 +46,15 @@ export class Bench {
   /** Values that a kernel reads, or reads and changes. */
   put(values: Float64Array): Slot {
     return this.#slot(values.length, new Uint32Array(Float32Array.from(values).buffer), values);
+  }
+
+  /** Values rounded to 16 bits, two to a word; the element before and after them is NaN. */
+  half(values: Float64Array, stored: Half): Slot & { stored: Half } {
+    const words = narrowWords('self-check', Float32Array.from(values), stored);
+    const halves = new Uint16Array(Math.ceil(values.length / 2) * 2).fill(0x7fff);
+    halves.set(words);
+    const host = Float64Array.from(widenWords(words, stored));
+    return { ...this.#slot(values.length, new Uint32Array(halves.buffer), host), stored };
   }
 
   random(n: number, size = 1): Slot {

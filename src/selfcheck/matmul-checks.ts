@@ -91,4 +91,49 @@ const viewed: Check[] = LAYOUTS.flatMap((layout) =>
   }),
 );
 
-export const matmulChecks: Check[] = [...dense, ...viewed];
+/** B stored in 16 bits: rows of odd length and columns that begin at an odd element, so that words straddle rows. */
+const halved: Check[] = (['f16', 'bf16'] as const).flatMap((stored) =>
+  (['NT', 'NN'] as const).flatMap((layout) => [
+    ...SIZES.map(([M, N, K], i): Check => {
+      const accumulate = i % 2 === 0;
+      return {
+        kernel: '03_matmul_*',
+        shape: `${layout}${accumulate ? ', added' : ''}, B in ${stored}: [${M}, ${N}] of ${K} products`,
+        tolerance: TOL,
+        async run(b) {
+          const x = b.random(M * K);
+          const y = b.half(b.normal(K * N), stored);
+          const before = b.normal(M * N);
+          const c = accumulate ? b.put(before) : b.room(M * N);
+          b.run(matmul(b.gpu, { layout, a: x, b: y, c, M: 'tokens', N, K, accumulate }), dims({ tokens: M }));
+          const product = ref.matmul(layout, x.host, y.host, M, N, K);
+          return b.error(c, accumulate ? ref.add(product, before) : product);
+        },
+      };
+    }),
+    {
+      kernel: '03_matmul_*',
+      shape: `${layout}, columns of a wider B in ${stored}: [9, 33] of 17 products`,
+      tolerance: TOL,
+      async run(b) {
+        const [M, N, K] = [9, 33, 17];
+        const columns = layout === 'NT' ? K : N;
+        const view = { first: 3, stride: columns + 6 };
+        const values = b.normal(N * K);
+        const all = b.normal(((N * K) / columns) * view.stride);
+        lay(all, values, columns, view);
+        const x = b.random(M * K);
+        const y = b.half(all, stored);
+        const c = b.room(M * N);
+        b.run(matmul(b.gpu, { layout, a: x, b: y, c, M, N, K, views: { b: view } }), dims({}));
+        const rounded = Float64Array.from(
+          values,
+          (_, i) => y.host[view.first + Math.floor(i / columns) * view.stride + (i % columns)]!,
+        );
+        return b.error(c, ref.matmul(layout, x.host, rounded, M, N, K));
+      },
+    },
+  ]),
+);
+
+export const matmulChecks: Check[] = [...dense, ...viewed, ...halved];

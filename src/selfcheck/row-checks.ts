@@ -67,6 +67,27 @@ const embedding: Check[] = [
       return b.error(x, ref.embedding(table, ids, width));
     }),
   ),
+  ...(['f16', 'bf16'] as const).flatMap((stored) =>
+    each(
+      '01_embed',
+      `table in ${stored}, two parts, subnormal numbers too, exact: `,
+      async (b, rows, width) => {
+        const ids = Array.from({ length: rows }, () => b.rng.int(VOCAB));
+        // f16 below 6.1e-5 is subnormal, and 6.0e-8 is its smallest number
+        const table = b.normal(VOCAB * width).map((x, i) => x * [1, 3e-5, 2e-7, 1e3][i % 4]!);
+        const x = b.room(rows * width);
+        const parts = partsOf([4, VOCAB - 4]).map((part) => {
+          return { part, table: b.half(rowsOf(table, part, width), stored) };
+        });
+        b.run(
+          parts.map((p) => embed({ ids: b.words(ids), ...p, x, width })),
+          dims({ tokens: rows }),
+        );
+        const rounded = Float64Array.from(parts.flatMap((p) => [...p.table.host]));
+        return b.error(x, ref.embedding(rounded, ids, width));
+      },
+    ).map((check) => ({ ...check, tolerance: 0 })),
+  ),
   ...PARTS.flatMap((counts) =>
     each(
       '17_embed_backward',

@@ -95,8 +95,9 @@ export class Trainer {
   private epoch = 0;
   private failure: LabError | undefined;
 
+  /** @throws LabError 'bad-input' when the weights are frozen and there is no adapter */
   constructor(model: Model, optim: OptimConfig, capacity: TrainerCapacity) {
-    const { gpu, config } = model;
+    const { gpu, config, trained } = model;
     this.model = model;
     this.gpu = gpu;
     const cap = { maxTokens: capacity.maxTokens, maxRows: capacity.maxLabels };
@@ -105,7 +106,6 @@ export class Trainer {
     this.taps = capacity.taps
       ? makeTaps(this.acts, config.num_hidden_layers, cap.maxTokens * config.hidden_size)
       : undefined;
-    const { trained } = model;
     const { layout } = trained;
     this.grads = new ParamSet(gpu, layout, 'gradients');
     this.m = new ParamSet(gpu, layout, 'first moments');
@@ -116,7 +116,7 @@ export class Trainer {
     const net: Network = {
       gpu,
       config,
-      params: model.params,
+      params: model.weights,
       acts: this.acts,
       input: this.batch,
       ropeTable: model.ropeTable,
@@ -125,7 +125,7 @@ export class Trainer {
         lora: loraStack(this.acts, config, model.adapters, cap.maxTokens),
       }),
     };
-    const head = makeHead(gpu, config, model.params, this.acts, cap.maxRows, capacity.logits);
+    const head = makeHead(gpu, config, model.weights, this.acts, cap.maxRows, capacity.logits);
     const floats = headFloats(head.piece, cap.maxRows);
     this.loss = this.acts.make('loss', floats.loss);
     const loss = {

@@ -6,7 +6,7 @@ import type { Checkpoint } from '../files/checkpoint.ts';
 import type { ModelDescription } from '../files/model-files.ts';
 import { openWeights } from '../model/hf.ts';
 import { Model } from '../model/model.ts';
-import type { WeightSource } from '../model/params.ts';
+import type { WeightSource } from '../model/weights.ts';
 import type { Base, Bases } from './bases.ts';
 import { ENGINE_VERSION, type Context } from './context.ts';
 import { cancelled } from './error-info.ts';
@@ -226,7 +226,7 @@ async function inMemory(config: OpenModel['config'], weights: WeightSource): Pro
   const tensors: Tensors = new Map();
   for (const [name, shape] of tensorShapes(config)) {
     const data = new Float32Array(count(shape));
-    for await (const { at, values } of weights(name)) data.set(values, at);
+    for await (const { at, values } of weights.values(name)) data.set(values, at);
     tensors.set(name, { shape: [...shape], data });
   }
   return tensors;

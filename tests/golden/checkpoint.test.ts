@@ -5,6 +5,7 @@ import { nodeGpu } from '../../src/cli/node-gpu.ts';
 import { parseLlamaConfig } from '../../src/core/config.ts';
 import { openCheckpoint } from '../../src/files/checkpoint.ts';
 import { readExactly } from '../../src/files/source.ts';
+import { PRECISIONS } from '../../src/core/types.ts';
 import { openGpu, type Gpu } from '../../src/gpu/gpu.ts';
 import { loadTensors, openWeights } from '../../src/model/hf.ts';
 import { Model } from '../../src/model/model.ts';
@@ -22,17 +23,18 @@ describe('a checkpoint read by slices', () => {
       const checkpoint = await openCheckpoint(await nodeFolder(dir));
       const weights = await Promise.all(checkpoint.files.map((f) => readExactly(f, 0, f.size)));
       const before = (await gpu()).stats.bytes;
-      const whole = Model.create(await gpu(), config, loadTensors(config, { config, weights }));
-      const expected = await whole.params.read();
-      whole.destroy();
-      for (const sliceBytes of [1000, undefined]) {
-        const model = await Model.load(
-          await gpu(),
-          config,
-          await openWeights(config, checkpoint, sliceBytes),
-        );
-        expect(await model.params.read()).toEqual(expected);
-        model.destroy();
+      for (const precision of PRECISIONS) {
+        const tensors = loadTensors(config, { config, weights });
+        const whole = Model.create(await gpu(), config, tensors, precision);
+        const expected = await whole.readTensors();
+        whole.destroy();
+        if (precision === (name === 'F_bf16' ? 'bf16' : 'f32')) expect(expected).toEqual(tensors);
+        for (const sliceBytes of [1000, undefined]) {
+          const source = await openWeights(config, checkpoint, sliceBytes);
+          const model = await Model.load(await gpu(), config, source, precision);
+          expect(await model.readTensors()).toEqual(expected);
+          model.destroy();
+        }
       }
       expect((await gpu()).stats.bytes).toBe(before);
     },
@@ -46,9 +48,12 @@ describe('a checkpoint read by slices', () => {
     const checkpoint = await openCheckpoint(await nodeFolder(dir));
     const before = (await gpu()).stats.bytes;
     const source = await openWeights(config, checkpoint);
-    const broken = Model.load(await gpu(), config, async function* (name) {
-      if (name === 'model.norm.weight') throw new Error('the disk is gone');
-      yield* source(name);
+    const broken = Model.load(await gpu(), config, {
+      ...source,
+      async *values(name) {
+        if (name === 'model.norm.weight') throw new Error('the disk is gone');
+        yield* source.values(name);
+      },
     });
     await expect(broken).rejects.toThrow('the disk is gone');
     expect((await gpu()).stats.bytes).toBe(before);

@@ -21,13 +21,20 @@ const CASES = [
 ];
 
 describe('the engine equals the golden values', () => {
-  let gpu: Promise<Gpu> | undefined;
-  let shared: Promise<Gpu> | undefined;
+  const opened = new Map<boolean, Promise<Gpu>>();
+  const open = (subgroups = true): Promise<Gpu> => {
+    const gpu =
+      opened.get(subgroups) ??
+      nodeGpu().then((source) =>
+        openGpu({ gpu: source, ...(!subgroups && { force: { subgroups: false } as const }) }),
+      );
+    opened.set(subgroups, gpu);
+    return gpu;
+  };
 
   it.for(CASES)('case %s', async (name, { skip }) => {
     const dir = caseDirOr(skip, name, 'the engine on it');
-    gpu ??= nodeGpu().then((source) => openGpu({ gpu: source }));
-    const result = await runGoldenCase(await gpu, basename(dir), readCase(dir));
+    const result = await runGoldenCase(await open(), basename(dir), readCase(dir));
     expect(result.groups.filter((g) => !g.ok)).toEqual([]);
     expect(result.unsupported).toBeNull();
     expect(result.ok).toBe(true);
@@ -35,11 +42,39 @@ describe('the engine equals the golden values', () => {
 
   it('case A_gqa_padded without subgroups', async ({ skip }) => {
     const dir = caseDirOr(skip, 'A_gqa_padded', 'the engine on it');
-    shared ??= nodeGpu().then((source) => openGpu({ gpu: source, force: { subgroups: false } }));
-    const result = await runGoldenCase(await shared, basename(dir), readCase(dir));
+    const result = await runGoldenCase(await open(false), basename(dir), readCase(dir));
     expect(result.groups.filter((g) => !g.ok)).toEqual([]);
     expect(result.ok).toBe(true);
   });
+
+  // F's weights are bfloat16 already: nothing is rounded, and the tolerances are those of f32
+  it.for([
+    ['A_gqa_padded', 'f16', true],
+    ['A_gqa_padded', 'f16', false],
+    ['B_headdim_untied', 'f16', true],
+    ['C_tied_llama3rope_mqa', 'f16', true],
+    ['D_lora', 'f16', true],
+    ['D_lora', 'f16', false],
+    ['D2_lora_zeroB', 'f16', true],
+    ['D2_lora_zeroB', 'f16', false],
+    ['F_bf16', 'bf16', true],
+    ['F_bf16', 'bf16', false],
+  ] as const)(
+    'case %s with frozen weights in %s, subgroups %s',
+    async ([name, stored, subgroups], { skip }) => {
+      const dir = caseDirOr(skip, name, `frozen weights in ${stored}`);
+      const result = await runGoldenCase(await open(subgroups), basename(dir), readCase(dir), { stored });
+      expect(result.groups.filter((g) => !g.ok)).toEqual([]);
+      expect(result.groups.map((g) => g.group)).toEqual(
+        expect.arrayContaining([
+          'logits',
+          'token_loss',
+          'loss',
+          ...(name.startsWith('D') ? ['gradients'] : []),
+        ]),
+      );
+    },
+  );
 
   it.for([
     ['A_gqa_padded', 96 * 1024],
@@ -67,18 +102,16 @@ describe('the engine equals the golden values', () => {
 
   it('notices weights that are not those of the case', async ({ skip }) => {
     const dir = caseDirOr(skip, 'A_gqa_padded', 'the engine on it');
-    gpu ??= nodeGpu().then((source) => openGpu({ gpu: source }));
     const files = readCase(dir);
     const weights = files['model.safetensors']!;
     new DataView(weights).setFloat32(weights.byteLength - 400, 9, true);
-    const result = await runGoldenCase(await gpu, basename(dir), files);
+    const result = await runGoldenCase(await open(), basename(dir), files);
     expect(result.ok).toBe(false);
   });
 
   it('names kinds of cases that it does not know', async ({ skip }) => {
     const dir = caseDirOr(skip, 'I_preference', 'naming an unsupported kind');
-    gpu ??= nodeGpu().then((source) => openGpu({ gpu: source }));
-    const result = await runGoldenCase(await gpu, basename(dir), readCase(dir));
+    const result = await runGoldenCase(await open(), basename(dir), readCase(dir));
     expect(result).toMatchObject({ ok: false, unsupported: 'preference objectives (SimPO, DPO, KL)' });
   });
 });

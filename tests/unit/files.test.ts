@@ -6,7 +6,8 @@ import { nodeFolder } from '../../src/cli/models-files.ts';
 import { LabError } from '../../src/core/errors.ts';
 import { Rng } from '../../src/core/rng.ts';
 import { openCheckpoint } from '../../src/files/checkpoint.ts';
-import { readHeader, readValues, type StoredTensor } from '../../src/files/safetensors.ts';
+import { narrowWords, widenWords } from '../../src/files/dtypes.ts';
+import { readHeader, readValues, readWords, type StoredTensor } from '../../src/files/safetensors.ts';
 import { blobSource, bytesSource, readExactly, readJson, type FileSource } from '../../src/files/source.ts';
 import { writeSafetensors } from '../../src/model/safetensors.ts';
 
@@ -169,5 +170,41 @@ describe('openCheckpoint', () => {
       /no model.safetensors and no .*It has file "pytorch_model.bin"/,
     );
     await expect(openCheckpoint(new Map())).rejects.toSatisfy(code('not-found'));
+  });
+});
+
+describe('16-bit words', () => {
+  it.for([
+    ['f16', [1, 1 + 2 ** -11, 1 + 3 * 2 ** -11, -65504, 2 ** -24, 2 ** -26, 0.1, Infinity], [1, 1, 1 + 2 ** -9, -65504, 2 ** -24, 0, 0.0999755859375, Infinity]],
+    ['bf16', [1, 1 + 2 ** -8, 1 + 3 * 2 ** -8, -1e38, 0.1, -0, -Infinity], [1, 1, 1 + 2 ** -6, -9.969209968386869e37, 0.10009765625, -0, -Infinity]],
+  ] as const)('%s: rounded to nearest, ties to even', ([as, values, rounded]) => {
+    expect([...widenWords(narrowWords('w', Float32Array.from(values), as), as)]).toEqual(rounded);
+    expect(widenWords(narrowWords('w', Float32Array.of(NaN), as), as)[0]).toBeNaN();
+  });
+
+  it('do not become infinite in silence', () => {
+    expect(() => narrowWords('model.norm.weight', Float32Array.of(0, 65520), 'f16')).toThrow(
+      /model.norm.weight holds 65520, which is too large for f16/,
+    );
+    expect(() => narrowWords('w', Float32Array.of(-3.4e38), 'bf16')).toThrow(/too large for bf16/);
+  });
+
+  it('of a tensor: as they are stored, or rounded, whatever the slice, and never more than a slice', async () => {
+    const data = random(1001);
+    for (const dtype of ['F32', 'F16'] as const) {
+      const source = bytesSource('m', writeSafetensors(new Map([['a', { shape: [7, 143], data }]]), dtype));
+      const tensor = { ...(await readHeader(source)).tensors.get('a')!, source };
+      const stored = dtype === 'F16' ? widenWords(narrowWords('a', data, 'f16'), 'f16') : data;
+      for (const as of ['f16', 'bf16'] as const)
+        for (const sliceBytes of [8, 100, 1001, 1 << 20]) {
+          const got: number[] = [];
+          for await (const { at, values } of readWords(tensor, as, sliceBytes)) {
+            expect(at).toBe(got.length);
+            expect(values.byteLength).toBeLessThanOrEqual(sliceBytes);
+            got.push(...values);
+          }
+          expect(got).toEqual([...narrowWords('a', stored, as)]);
+        }
+    }
   });
 });

@@ -207,7 +207,7 @@ async function readAll(
     >;
     const { dtype, data_offsets } = header[name] as { dtype: string; data_offsets: [number, number] };
     let count = 0;
-    for await (const { at, values } of read(name)) {
+    for await (const { at, values } of read.values(name)) {
       if (at !== count) throw new Error(`${name}: a slice begins at ${at} instead of ${count}`);
       for (const value of values) {
         const want = stored(view, start + data_offsets[0] + count * WIDTH[dtype]!, dtype);
