@@ -49,6 +49,7 @@ export const OWN_OPTIONS = {
   'attack-lr': { type: 'string' },
   'defence-steps': { type: 'string' },
   'chat-steps': { type: 'string', default: '0' },
+  at: { type: 'string', default: STATIONS.join(',') },
   adapter: { type: 'string' },
   'row-tokens': { type: 'string', default: '512' },
   'answer-tokens': { type: 'string', default: '64' },
@@ -106,6 +107,17 @@ function asked(values: OwnValues): { shared: Settings; defence: Settings; attack
   };
 }
 
+/** Steps of an attack after which one looks; benign tuning is looked at after the last of them. */
+function stationsAsked(text: string): number[] {
+  const at = text.split(',').map((one) => number('at', one, 1));
+  if (at.some((n, i) => i > 0 && n <= at[i - 1]!))
+    throw new LabError(
+      'bad-input',
+      `--at is "${text}"; ascending numbers of steps are wanted, as 20,50,100.`,
+    );
+  return at;
+}
+
 export function ownPlan(
   task: Task,
   values: OwnValues,
@@ -121,6 +133,7 @@ export function ownPlan(
         next: 'Use --method lora with --adapter, or merge the adapter first: npm run models -- convert.',
       },
     );
+  const at = stationsAsked(values.at!);
   const chatSteps = number('chat-steps', values['chat-steps']!, 0);
   const chat: OwnRun | null =
     chatSteps > 0 ? ownRun(task, chatTuningRecipe, { ...shared, ...defence, steps: chatSteps }) : null;
@@ -135,8 +148,8 @@ export function ownPlan(
   return {
     models,
     attacks: [
-      { id: 'mft', ...ownRun(task, mft, { ...shared, ...attack }, STATIONS) },
-      { id: 'bft', ...ownRun(task, bft, { ...shared, ...attack }, [100]) },
+      { id: 'mft', ...ownRun(task, mft, { ...shared, ...attack }, at) },
+      { id: 'bft', ...ownRun(task, bft, { ...shared, ...attack }, at.slice(-1)) },
     ],
     seeds,
   };
