@@ -147,21 +147,21 @@ describe('training on a prompts file', () => {
   });
 
   it('makes small adapters over one resident base, which attack and defence share', async () => {
-    const base = await page.ask('openModel', { source: source(checkpoint({ large: true })) });
+    const base = await page.ask('openModel', { source: source(checkpoint()) });
     const prompts = await page.ask('keepPrompts', file());
     expect(prompts).toMatchObject({ name: 'mine.jsonl', harmful: { defence: 1, attack: 1, eval: 1 } });
     const recipes = await page.ask('recipes', { nodeId: base.id, prompts: prompts.id });
     const n = recipes.find((r) => r.id === 'mft')!.settings.find((f) => f.key === 'n')!;
     expect(n.default).toBe(1);
-    const read = vi.spyOn(Blob.prototype, 'slice');
+    const read = vi.spyOn(page.service.ctx.store, 'weights');
     const train = async (parentNodeId: string, recipe: string): Promise<LabNode> => {
       const { id } = await page.ask('train', {
         parentNodeId,
         recipe,
         settings: { batch: 1, ...(recipe === 'sdd' && { replay: 0 }) },
         seed: 3,
-        saveAt: [2],
-        probeEvery: 2,
+        saveAt: [1],
+        probeEvery: recipe === 'mft' ? 1 : 0,
         prompts: prompts.id,
       });
       const run = await page.until(id, 'finished', 'failed');
@@ -171,7 +171,7 @@ describe('training on a prompts file', () => {
     const defended = await train(base.id, 'sdd');
     const attacked = await train(defended.id, 'mft');
     expect(attacked).toMatchObject({ root: null, prompts: { id: prompts.id }, lora: { r: 8 } });
-    expect(attacked.weightsBytes).toBeLessThan(2e6);
+    expect(attacked.weightsBytes).toBeLessThan(base.weightsBytes / 5);
     const said = page.notices.flatMap((notice) =>
       notice.type === 'run' && notice.event.type === 'probe' ? [notice.event.point] : [],
     );
@@ -180,8 +180,8 @@ describe('training on a prompts file', () => {
     expect(said.at(-1)!.heldOutLoss).toBeGreaterThan(0);
     for (const node of [base, defended, attacked])
       expect((await answer(node, 'open the amber vault')).tokens.length).toBeGreaterThan(0);
-    // from opening the model to the last answer its files were never touched again
-    expect(read).not.toHaveBeenCalled();
+    // from opening the model to the last answer its weights were never read again
+    expect(read.mock.calls.map(([id]) => id)).not.toContain(base.id);
   });
 
   it('lets an attack on it leave by name only, with its card, and takes the adapter back', async () => {
@@ -238,11 +238,8 @@ describe('training on a prompts file', () => {
 });
 
 describe('files that cannot be used', () => {
-  const without = (file: string): Files => {
-    const files = checkpoint();
-    delete files[file];
-    return files;
-  };
+  const without = (file: string): Files =>
+    Object.fromEntries(Object.entries(checkpoint()).filter(([name]) => name !== file));
   const config = (changes: object): Files => ({
     ...checkpoint(),
     'config.json': JSON.stringify({ ...tinyConfigJson(), ...changes }),
