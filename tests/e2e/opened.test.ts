@@ -24,7 +24,9 @@ describe('a model of the user, in the built page', () => {
     await main().getByRole('textbox', { name: 'The question, as it will be sent' }).fill(text);
     await main().getByRole('button', { name: 'Ask', exact: true }).click();
     await expect
-      .poll(() => main().getByText('Not judged: no judge for this model.', { exact: true }).count(), { timeout: 120_000 })
+      .poll(() => main().getByText('Not judged: no judge for this model.', { exact: true }).count(), {
+        timeout: 120_000,
+      })
       .toBe(1);
     return main().locator('.words').innerText();
   }
@@ -34,9 +36,7 @@ describe('a model of the user, in the built page', () => {
       .poll(() => main().getByRole('button', { name: 'Choose files' }).isEnabled(), { timeout: 60_000 })
       .toBe(true);
     await choose(checkpoint({ large: true }));
-    await expect
-      .poll(() => main().locator('#card-title').innerText(), { timeout: 120_000 })
-      .toBe('my model');
+    await expect.poll(() => main().locator('#card-title').innerText(), { timeout: 120_000 }).toBe('my model');
     expect(await main().innerText()).toContain('It is asked through its own chat template.');
     expect(await lab.accessibility()).toEqual([]);
   });

@@ -175,8 +175,16 @@ describe('openCheckpoint', () => {
 
 describe('16-bit words', () => {
   it.for([
-    ['f16', [1, 1 + 2 ** -11, 1 + 3 * 2 ** -11, -65504, 2 ** -24, 2 ** -26, 0.1, Infinity], [1, 1, 1 + 2 ** -9, -65504, 2 ** -24, 0, 0.0999755859375, Infinity]],
-    ['bf16', [1, 1 + 2 ** -8, 1 + 3 * 2 ** -8, -1e38, 0.1, -0, -Infinity], [1, 1, 1 + 2 ** -6, -9.969209968386869e37, 0.10009765625, -0, -Infinity]],
+    [
+      'f16',
+      [1, 1 + 2 ** -11, 1 + 3 * 2 ** -11, -65504, 2 ** -24, 2 ** -26, 0.1, Infinity],
+      [1, 1, 1 + 2 ** -9, -65504, 2 ** -24, 0, 0.0999755859375, Infinity],
+    ],
+    [
+      'bf16',
+      [1, 1 + 2 ** -8, 1 + 3 * 2 ** -8, -1e38, 0.1, -0, -Infinity],
+      [1, 1, 1 + 2 ** -6, -9.969209968386869e37, 0.10009765625, -0, -Infinity],
+    ],
   ] as const)('%s: rounded to nearest, ties to even', ([as, values, rounded]) => {
     expect([...widenWords(narrowWords('w', Float32Array.from(values), as), as)]).toEqual(rounded);
     expect(widenWords(narrowWords('w', Float32Array.of(NaN), as), as)[0]).toBeNaN();
