@@ -50,7 +50,15 @@ export async function measureStep(model: Model, checkpoint: boolean): Promise<St
     };
     const seconds: [number, number] = [await step(), await step()];
     const { precision } = model.weights;
-    const request = { precision, method: 'lora', adapters: [lora], context, batch: 1, checkpoint, answers: 0 } as const;
+    const request = {
+      precision,
+      method: 'lora',
+      adapters: [lora],
+      context,
+      batch: 1,
+      checkpoint,
+      answers: 0,
+    } as const;
     return {
       seconds,
       losses: stats.map((s) => s.loss),
@@ -78,7 +86,10 @@ export async function measureLogits(model: Model, { config, checkpoint }: OpenMo
   const adapter = new Adapter(gpu, config, { r: 1, alpha: 1, targets: ['q_proj'] });
   // its B is zero: the model is as it was
   adapter.initialise(0);
-  const trainer = new Trainer(model.with(adapter), OPTIM, { maxTokens: CHECK_TOKENS, maxLabels: CHECK_TOKENS });
+  const trainer = new Trainer(model.with(adapter), OPTIM, {
+    maxTokens: CHECK_TOKENS,
+    maxLabels: CHECK_TOKENS,
+  });
   try {
     const [logits] = await trainer.logits(batch);
     return relError(logits!, reference.forward(config, params, batch).logits as Float64Array);

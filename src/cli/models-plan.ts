@@ -3,7 +3,16 @@ import type { Half, Precision } from '../core/types.ts';
 import { openCheckpoint, storedPrecision } from '../files/checkpoint.ts';
 import { readDescription } from '../files/model-files.ts';
 import { LORA_TARGETS, type LoraTarget } from '../model/lora.ts';
-import { advise, DEFAULT_LORA, PARTS, plan, size, type Limits, type Plan, type PlanRequest } from '../model/plan.ts';
+import {
+  advise,
+  DEFAULT_LORA,
+  PARTS,
+  plan,
+  size,
+  type Limits,
+  type Plan,
+  type PlanRequest,
+} from '../model/plan.ts';
 import { nodeFolder } from './models-files.ts';
 import { shapeJson } from './models-make.ts';
 
@@ -60,9 +69,14 @@ export type PlanReport = ReturnType<typeof planReport>;
 /** The method in words. */
 function manner({ request: r }: Plan): string {
   const lora = r.adapters?.at(-1);
-  const projections = lora?.targets.length === LORA_TARGETS.length ? 'all projections' : lora?.targets.join(', ');
+  const projections =
+    lora?.targets.length === LORA_TARGETS.length ? 'all projections' : lora?.targets.join(', ');
   const what =
-    r.method === 'full' ? 'all weights' : r.method === 'none' ? 'no training' : `LoRA rank ${lora!.r} on ${projections}`;
+    r.method === 'full'
+      ? 'all weights'
+      : r.method === 'none'
+        ? 'no training'
+        : `LoRA rank ${lora!.r} on ${projections}`;
   const kept = r.checkpoint ? ', activation checkpointing' : '';
   return `${what}, weights in ${r.precision}, ${r.batch} x ${r.context} tokens${kept}, ${r.answers} answers at once`;
 }
@@ -72,14 +86,23 @@ export function planLines(r: PlanReport): string[] {
   for (const part of PARTS) lines.push(`${part.padEnd(14)}${size(r.bytes[part]).padStart(12)}`);
   lines.push(`${'together'.padEnd(14)}${size(r.total).padStart(12)}`);
   for (const problem of r.problems) lines.push(`does not fit  ${problem}`);
-  for (const { changes, plan: p } of r.advice) lines.push(`would fit     ${changes.join(' and ')}: ${size(p.total)}`);
-  if (r.problems.length > 0 && r.advice.length === 0) lines.push('nothing here makes it fit: take a smaller model');
+  for (const { changes, plan: p } of r.advice)
+    lines.push(`would fit     ${changes.join(' and ')}: ${size(p.total)}`);
+  if (r.problems.length > 0 && r.advice.length === 0)
+    lines.push('nothing here makes it fit: take a smaller model');
   return lines;
 }
 
 /** The line of `inspect`: what a LoRA run of the usual size would take. */
 export function usualPlan(config: LlamaConfig, stored: Precision): Plan {
   const context = Math.min(512, config.max_position_embeddings);
-  const request = { precision: stored, method: 'lora', adapters: [DEFAULT_LORA], context, batch: 1, answers: 1 } as const;
+  const request = {
+    precision: stored,
+    method: 'lora',
+    adapters: [DEFAULT_LORA],
+    context,
+    batch: 1,
+    answers: 1,
+  } as const;
   return plan(config, request, DESKTOP);
 }
