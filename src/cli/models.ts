@@ -109,7 +109,8 @@ export async function main(argv: string[]): Promise<number> {
     }
     case 'load': {
       const opened = await openModel(await nodeFolder(dir));
-      const precision = o.precision === undefined ? {} : { precision: word('precision', o.precision, PRECISIONS) };
+      const precision =
+        o.precision === undefined ? {} : { precision: word('precision', o.precision, PRECISIONS) };
       const { model, figures } = await loadModel(await gpu(), opened, precision);
       const step = o.step ? await measureStep(model, o.checkpointing === true) : undefined;
       const logitsError = o.check ? await measureLogits(model, opened) : undefined;
@@ -142,7 +143,9 @@ function loadLines(figures: LoadFigures, step?: StepFigures, logitsError?: numbe
         `at most ${mib(step.peakGpuBytes)} on the GPU, ${mib(step.plannedBytes)} planned`,
     );
   if (logitsError !== undefined)
-    lines.push(`logits on 8 tokens: ${logitsError.toExponential(1)} from the float64 reference (relative L2)`);
+    lines.push(
+      `logits on 8 tokens: ${logitsError.toExponential(1)} from the float64 reference (relative L2)`,
+    );
   return lines;
 }
 
