@@ -201,8 +201,8 @@ export interface Advice {
 }
 
 /**
- * What would make a plan fit: every change that does so alone, in the order of `changes`; where none does, the first of them
- * that do so together. Empty when it fits, or when nothing helps.
+ * What would make a plan fit: every change that does so alone, in the order of `changes`; where none does, as few of them
+ * as do so together. Empty when it fits, or when nothing helps.
  * @param stored the 16-bit type to propose: the checkpoint's own, where it has one
  */
 export function advise(
@@ -223,18 +223,27 @@ export function advise(
     return fit ? [{ changes: [describe(change.name, request, fit.request)], plan: fit }] : [];
   });
   if (alone.length > 0) return alone;
-  let at = request;
-  const made: string[] = [];
-  // 16 bits belong to an adapter: once all weights are no longer trained, the first change is worth a second look
-  for (const change of [...all, all[0]!]) {
-    const steps = change.steps(at).map(attempt);
-    const reached = steps.find((p) => p.problems.length === 0) ?? steps.at(-1);
-    if (!reached) continue;
-    made.push(describe(change.name, at, reached.request));
-    at = reached.request;
-    if (reached.problems.length === 0) return [{ changes: made, plan: reached }];
+  const together = (chosen: readonly Change[]): Advice => {
+    let at = attempt(request);
+    const made: string[] = [];
+    for (const change of chosen) {
+      if (at.problems.length === 0) break;
+      const steps = change.steps(at.request).map(attempt);
+      const next = steps.find((p) => p.problems.length === 0) ?? steps.at(-1);
+      if (!next) continue;
+      made.push(describe(change.name, at.request, next.request));
+      at = next;
+    }
+    return { changes: made, plan: at };
+  };
+  let chosen = all;
+  if (together(chosen).plan.problems.length > 0) return [];
+  // what is not needed is left out again, the costliest first
+  for (const change of all.toReversed()) {
+    const fewer = chosen.filter((c) => c !== change);
+    if (together(fewer).plan.problems.length === 0) chosen = fewer;
   }
-  return [];
+  return [together(chosen)];
 }
 
 function describe(name: string, from: PlanRequest, to: PlanRequest): string {
