@@ -45,12 +45,23 @@ describe.each([
     ['all weights', { ...lora, method: 'full', precision: 'f32' }],
     ['LoRA on f32', { ...lora, precision: 'f32' }],
     ['LoRA on bf16, checkpointing', { ...lora, precision: 'bf16', checkpoint: true }],
-    ['two adapters on f16, one row, few labels, answers', { ...lora, adapters: [DEFAULT_LORA, { r: 4, alpha: 4, targets: ['q_proj', 'down_proj'] }], precision: 'f16', batch: 1, labels: 16, answers: 3 }],
+    [
+      'two adapters on f16, one row, few labels, answers',
+      {
+        ...lora,
+        adapters: [DEFAULT_LORA, { r: 4, alpha: 4, targets: ['q_proj', 'down_proj'] }],
+        precision: 'f16',
+        batch: 1,
+        labels: 16,
+        answers: 3,
+      },
+    ],
     ['answers only', { ...lora, adapters: [], method: 'none', precision: 'f16', answers: 4 }],
   ])('%s', (_name, request) => {
     const before = gpu.stats.bytes;
     const model = Model.create(gpu, config, tensors, request.precision);
-    const adapters = request.method === 'full' ? [] : request.adapters!.map((a) => new Adapter(gpu, config, a));
+    const adapters =
+      request.method === 'full' ? [] : request.adapters!.map((a) => new Adapter(gpu, config, a));
     const used = model.with(...adapters);
     const tokens = request.batch * request.context;
     const trainer =

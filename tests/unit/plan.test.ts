@@ -48,7 +48,8 @@ describe('the memory plan', () => {
   });
 
   it('falls with 16 bits, checkpointing, a shorter context and a smaller batch, and grows with the rank', () => {
-    const total = (change: Partial<PlanRequest>): number => plan(llama, { ...lora, ...change }, DESKTOP).total;
+    const total = (change: Partial<PlanRequest>): number =>
+      plan(llama, { ...lora, ...change }, DESKTOP).total;
     const base = total({});
     expect(total({ precision: 'f32' })).toBeGreaterThan(base + 2.4e9);
     expect(total({ precision: 'f16' })).toBe(base);
@@ -64,11 +65,17 @@ describe('the memory plan', () => {
     const problems = (r: PlanRequest, limits = DESKTOP, budget = Infinity): string =>
       plan(llama, r, limits, budget).problems.join('\n');
     expect(problems(lora, DESKTOP, 2e9)).toMatch(/it takes .* GB, and the budget is 2.00 GB/);
-    expect(problems({ ...lora, method: 'full', precision: 'f32' })).toMatch(/the weights take 4.94 GB, and one buffer/);
+    expect(problems({ ...lora, method: 'full', precision: 'f32' })).toMatch(
+      /the weights take 4.94 GB, and one buffer/,
+    );
     expect(problems({ ...lora, method: 'full' })).toMatch(/frozen: only an adapter/);
     const phone = { maxBufferSize: 2 ** 28, maxStorageBufferBindingSize: 2 ** 24 };
-    expect(problems(lora, phone)).toMatch(/the widest activations take .*, and kernels of this adapter reach 16.8 MB/);
-    expect(problems({ ...lora, context: 64 }, { ...phone, maxStorageBufferBindingSize: 4000 })).toMatch(/rows of .* are longer/);
+    expect(problems(lora, phone)).toMatch(
+      /the widest activations take .*, and kernels of this adapter reach 16.8 MB/,
+    );
+    expect(problems({ ...lora, context: 64 }, { ...phone, maxStorageBufferBindingSize: 4000 })).toMatch(
+      /rows of .* are longer/,
+    );
   });
 
   it('names what would make it fit, the mildest first, and several changes where one is not enough', () => {
@@ -79,7 +86,10 @@ describe('the memory plan', () => {
     expect(advise(llama, f32, big, total).map((a) => a.changes)).toEqual([['16-bit weights (bf16)']]);
     const long = { ...lora, context: 4096 };
     const saved = advise(llama, long, DESKTOP, plan(llama, long, DESKTOP).total - 1e6);
-    expect(saved.map((a) => a.changes[0])).toEqual(['activation checkpointing', 'a shorter context (2048 tokens)']);
+    expect(saved.map((a) => a.changes[0])).toEqual([
+      'activation checkpointing',
+      'a shorter context (2048 tokens)',
+    ]);
     const full = { ...lora, method: 'full' as const, precision: 'f32' as const, batch: 4 };
     const [together] = advise(llama, full, DESKTOP, 3.5e9);
     expect(together!.changes.length).toBeGreaterThan(1);
@@ -96,20 +106,31 @@ describe('the memory plan', () => {
     try {
       const args = ['plan', '--shape', 'llama-3.2-1b'];
       expect(await main([...args, '--budget', '6'])).toBe(0);
-      expect(printed()).toMatch(/^LoRA rank 8 on all projections, weights in bf16, 1 x 512 tokens[^]*KV cache[^]*together/);
+      expect(printed()).toMatch(
+        /^LoRA rank 8 on all projections, weights in bf16, 1 x 512 tokens[^]*KV cache[^]*together/,
+      );
       expect(await main([...args, '--budget', '2.6', '--json'])).toBe(1);
       const report = JSON.parse(printed()) as { total: number; problems: string[]; advice: unknown[] };
       expect(report.total).toBe(plan(llama, lora, DESKTOP).total);
       expect(report.problems).toHaveLength(1);
-      expect(await main(['plan', 'public/models/tiny-chat', '--targets', 'q_proj,v_proj', '--context', '64'])).toBe(0);
+      expect(
+        await main(['plan', 'public/models/tiny-chat', '--targets', 'q_proj,v_proj', '--context', '64']),
+      ).toBe(0);
       expect(printed()).toMatch(/LoRA rank 8 on q_proj, v_proj, weights in f16/);
       expect(await main(['plan', 'public/models/tiny-chat', '--budget', '0.001', '--context', '64'])).toBe(1);
       expect(printed()).toMatch(/does not fit +it takes/);
     } finally {
       print.mockRestore();
     }
-    for (const wrong of [['--method', 'half'], ['--targets', 'k'], ['--rank', '0'], ['--precision', 'f8']])
+    for (const wrong of [
+      ['--method', 'half'],
+      ['--targets', 'k'],
+      ['--rank', '0'],
+      ['--precision', 'f8'],
+    ])
       await expect(main(['plan', '--shape', 'llama-3.2-1b', ...wrong])).rejects.toThrow(/must be/);
-    await expect(main(['plan', 'public/models/tiny-chat', '--shape', 'llama-3.2-1b'])).rejects.toThrow(/not both/);
+    await expect(main(['plan', 'public/models/tiny-chat', '--shape', 'llama-3.2-1b'])).rejects.toThrow(
+      /not both/,
+    );
   });
 });
