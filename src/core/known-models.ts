@@ -92,30 +92,19 @@ export function parametersOf(s: ModelShape): number {
   return s.num_hidden_layers * layer + s.hidden_size + embedding * (s.tie_word_embeddings ? 1 : 2);
 }
 
-/** Bytes of a number in GPU memory. */
-const GPU_BYTES = 4;
-
 export interface Fit {
-  /** Of the weights on the GPU, in bytes. */
+  /** Of the weights on the GPU, which keeps matrices as they are published, in bytes. */
   weights: number;
-  /** What stands against it on this adapter; null: its limits allow it. They do not tell how much memory the GPU has. */
-  problem: { kind: 'buffer' | 'binding'; needs: number; limit: number } | null;
+  /** What one buffer would have to hold, and what it can; null: the adapter allows it. Its limits do not tell how much memory the GPU has. */
+  problem: { needs: number; limit: number } | null;
 }
 
-/** Whether the weights of a model keep to an adapter's limits. */
-export function fit(
-  shape: ModelShape,
-  limits: { maxBufferSize: number; maxStorageBufferBindingSize: number },
-): Fit {
-  const weights = parametersOf(shape) * GPU_BYTES;
-  const largest =
-    Math.max(shape.vocab_size, shape.intermediate_size, shape.hidden_size) * shape.hidden_size * GPU_BYTES;
-  if (largest > limits.maxStorageBufferBindingSize)
-    return {
-      weights,
-      problem: { kind: 'binding', needs: largest, limit: limits.maxStorageBufferBindingSize },
-    };
-  if (weights > limits.maxBufferSize)
-    return { weights, problem: { kind: 'buffer', needs: weights, limit: limits.maxBufferSize } };
-  return { weights, problem: null };
+/**
+ * Whether the weights of a model keep to an adapter's limits. Matrices are read in spans that fit a binding, and stand in several
+ * buffers; the embedding, or gate and up of a layer, must fit one.
+ */
+export function fit(shape: ModelShape, { maxBufferSize: limit }: { maxBufferSize: number }): Fit {
+  const weights = parametersOf(shape) * PUBLISHED_BYTES;
+  const needs = Math.max(shape.vocab_size, 2 * shape.intermediate_size) * shape.hidden_size * PUBLISHED_BYTES;
+  return { weights, problem: needs > limit ? { needs, limit } : null };
 }

@@ -1,8 +1,8 @@
 /** Models that a user opened: their files, what the store keeps of them, and their weights on the way to the GPU. */
 import { parseLlamaConfig, tensorShapes } from '../core/config.ts';
 import { LabError } from '../core/errors.ts';
-import type { Tensors } from '../core/types.ts';
-import type { Checkpoint } from '../files/checkpoint.ts';
+import type { Precision, Tensors } from '../core/types.ts';
+import { storedPrecision, type Checkpoint } from '../files/checkpoint.ts';
 import type { ModelDescription } from '../files/model-files.ts';
 import { openWeights } from '../model/hf.ts';
 import { Model } from '../model/model.ts';
@@ -62,7 +62,8 @@ export class OpenedModels {
       onProgress({ loadedBytes, totalBytes });
       loadedBytes = Math.min(totalBytes, loadedBytes + bytes);
     };
-    const load = (): Promise<Model> => Model.load(this.#ctx.gpu, found.config, weights);
+    const load = (): Promise<Model> =>
+      Model.load(this.#ctx.gpu, found.config, weights, precisionOf(found.checkpoint));
     const hold = (): Promise<Base> => this.#bases.acquire(id, true, load);
     const base = await this.#ctx.gate.run(PRIORITY.chat, hold, signal);
     onRead = () => {};
@@ -84,8 +85,8 @@ export class OpenedModels {
     print: string,
   ): Promise<LabNode> {
     const { config, checkpoint, description } = found;
-    const parameters = [...checkpoint.tensors.values()].reduce((n, t) => n + count(t.shape), 0);
-    const copy = parameters * 4 <= COPY_BYTES;
+    const parameters = parametersOf(checkpoint);
+    const copy = isSmall(checkpoint);
     const folder = source.kind === 'folder' ? source.handle : null;
     const from = nameOf(source, description);
     const opened: OpenedModel = {
@@ -182,7 +183,10 @@ export class OpenedModels {
   /** An opened model on the GPU. @throws LabError 'files-needed' when they are not at hand */
   async load(root: LabNode): Promise<Model> {
     const config = parseLlamaConfig(root.modelConfig);
-    if (root.opened!.kept !== 'copy') return Model.load(this.#ctx.gpu, config, await this.weights(root));
+    if (root.opened!.kept !== 'copy') {
+      const weights = await this.weights(root);
+      return Model.load(this.#ctx.gpu, config, weights, precisionOf(this.#checkpoints.get(root.id)!));
+    }
     const tensors = unflatten(config, await this.#ctx.store.weights(root.id));
     return this.#ctx.gpu.allocate(() => Model.create(this.#ctx.gpu, config, tensors));
   }
@@ -215,6 +219,15 @@ export class OpenedModels {
     this.#texts.delete(nodeId);
   }
 }
+
+const parametersOf = ({ tensors }: Checkpoint): number =>
+  [...tensors.values()].reduce((n, t) => n + count(t.shape), 0);
+
+const isSmall = (checkpoint: Checkpoint): boolean => parametersOf(checkpoint) * 4 <= COPY_BYTES;
+
+/** A small model may train all of its weights; of a large one only adapters are trained, so it stays in the 16 bits of its file. */
+const precisionOf = (checkpoint: Checkpoint): Precision =>
+  isSmall(checkpoint) ? 'f32' : storedPrecision(checkpoint);
 
 const weightBytes = ({ tensors }: Checkpoint): number =>
   [...tensors.values()].reduce((n, t) => n + t.end - t.begin, 0);

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { parseLlamaConfig, tensorShapes } from '../../src/core/config.ts';
 import { fit, KNOWN_MODELS, parametersOf } from '../../src/core/known-models.ts';
+import { frozenBytes } from '../../src/model/frozen.ts';
 import { SHAPES } from '../../src/cli/models-make.ts';
 
 const numbers = (shapes: Iterable<number[]>): number[] =>
@@ -21,16 +22,15 @@ describe('known models', () => {
     expect(parametersOf(shape)).toBe(134_515_008);
   });
 
-  it.each(KNOWN_MODELS)('$repo fits exactly where its largest tensor and its whole do', ({ shape }) => {
-    const whole = sizes(shape).reduce((a, b) => a + b) * 4;
-    const tensor = Math.max(...sizes(shape)) * 4;
-    const exact = { maxBufferSize: whole, maxStorageBufferBindingSize: tensor };
-    expect(fit(shape, exact)).toEqual({ weights: whole, problem: null });
-    expect(fit(shape, { ...exact, maxBufferSize: whole - 1 }).problem?.kind).toBe('buffer');
-    expect(fit(shape, { ...exact, maxStorageBufferBindingSize: tensor - 1 }).problem).toEqual({
-      kind: 'binding',
-      needs: tensor,
-      limit: tensor - 1,
-    });
-  });
+  it.each(KNOWN_MODELS)(
+    '$repo fits exactly where the largest buffer of its frozen weights does',
+    ({ shape }) => {
+      const config = parseLlamaConfig({ ...shape, bos_token_id: 0, eos_token_id: 0 });
+      const { problem } = fit(shape, { maxBufferSize: 0 });
+      const limits = { maxBufferSize: problem!.needs, maxStorageBufferBindingSize: problem!.needs };
+      expect(Math.max(...frozenBytes(config, limits))).toBe(problem!.needs);
+      expect(fit(shape, limits)).toEqual({ weights: parametersOf(shape) * 2, problem: null });
+      expect(fit(shape, { maxBufferSize: problem!.needs - 1 }).problem).not.toBeNull();
+    },
+  );
 });

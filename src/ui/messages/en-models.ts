@@ -36,7 +36,6 @@ export const enModels = {
   'known.gated': 'needs a login and a signed licence',
   'known.millions': '{n} million',
   'known.fits': 'Its limits allow it.',
-  'known.tensor': 'Too large: one tensor takes {needs}, and this adapter reaches {limit} at once.',
   'known.whole': 'Too large: {needs} in one buffer, and this adapter allows {limit}.',
   'known.noGpu': 'No GPU to ask.',
   'known.note':

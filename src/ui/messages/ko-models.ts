@@ -35,7 +35,6 @@ export const koModels = {
   'known.gated': '로그인과 라이선스 동의 필요',
   'known.millions': '{n}M',
   'known.fits': '한도 안에 듭니다.',
-  'known.tensor': '너무 큽니다: 텐서 하나가 {needs}인데 이 어댑터가 한 번에 닿는 크기는 {limit}입니다.',
   'known.whole': '너무 큽니다: 버퍼 하나에 {needs}가 필요한데 이 어댑터의 한도는 {limit}입니다.',
   'known.noGpu': '확인할 GPU가 없습니다.',
   'known.note':
