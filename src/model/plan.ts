@@ -60,7 +60,10 @@ export interface Plan {
 
 /** A uniform buffer's slot, of which every dispatch has one (src/gpu/program). */
 const SLOT = 256;
-/** Dispatches of a layer, forward and backward, as counted on a step: on all weights, or with an adapter of all projections. */
+/**
+ * About so many dispatches of a layer, forward and backward: on all weights, or with an adapter of all projections. They cost a
+ * uniform slot each; tests/gradcheck/plan.test.ts holds the whole plan against the engine's own count.
+ */
 const OPS = { full: 40, lora: 66, none: 10 };
 
 const sum = (xs: Iterable<number>): number => [...xs].reduce((a, b) => a + b, 0);
