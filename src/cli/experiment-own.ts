@@ -202,7 +202,8 @@ export async function ownMain(values: OwnValues, seeds: RunSeeds): Promise<numbe
   for (const note of notes) console.error(`Note: ${note}`);
 
   const gpu = await openGpu({ gpu: await nodeGpu(), nap });
-  const { model } = await loadModel(gpu, opened);
+  // what an adapter stands on stays as it is stored
+  const { model } = await loadModel(gpu, opened, values.method === 'full' ? { precision: 'f32' } : {});
   const limit = values.limit === undefined ? undefined : number('limit', values.limit, 1);
   const cap = capFor(task, prepared);
   const lab = new OwnLab(model, task, {

@@ -41,7 +41,7 @@ async function opened(values: OwnValues) {
     ...plan.models.flatMap((m) => (m.made && 'recipe' in m.made ? [m.made] : [])),
   ];
   const gpu = await openGpu({ gpu: await nodeGpu() });
-  const { model } = await loadModel(gpu, source);
+  const { model } = await loadModel(gpu, source, values.method === 'full' ? { precision: 'f32' } : {});
   const cap = capFor(
     task,
     runs.map((run) => preparedRun(task, run, seeds)),
@@ -52,7 +52,8 @@ async function opened(values: OwnValues) {
 
 it('adapters: the matrix runs, stacks on frozen parents, leaves the weights alone, and a second start only reads', async () => {
   const { gpu, model, plan, lab, task } = await opened(VALUES);
-  const before = await model.params.read();
+  expect(model.weights.precision).toBe('f16');
+  const before = await model.readTensors();
   const depends = { test: 'own' };
   const first = new OwnMatrix(lab, new CellStore(dir, depends), plan);
   await first.run();
@@ -69,7 +70,7 @@ it('adapters: the matrix runs, stacks on frozen parents, leaves the weights alon
     expect(scores.harmful.perplexity).toBeGreaterThan(1);
     expect(Number.isFinite(loss)).toBe(attack !== 'none');
   }
-  expect(await model.params.read()).toEqual(before);
+  expect(await model.readTensors()).toEqual(before);
 
   const idle = {
     task,
