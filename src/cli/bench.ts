@@ -8,11 +8,10 @@ import { parseArgs } from 'node:util';
 import { parseLlamaConfig, tensorShapes } from '../core/config.ts';
 import { LabError } from '../core/errors.ts';
 import type { Batch, Tensors } from '../core/types.ts';
-import { openGpu } from '../gpu/gpu.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { Model } from '../model/model.ts';
 import { Trainer } from '../train/trainer.ts';
-import { nap, nodeGpu } from './node-gpu.ts';
+import { openNodeGpu } from './node-gpu.ts';
 
 interface BenchConfig {
   hidden: number;
@@ -203,7 +202,7 @@ export async function main(argv: string[]): Promise<number> {
       'bad-input',
       `--steps wants a whole number above ${WARM_UP_STEPS}, not "${values.steps}".`,
     );
-  const gpu = await openGpu({ gpu: await nodeGpu(), nap });
+  const gpu = await openNodeGpu();
   for (const name of values.config === 'all' ? Object.keys(CONFIGS) : [values.config]) {
     const r = await bench(gpu, name, steps);
     process.stdout.write(

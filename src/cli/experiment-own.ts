@@ -10,7 +10,6 @@ import type { Settings } from '../core/settings.ts';
 import { chatCodec } from '../data/chat-codec.ts';
 import { fileTask } from '../data/file-task.ts';
 import type { Task } from '../data/task.ts';
-import { openGpu } from '../gpu/gpu.ts';
 import { loraLayout } from '../model/lora.ts';
 import { bft } from '../recipes/bft.ts';
 import { chatTuningRecipe } from '../recipes/chat-tuning.ts';
@@ -33,7 +32,7 @@ import { readAdapterFolder } from './models-convert.ts';
 import { nodeFolder } from './models-files.ts';
 import { openModel, type OpenModel } from './models-open.ts';
 import { loadModel } from './models-run.ts';
-import { nap, nodeGpu } from './node-gpu.ts';
+import { openNodeGpu } from './node-gpu.ts';
 import { duration } from './progress.ts';
 import { openPrompts } from './prompts.ts';
 
@@ -201,7 +200,7 @@ export async function ownMain(values: OwnValues, seeds: RunSeeds): Promise<numbe
   ];
   for (const note of notes) console.error(`Note: ${note}`);
 
-  const gpu = await openGpu({ gpu: await nodeGpu(), nap });
+  const gpu = await openNodeGpu();
   // what an adapter stands on stays as it is stored
   const { model } = await loadModel(gpu, opened, values.method === 'full' ? { precision: 'f32' } : {});
   const limit = values.limit === undefined ? undefined : number('limit', values.limit, 1);

@@ -11,7 +11,6 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { LabError } from '../core/errors.ts';
-import { openGpu } from '../gpu/gpu.ts';
 import { RECIPES } from '../recipes/index.ts';
 import { settle } from '../recipes/recipe.ts';
 import { createWorld } from '../world/world.ts';
@@ -33,7 +32,7 @@ import { OWN_OPTIONS, ownMain } from './experiment-own.ts';
 import { Repetition } from './experiment/run.ts';
 import type { Failure, Planned } from './experiment/run.ts';
 import { readModelFolder } from './model-folder.ts';
-import { nap, nodeGpu } from './node-gpu.ts';
+import { openNodeGpu } from './node-gpu.ts';
 import { duration } from './progress.ts';
 import { SHIPPED_DIR, SHIPPED_WORLD } from './pretrain.ts';
 
@@ -75,7 +74,7 @@ export async function main(argv: string[]): Promise<number> {
     ReturnType<typeof readModelFolder>,
   ];
   const code = codeDigest(undefined, EXPERIMENT_FOLDERS);
-  const gpu = await openGpu({ gpu: await nodeGpu(), nap });
+  const gpu = await openNodeGpu();
   const world = createWorld(chat.record.worldSeed);
   const lab = new ExperimentLab(gpu, world, base);
   const embedded = new Map([

@@ -2,7 +2,6 @@ import { parseArgs } from 'node:util';
 import { LabError } from '../core/errors.ts';
 import { PRECISIONS } from '../core/types.ts';
 import { worldPrompts } from '../data/world-prompts.ts';
-import { openGpu, type Gpu } from '../gpu/gpu.ts';
 import { LORA_TARGETS } from '../model/lora.ts';
 import { convertModel } from './models-convert.ts';
 import { nodeFolder } from './models-files.ts';
@@ -13,7 +12,7 @@ import { measureLogits, measureStep, type StepFigures } from './models-measure.t
 import { openModel } from './models-open.ts';
 import { DESKTOP, planLines, planned, planReport } from './models-plan.ts';
 import { ask, loadModel, type LoadFigures } from './models-run.ts';
-import { nap, nodeGpu } from './node-gpu.ts';
+import { openNodeGpu } from './node-gpu.ts';
 import { createWorld } from '../world/world.ts';
 import { writeAtomic } from './checkpoint-file.ts';
 
@@ -96,8 +95,6 @@ function parse(argv: string[]) {
   }
 }
 
-const gpu = async (): Promise<Gpu> => openGpu({ gpu: await nodeGpu(), nap });
-
 /** @returns exit code; bad input is thrown as LabError, which makes it 1 */
 export async function main(argv: string[]): Promise<number> {
   const { values: o, positionals } = parse(argv);
@@ -119,7 +116,7 @@ export async function main(argv: string[]): Promise<number> {
     }
     case 'generate': {
       if (o.prompt === undefined) throw usage('generate needs --prompt TEXT.');
-      await ask(gpu, await nodeFolder(dir), {
+      await ask(openNodeGpu, await nodeFolder(dir), {
         prompt: o.prompt,
         maxTokens: number('max-tokens', o['max-tokens'], 1, true),
         temperature: number('temperature', o.temperature, 0, false),
@@ -135,7 +132,7 @@ export async function main(argv: string[]): Promise<number> {
       const opened = await openModel(await nodeFolder(dir));
       const precision =
         o.precision === undefined ? {} : { precision: word('precision', o.precision, PRECISIONS) };
-      const { model, figures } = await loadModel(await gpu(), opened, precision);
+      const { model, figures } = await loadModel(await openNodeGpu(), opened, precision);
       const step = o.step ? await measureStep(model, o.checkpointing === true) : undefined;
       const logitsError = o.check ? await measureLogits(model, opened) : undefined;
       model.destroy();
@@ -218,7 +215,7 @@ async function printPlan(dir: string | undefined, o: ReturnType<typeof parse>['v
     ...(o.precision !== undefined && { precision: word('precision', o.precision, PRECISIONS) }),
     checkpoint: o.checkpointing === true,
     budget: o.budget === undefined ? Infinity : number('budget', o.budget, 0, false) * 1e9,
-    limits: o.here ? (await gpu()).info.limits : DESKTOP,
+    limits: o.here ? (await openNodeGpu()).info.limits : DESKTOP,
   });
   console.log(o.json ? JSON.stringify(report, null, 2) : planLines(report).join('\n'));
   return report.problems.length > 0 ? 1 : 0;

@@ -1,4 +1,5 @@
 import { LabError } from '../core/errors.ts';
+import { openGpu, type Gpu, type OpenOptions } from '../gpu/gpu.ts';
 
 /** On globalThis because Dawn aborts the process when the object that create() returned is garbage-collected. */
 const kept = globalThis as { sddLabGpu?: Promise<GPU> };
@@ -18,8 +19,13 @@ export function nodeGpu(): Promise<GPU> {
 
 const clock = new Int32Array(new SharedArrayBuffer(4));
 
+/** A device for Node, which sleeps while it waits. @param force see OpenOptions */
+export async function openNodeGpu(force?: OpenOptions['force']): Promise<Gpu> {
+  return openGpu({ gpu: await nodeGpu(), nap, ...(force && { force }) });
+}
+
 /** See Gpu.nap. */
-export function nap(ms: number): Promise<void> {
+function nap(ms: number): Promise<void> {
   Atomics.wait(clock, 0, 0, ms);
   return new Promise((resolve) => setImmediate(resolve));
 }

@@ -17,7 +17,6 @@ import { tinyTask } from '../data/tiny-task.ts';
 import { tokenizerConfigJson, tokenizerJson } from '../data/tokenizer-files.ts';
 import type { ModelScores } from '../eval/evaluate.ts';
 import type { Gpu } from '../gpu/gpu.ts';
-import { openGpu } from '../gpu/gpu.ts';
 import { Model } from '../model/model.ts';
 import { sftStep } from '../recipes/sft.ts';
 import {
@@ -42,7 +41,7 @@ import { codeDigest } from './code-digest.ts';
 import { modelCard } from './model-card.ts';
 import { readModelFolder, writeModelFolder } from './model-folder.ts';
 import type { TrainingRecord } from './model-folder.ts';
-import { nap, nodeGpu } from './node-gpu.ts';
+import { openNodeGpu } from './node-gpu.ts';
 import { Progress } from './progress.ts';
 
 export const SHIPPED_WORLD = 0;
@@ -377,7 +376,7 @@ export async function main(argv: string[]): Promise<number> {
       'bad-input',
       'A shortened run is not a shipped model: name a folder for it with --out.',
     );
-  const gpu = await openGpu({ gpu: await nodeGpu(), nap });
+  const gpu = await openNodeGpu();
   if (values.verify) return verify(gpu, out);
   if (values.cards) return cards(gpu, out);
   return pretrain(gpu, seed, out, {

@@ -15,7 +15,6 @@ import { LabError } from '../core/errors.ts';
 import type { Settings, SettingValue } from '../core/settings.ts';
 import { mean } from '../core/stats.ts';
 import { harmByFact } from '../eval/metrics.ts';
-import { openGpu } from '../gpu/gpu.ts';
 import { recipe } from '../recipes/index.ts';
 import { settle, type Recipe } from '../recipes/recipe.ts';
 import { createWorld } from '../world/world.ts';
@@ -25,7 +24,7 @@ import { ExperimentLab } from './experiment/lab.ts';
 import { STATIONS } from './experiment/matrix.ts';
 import { table } from './experiment/report.ts';
 import { readModelFolder } from './model-folder.ts';
-import { nap, nodeGpu } from './node-gpu.ts';
+import { openNodeGpu } from './node-gpu.ts';
 import { Progress } from './progress.ts';
 import { SHIPPED_DIR } from './pretrain.ts';
 
@@ -84,7 +83,7 @@ export async function main(argv: string[]): Promise<number> {
 
   const dir = join(values.models, `tiny-${values.parent}`);
   const folder = readModelFolder(dir);
-  const gpu = await openGpu({ gpu: await nodeGpu(), nap });
+  const gpu = await openNodeGpu();
   const world = createWorld(folder.record.worldSeed);
   const lab = new ExperimentLab(gpu, world, folder);
   const store = new CellStore(join('.cache', 'tune'), {

@@ -1,18 +1,18 @@
 import { describe, expect, it } from 'vitest';
 import { nodeFolder } from '../../src/cli/models-files.ts';
 import { ask } from '../../src/cli/models-run.ts';
-import { nodeGpu } from '../../src/cli/node-gpu.ts';
+import { openNodeGpu } from '../../src/cli/node-gpu.ts';
 import { parseLlamaConfig } from '../../src/core/config.ts';
 import { openCheckpoint } from '../../src/files/checkpoint.ts';
 import { readExactly } from '../../src/files/source.ts';
 import { PRECISIONS } from '../../src/core/types.ts';
-import { openGpu, type Gpu } from '../../src/gpu/gpu.ts';
+import type { Gpu } from '../../src/gpu/gpu.ts';
 import { loadTensors, openWeights } from '../../src/model/hf.ts';
 import { Model } from '../../src/model/model.ts';
 import { caseDirOr, readJson } from './golden-dir.ts';
 
 let opened: Promise<Gpu> | undefined;
-const gpu = (): Promise<Gpu> => (opened ??= nodeGpu().then((source) => openGpu({ gpu: source })));
+const gpu = (): Promise<Gpu> => (opened ??= openNodeGpu());
 
 describe('a checkpoint read by slices', () => {
   it.for(['A_gqa_padded', 'C_tied_llama3rope_mqa', 'F_bf16', 'G_sharded'])(
@@ -59,7 +59,7 @@ describe('a checkpoint read by slices', () => {
     expect((await gpu()).stats.bytes).toBe(before);
 
     const force = { maxStorageBufferBindingSize: 4096 };
-    const small = await openGpu({ gpu: await nodeGpu(), force });
+    const small = await openNodeGpu(force);
     await expect(Model.load(small, config, source)).rejects.toThrow(
       /tensor \S+ takes at least \d+ bytes at once, .* reach 4096\./,
     );

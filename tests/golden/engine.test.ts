@@ -1,8 +1,8 @@
 import { basename } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { readCase } from '../../src/cli/golden.ts';
-import { nodeGpu } from '../../src/cli/node-gpu.ts';
-import { openGpu, type Gpu } from '../../src/gpu/gpu.ts';
+import { openNodeGpu } from '../../src/cli/node-gpu.ts';
+import type { Gpu } from '../../src/gpu/gpu.ts';
 import { runGoldenCase } from '../../src/selfcheck/golden.ts';
 import { caseDirOr } from './golden-dir.ts';
 
@@ -23,11 +23,7 @@ const CASES = [
 describe('the engine equals the golden values', () => {
   const opened = new Map<boolean, Promise<Gpu>>();
   const open = (subgroups = true): Promise<Gpu> => {
-    const gpu =
-      opened.get(subgroups) ??
-      nodeGpu().then((source) =>
-        openGpu({ gpu: source, ...(!subgroups && { force: { subgroups: false } as const }) }),
-      );
+    const gpu = opened.get(subgroups) ?? openNodeGpu(subgroups ? undefined : { subgroups: false });
     opened.set(subgroups, gpu);
     return gpu;
   };
@@ -87,7 +83,7 @@ describe('the engine equals the golden values', () => {
     'case %s with bindings of %i bytes, logits in pieces, and every layer computed again',
     async ([name, maxStorageBufferBindingSize], { skip }) => {
       const dir = caseDirOr(skip, name, 'the engine on it with little memory');
-      const small = await openGpu({ gpu: await nodeGpu(), force: { maxStorageBufferBindingSize } });
+      const small = await openNodeGpu({ maxStorageBufferBindingSize });
       const errors: Error[] = [];
       small.onError = (error) => errors.push(error);
       const sparing = { checkpoint: true, logits: { rows: 64, vocab: 48 } };

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { nodeGpu } from '../../src/cli/node-gpu.ts';
+import { openNodeGpu } from '../../src/cli/node-gpu.ts';
 import { parseLlamaConfig, tensorShapes } from '../../src/core/config.ts';
 import { Rng } from '../../src/core/rng.ts';
 import { IGNORE, type Batch, type Tensors } from '../../src/core/types.ts';
-import { openGpu, type Gpu } from '../../src/gpu/gpu.ts';
+import type { Gpu } from '../../src/gpu/gpu.ts';
 import { adaptedWeight, Adapter, LORA_TARGETS, loraName, type LoraConfig } from '../../src/model/lora.ts';
 import { Model } from '../../src/model/model.ts';
 import * as ref from '../../src/reference/llama.ts';
@@ -55,14 +55,14 @@ function addLora(params: ref.Params, { r, alpha, targets }: LoraConfig, adapter:
 
 describe.each([
   ['with the kernels that the adapter gets', {}],
-  ['without subgroups', { force: { subgroups: false } as const }],
-])('the engine against the reference on awkward sizes, %s', (_, options) => {
+  ['without subgroups', { subgroups: false } as const],
+])('the engine against the reference on awkward sizes, %s', (_, force) => {
   let gpu: Gpu;
   let model: Model;
   let trainer: Trainer;
 
   beforeAll(async () => {
-    gpu = await openGpu({ gpu: await nodeGpu(), ...options });
+    gpu = await openNodeGpu(force);
     model = Model.create(gpu, config, tensors);
     trainer = new Trainer(model, optim, { maxTokens: tokens, maxLabels: tokens, taps: true });
   });

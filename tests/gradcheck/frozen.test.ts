@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { nodeGpu } from '../../src/cli/node-gpu.ts';
+import { openNodeGpu } from '../../src/cli/node-gpu.ts';
 import { parseLlamaConfig, tensorShapes } from '../../src/core/config.ts';
 import { LabError } from '../../src/core/errors.ts';
 import { Rng } from '../../src/core/rng.ts';
 import { IGNORE, type Batch, type Tensors } from '../../src/core/types.ts';
 import { narrowWords, widenWords } from '../../src/files/dtypes.ts';
-import { openGpu, type Gpu } from '../../src/gpu/gpu.ts';
+import type { Gpu } from '../../src/gpu/gpu.ts';
 import { Generator } from '../../src/model/generate.ts';
 import { Adapter, LORA_TARGETS } from '../../src/model/lora.ts';
 import { Model } from '../../src/model/model.ts';
@@ -51,11 +51,8 @@ describe.each([
   /** The same kernels with room for the f32 weights. */
   let roomy: Gpu;
   beforeAll(async () => {
-    gpu = await openGpu({ gpu: await nodeGpu(), force });
-    roomy = await openGpu({
-      gpu: await nodeGpu(),
-      force: 'subgroups' in force ? { subgroups: force.subgroups } : {},
-    });
+    gpu = await openNodeGpu(force);
+    roomy = await openNodeGpu('subgroups' in force ? { subgroups: force.subgroups } : {});
   });
   afterAll(() => {
     gpu.destroy();

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { nodeGpu } from '../../src/cli/node-gpu.ts';
+import { openNodeGpu } from '../../src/cli/node-gpu.ts';
 import { parseLlamaConfig, tensorShapes } from '../../src/core/config.ts';
 import type { Tensors } from '../../src/core/types.ts';
-import { openGpu, type Gpu } from '../../src/gpu/gpu.ts';
+import type { Gpu } from '../../src/gpu/gpu.ts';
 import { Generator } from '../../src/model/generate.ts';
 import { Adapter } from '../../src/model/lora.ts';
 import { Model } from '../../src/model/model.ts';
@@ -37,7 +37,7 @@ describe.each([
 ])('the memory plan is what the engine allocates, %s', (_, force) => {
   let gpu: Gpu;
   beforeAll(async () => {
-    gpu = await openGpu({ gpu: await nodeGpu(), force });
+    gpu = await openNodeGpu(force);
   });
   afterAll(() => gpu.destroy());
 

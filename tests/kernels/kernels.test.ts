@@ -1,12 +1,12 @@
 import { readdirSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { nodeGpu } from '../../src/cli/node-gpu.ts';
-import { openGpu, type Gpu } from '../../src/gpu/gpu.ts';
+import { openNodeGpu } from '../../src/cli/node-gpu.ts';
+import type { Gpu } from '../../src/gpu/gpu.ts';
 import { kernelChecks, quickChecks, runCheck } from '../../src/selfcheck/index.ts';
 
 const families = {
-  'the kernels that the adapter gets': async () => openGpu({ gpu: await nodeGpu() }),
-  'the kernels without subgroups': async () => openGpu({ gpu: await nodeGpu(), force: { subgroups: false } }),
+  'the kernels that the adapter gets': async () => openNodeGpu(),
+  'the kernels without subgroups': async () => openNodeGpu({ subgroups: false }),
 };
 
 describe.each(Object.entries(families))('%s', (_, open) => {

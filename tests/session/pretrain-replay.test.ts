@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { nodeGpu } from '../../src/cli/node-gpu.ts';
+import { openNodeGpu } from '../../src/cli/node-gpu.ts';
 import { replay, REPLAY_TOLERANCE, SHIPPED_DIR } from '../../src/cli/pretrain.ts';
-import { openGpu, type Gpu } from '../../src/gpu/gpu.ts';
+import type { Gpu } from '../../src/gpu/gpu.ts';
 
 let gpu: Gpu;
 beforeAll(async () => {
-  gpu = await openGpu({ gpu: await nodeGpu() });
+  gpu = await openNodeGpu();
 });
 afterAll(() => gpu.destroy());
 

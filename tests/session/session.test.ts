@@ -1,15 +1,15 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { nodeGpu } from '../../src/cli/node-gpu.ts';
-import { openGpu, type Gpu } from '../../src/gpu/gpu.ts';
+import { openNodeGpu } from '../../src/cli/node-gpu.ts';
+import type { Gpu } from '../../src/gpu/gpu.ts';
 import { sftStep } from '../../src/recipes/sft.ts';
 import type { SessionState, StepFn } from '../../src/train/session.ts';
 import { openRun } from './lab.ts';
 
 let gpu: Gpu;
 beforeAll(async () => {
-  gpu = await openGpu({ gpu: await nodeGpu() });
+  gpu = await openNodeGpu();
 });
 afterAll(() => gpu.destroy());
 
