@@ -28,12 +28,12 @@ describe('a model of the user, in the built page', () => {
         timeout: 120_000,
       })
       .toBe(1);
-    return main().locator('.words').innerText();
+    return (await main().locator('.words').textContent()) ?? '';
   }
 
   test('is opened from its files, and says how it is spoken to', async () => {
     await expect
-      .poll(() => main().getByRole('button', { name: 'Choose files' }).isEnabled(), { timeout: 60_000 })
+      .poll(() => main().getByText('Choose files', { exact: true }).isEnabled(), { timeout: 60_000 })
       .toBe(true);
     await choose(checkpoint({ large: true }));
     await expect.poll(() => main().locator('#card-title').innerText(), { timeout: 120_000 }).toBe('my model');
