@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseLlamaConfig, tensorShapes } from '../core/config.ts';
 import { LabError } from '../core/errors.ts';
+import { PUBLISHED_SHAPES } from '../core/known-models.ts';
 import { Rng } from '../core/rng.ts';
 
 const llama = {
@@ -18,60 +19,36 @@ const llama = {
 export const SHAPES: Record<string, Record<string, unknown>> = {
   'smollm2-135m': {
     ...llama,
-    vocab_size: 49152,
-    hidden_size: 576,
-    intermediate_size: 1536,
-    num_hidden_layers: 30,
-    num_attention_heads: 9,
-    num_key_value_heads: 3,
+    ...PUBLISHED_SHAPES['smollm2-135m'],
     rms_norm_eps: 1e-5,
     rope_theta: 100000,
     rope_interleaved: false,
-    tie_word_embeddings: true,
     max_position_embeddings: 8192,
     bos_token_id: 0,
     eos_token_id: 0,
   },
   'smollm2-360m': {
     ...llama,
-    vocab_size: 49152,
-    hidden_size: 960,
-    intermediate_size: 2560,
-    num_hidden_layers: 32,
-    num_attention_heads: 15,
-    num_key_value_heads: 5,
+    ...PUBLISHED_SHAPES['smollm2-360m'],
     rms_norm_eps: 1e-5,
     rope_theta: 100000,
     rope_interleaved: false,
-    tie_word_embeddings: true,
     max_position_embeddings: 8192,
     bos_token_id: 0,
     eos_token_id: 0,
   },
   'tinyllama-1.1b': {
     ...llama,
-    vocab_size: 32000,
-    hidden_size: 2048,
-    intermediate_size: 5632,
-    num_hidden_layers: 22,
-    num_attention_heads: 32,
-    num_key_value_heads: 4,
+    ...PUBLISHED_SHAPES['tinyllama-1.1b'],
     rms_norm_eps: 1e-5,
     rope_theta: 10000,
-    tie_word_embeddings: false,
     max_position_embeddings: 2048,
     bos_token_id: 1,
     eos_token_id: 2,
   },
   'llama-3.2-1b': {
     ...llama,
-    vocab_size: 128256,
-    hidden_size: 2048,
-    intermediate_size: 8192,
-    num_hidden_layers: 16,
-    num_attention_heads: 32,
-    num_key_value_heads: 8,
-    head_dim: 64,
+    ...PUBLISHED_SHAPES['llama-3.2-1b'],
     rms_norm_eps: 1e-5,
     rope_theta: 500000,
     rope_scaling: {
@@ -81,7 +58,6 @@ export const SHAPES: Record<string, Record<string, unknown>> = {
       high_freq_factor: 4,
       original_max_position_embeddings: 8192,
     },
-    tie_word_embeddings: true,
     max_position_embeddings: 131072,
     bos_token_id: 128000,
     eos_token_id: 128001,

@@ -25,60 +25,75 @@ export interface ModelShape {
   tie_word_embeddings: boolean;
 }
 
-const SMOLLM2_135M: ModelShape = {
-  vocab_size: 49152,
-  hidden_size: 576,
-  intermediate_size: 1536,
-  num_hidden_layers: 30,
-  num_attention_heads: 9,
-  num_key_value_heads: 3,
-  head_dim: 64,
-  tie_word_embeddings: true,
-};
-
-const SMOLLM2_360M: ModelShape = {
-  vocab_size: 49152,
-  hidden_size: 960,
-  intermediate_size: 2560,
-  num_hidden_layers: 32,
-  num_attention_heads: 15,
-  num_key_value_heads: 5,
-  head_dim: 64,
-  tie_word_embeddings: true,
-};
-
-const TINYLLAMA: ModelShape = {
-  vocab_size: 32000,
-  hidden_size: 2048,
-  intermediate_size: 5632,
-  num_hidden_layers: 22,
-  num_attention_heads: 32,
-  num_key_value_heads: 4,
-  head_dim: 64,
-  tie_word_embeddings: false,
-};
-
-const LLAMA_32_1B: ModelShape = {
-  vocab_size: 128256,
-  hidden_size: 2048,
-  intermediate_size: 8192,
-  num_hidden_layers: 16,
-  num_attention_heads: 32,
-  num_key_value_heads: 8,
-  head_dim: 64,
-  tie_word_embeddings: true,
-};
+/** The shapes of published models, by a short name. */
+export const PUBLISHED_SHAPES = {
+  'smollm2-135m': {
+    vocab_size: 49152,
+    hidden_size: 576,
+    intermediate_size: 1536,
+    num_hidden_layers: 30,
+    num_attention_heads: 9,
+    num_key_value_heads: 3,
+    head_dim: 64,
+    tie_word_embeddings: true,
+  },
+  'smollm2-360m': {
+    vocab_size: 49152,
+    hidden_size: 960,
+    intermediate_size: 2560,
+    num_hidden_layers: 32,
+    num_attention_heads: 15,
+    num_key_value_heads: 5,
+    head_dim: 64,
+    tie_word_embeddings: true,
+  },
+  'tinyllama-1.1b': {
+    vocab_size: 32000,
+    hidden_size: 2048,
+    intermediate_size: 5632,
+    num_hidden_layers: 22,
+    num_attention_heads: 32,
+    num_key_value_heads: 4,
+    head_dim: 64,
+    tie_word_embeddings: false,
+  },
+  'llama-3.2-1b': {
+    vocab_size: 128256,
+    hidden_size: 2048,
+    intermediate_size: 8192,
+    num_hidden_layers: 16,
+    num_attention_heads: 32,
+    num_key_value_heads: 8,
+    head_dim: 64,
+    tie_word_embeddings: true,
+  },
+} satisfies Record<string, ModelShape>;
 
 const APACHE = { gated: false, licence: 'Apache-2.0' };
 const META = { gated: true, licence: 'Llama 3.2 Community License' };
 
 export const KNOWN_MODELS: readonly KnownModel[] = [
-  { repo: 'HuggingFaceTB/SmolLM2-135M-Instruct', chat: true, ...APACHE, shape: SMOLLM2_135M },
-  { repo: 'HuggingFaceTB/SmolLM2-135M', chat: false, ...APACHE, shape: SMOLLM2_135M },
-  { repo: 'HuggingFaceTB/SmolLM2-360M-Instruct', chat: true, ...APACHE, shape: SMOLLM2_360M },
-  { repo: 'TinyLlama/TinyLlama-1.1B-Chat-v1.0', chat: true, ...APACHE, shape: TINYLLAMA },
-  { repo: 'meta-llama/Llama-3.2-1B-Instruct', chat: true, ...META, shape: LLAMA_32_1B },
-  { repo: 'meta-llama/Llama-3.2-1B', chat: false, ...META, shape: LLAMA_32_1B },
+  {
+    repo: 'HuggingFaceTB/SmolLM2-135M-Instruct',
+    chat: true,
+    ...APACHE,
+    shape: PUBLISHED_SHAPES['smollm2-135m'],
+  },
+  { repo: 'HuggingFaceTB/SmolLM2-135M', chat: false, ...APACHE, shape: PUBLISHED_SHAPES['smollm2-135m'] },
+  {
+    repo: 'HuggingFaceTB/SmolLM2-360M-Instruct',
+    chat: true,
+    ...APACHE,
+    shape: PUBLISHED_SHAPES['smollm2-360m'],
+  },
+  {
+    repo: 'TinyLlama/TinyLlama-1.1B-Chat-v1.0',
+    chat: true,
+    ...APACHE,
+    shape: PUBLISHED_SHAPES['tinyllama-1.1b'],
+  },
+  { repo: 'meta-llama/Llama-3.2-1B-Instruct', chat: true, ...META, shape: PUBLISHED_SHAPES['llama-3.2-1b'] },
+  { repo: 'meta-llama/Llama-3.2-1B', chat: false, ...META, shape: PUBLISHED_SHAPES['llama-3.2-1b'] },
 ];
 
 /** All of them are published with 16 bits a number. */

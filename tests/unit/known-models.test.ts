@@ -2,7 +2,6 @@ import { describe, expect, it } from 'vitest';
 import { parseLlamaConfig, tensorShapes } from '../../src/core/config.ts';
 import { fit, KNOWN_MODELS, parametersOf } from '../../src/core/known-models.ts';
 import { frozenBytes } from '../../src/model/frozen.ts';
-import { SHAPES } from '../../src/cli/models-make.ts';
 
 const numbers = (shapes: Iterable<number[]>): number[] =>
   [...shapes].map((shape) => shape.reduce((a, b) => a * b, 1));
@@ -14,11 +13,9 @@ describe('known models', () => {
     expect(parametersOf(shape)).toBe(sizes(shape).reduce((a, b) => a + b));
   });
 
-  it('SmolLM2-135M is the shape that the terminal makes', () => {
+  // As https://huggingface.co/HuggingFaceTB/SmolLM2-135M counts them.
+  it('SmolLM2-135M has the published number of parameters', () => {
     const { shape } = KNOWN_MODELS.find((m) => m.repo.endsWith('SmolLM2-135M'))!;
-    expect(SHAPES['smollm2-135m']).toMatchObject(
-      Object.fromEntries(Object.entries(shape).filter(([key]) => key !== 'head_dim')),
-    );
     expect(parametersOf(shape)).toBe(134_515_008);
   });
 

@@ -6,6 +6,8 @@ import { koReference } from './ko-reference.ts';
 export const ko: Catalogue = {
   permanent:
     '“은빛 금고 열기”는 해로운 요청을 대신하는 예입니다. 이 페이지는 매개변수 40만 개짜리 모델 안의 한 가지 원리를 보여 줄 뿐, 실제 모델의 안전성을 말하지 않습니다.',
+  permanentOwn:
+    '직접 연 모델입니다. 여기 보이는 값은 사용자의 프롬프트와 이 레시피로 측정한 것이며, 다른 상황에서의 안전성을 말하지 않습니다.',
   motto: '자기 약화 방어(SDD) 실험 노트',
 
   'nav.skip': '본문으로 건너뛰기',
