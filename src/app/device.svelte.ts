@@ -1,7 +1,14 @@
 /** The GPU under the lab: memory in use, disk space, the self-check and the kernels' sources. */
 import type { Attempts } from './attempts.svelte.ts';
 import { errorInfo } from './client.ts';
-import type { GoldenResult, KernelCheck, MemoryInfo, ShaderInfo, StorageInfo } from '../worker/protocol.ts';
+import type {
+  GoldenResult,
+  KernelCheck,
+  MemoryInfo,
+  ShaderInfo,
+  StepProfile,
+  StorageInfo,
+} from '../worker/protocol.ts';
 
 export interface SelfCheckState {
   running: boolean;
@@ -29,6 +36,8 @@ export class Device {
   storage = $state.raw<StorageInfo | null>(null);
   selfCheck = $state.raw<SelfCheckState>(UNCHECKED);
   shaders = $state.raw<ShaderInfo[]>([]);
+  profile = $state.raw<StepProfile | null>(null);
+  profiling = $state(false);
 
   constructor(attempts: Attempts) {
     this.#attempts = attempts;
@@ -53,6 +62,12 @@ export class Device {
       this.selfCheck = { ...this.selfCheck, running: false };
       this.#attempts.error = errorInfo(e);
     }
+  }
+
+  async measureStep(nodeId: string): Promise<void> {
+    this.profiling = true;
+    this.profile = (await this.#attempts.try('profile', { nodeId })) ?? this.profile;
+    this.profiling = false;
   }
 
   async loadShaders(): Promise<void> {

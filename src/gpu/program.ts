@@ -22,6 +22,17 @@ export interface Op<D> {
   uniforms(dims: D): readonly number[];
   /** Workgroups; a zero skips the dispatch. */
   workgroups(dims: D): readonly [number, number, number];
+  /** Floating-point operations, for profiles; absent where moving numbers is the work. */
+  flops?(dims: D): number;
+}
+
+/** What a dispatch of a prepared program does, for profiles. */
+export interface Described {
+  /** The shader, and the variants of it that are on. */
+  kernel: string;
+  flops: number;
+  /** Of the ranges that are bound to it, each once. */
+  bytes: number;
 }
 
 const floats = new Float32Array(1);
@@ -44,6 +55,9 @@ export function grid1d(n: number, width: number): [number, number, number] {
 const SLOT = 256; // minUniformBufferOffsetAlignment of every adapter
 const SLOT_WORDS = SLOT / 4;
 
+/** A prepared program, whatever its sizes are. */
+export type Replayable = Pick<Program<unknown>, 'length' | 'encode' | 'describe'>;
+
 /**
  * A fixed list of dispatches: pipelines, bind groups and one uniform buffer are made here, once; running it creates
  * nothing but the command encoder that WebGPU asks for.
@@ -56,6 +70,7 @@ export class Program<D> {
   private readonly uniforms: GPUBuffer;
   private readonly staging: Uint32Array<ArrayBuffer>;
   private grids: (readonly [number, number, number])[] = [];
+  private dims: D | undefined;
 
   constructor(gpu: Gpu, label: string, ops: readonly Op<D>[]) {
     this.gpu = gpu;
@@ -77,6 +92,20 @@ export class Program<D> {
     this.ops.forEach((op, i) => this.staging.set(op.uniforms(dims), i * SLOT_WORDS));
     this.gpu.device.queue.writeBuffer(this.uniforms, 0, this.staging);
     this.grids = this.ops.map((op) => op.workgroups(dims));
+    this.dims = dims;
+  }
+
+  /** The dispatches that `encode` records, by their place; undefined: skipped at the prepared sizes, or nothing is prepared. */
+  describe(i: number): Described | undefined {
+    const op = this.ops[i]!;
+    const { dims } = this;
+    if (dims === undefined || this.grids[i]!.includes(0)) return undefined;
+    const on = Object.entries(op.defines).filter(([, value]) => value === true);
+    return {
+      kernel: [op.shader, ...on.map(([name]) => name)].join(' '),
+      flops: op.flops?.(dims) ?? 0,
+      bytes: op.bindings.reduce((n, { buffer, offset = 0, size }) => n + (size ?? buffer.size - offset), 0),
+    };
   }
 
   /** Records the dispatches from `first` up to `end` into a pass; all by default. */

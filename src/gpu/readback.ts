@@ -50,8 +50,10 @@ export class ReadbackRing {
 
   /** Waits for everything recorded so far. */
   async drain(): Promise<void> {
-    for (let i = 0; i < this.slots.length; i++)
-      await this.slots[(this.next + i) % this.slots.length]!.pending;
+    for (let i = 0; i < this.slots.length; i++) {
+      const { pending } = this.slots[(this.next + i) % this.slots.length]!;
+      if (pending) await this.gpu.patiently(pending);
+    }
   }
 
   destroy(): void {

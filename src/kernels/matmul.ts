@@ -45,6 +45,7 @@ export function matmul(gpu: Gpu, m: Matmul): Op<Dims> {
   const shared = {
     access: 'rrw',
     bindings: [m.a, m.b, m.c],
+    flops: (d: Dims) => 2 * sizeOf(m.M, d) * sizeOf(m.N, d) * sizeOf(m.K, d),
     uniforms: (d: Dims) => {
       const sizes = [sizeOf(m.M, d), sizeOf(m.N, d), sizeOf(m.K, d)] as const;
       return viewed ? [...sizes, ...viewWords(m, sizes)] : sizes;

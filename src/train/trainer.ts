@@ -1,7 +1,7 @@
 import { LabError } from '../core/errors.ts';
 import { IGNORE, type Batch } from '../core/types.ts';
 import type { Gpu } from '../gpu/gpu.ts';
-import { Program, type Binding } from '../gpu/program.ts';
+import { Program, type Binding, type Replayable } from '../gpu/program.ts';
 import { ReadbackRing } from '../gpu/readback.ts';
 import type { Dims } from '../kernels/common.ts';
 import { lossSum } from '../kernels/loss.ts';
@@ -179,6 +179,11 @@ export class Trainer {
   /** GPU dispatches of a step with one micro-batch. */
   get dispatchesPerStep(): number {
     return this.forward.length + this.backward.length + this.norm.length + this.update.length;
+  }
+
+  /** What a step replays, in this order; prepared for the sizes of the last step. For profiles. */
+  get programs(): readonly Replayable[] {
+    return [this.forward, this.backward, this.norm, this.update];
   }
 
   /**

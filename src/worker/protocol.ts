@@ -10,7 +10,7 @@
  * Everything here survives structured clone. Times are milliseconds since 1970 unless a name says otherwise.
  */
 import type { GenerateEvent, NodeAnswer, PromptCheck, Sampling, WorldInfo } from './protocol/chat.ts';
-import type { GoldenResult, KernelCheck, ShaderInfo } from './protocol/checks.ts';
+import type { GoldenResult, KernelCheck, ShaderInfo, StepProfile } from './protocol/checks.ts';
 import type { Capabilities, ErrorInfo, MemoryInfo, StorageInfo } from './protocol/device.ts';
 import type { ModelSource } from './protocol/models.ts';
 import type { EmbeddedName, Estimate, EvalSet, Evaluation, LabNode, RecipeInfo } from './protocol/nodes.ts';
@@ -110,6 +110,8 @@ export interface Requests {
     result: { ok: boolean; checks: KernelCheck[]; milliseconds: number };
     event: { check: KernelCheck; done: number; total: number };
   };
+  /** Every dispatch of one training step on a copy of a node's model, timed alone. */
+  profile: { params: { nodeId: string }; result: StepProfile; event: never };
   shaders: { params: Record<string, never>; result: ShaderInfo[]; event: never };
   memory: { params: Record<string, never>; result: MemoryInfo; event: never };
   /** Runs a golden case folder given as files by name. */

@@ -146,6 +146,10 @@ export class Service {
       evaluate: (params, emit, signal) => this.#evaluations.evaluate(params, emit, signal),
       evaluations: ({ nodeId }) => this.#evaluations.list(nodeId),
       selfCheck: (params, emit, signal) => selfCheck(ctx, params, emit, signal),
+      profile: async (params, _emit, signal) => {
+        const { profileStep } = await import('./profile.ts');
+        return profileStep(ctx, models, params, signal);
+      },
       shaders: () => allShaders(),
       memory: () => models.memory(),
       golden: ({ name, files }, _emit, signal) => runGolden(ctx, name, files, signal),

@@ -12,3 +12,23 @@ export interface ShaderInfo {
   /** How the kernel is dispatched, from the header. */
   dispatch: string;
 }
+
+/** All dispatches of one kernel variant in a training step, each timed alone. */
+export interface KernelTime {
+  kernel: string;
+  dispatches: number;
+  ms: number;
+  flops: number;
+  /** Of the ranges that are bound to it, each once. */
+  bytes: number;
+}
+
+export interface StepProfile {
+  kernels: KernelTime[];
+  /** The GPU's own clock, or the time from submit to done. */
+  clock: 'timestamp' | 'wall';
+  /** What the engine's kernels reach at their best here. */
+  ceilings: { gflopPerS: number; gbPerS: number };
+  rows: number;
+  tokens: number;
+}
