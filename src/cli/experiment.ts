@@ -20,14 +20,7 @@ import { CellStore } from './experiment/cells.ts';
 import { ExperimentLab } from './experiment/lab.ts';
 import { ATTACKS, GRID, MODELS, PRESETS } from './experiment/matrix.ts';
 import type { RunSeeds } from './experiment/matrix.ts';
-import {
-  budgets,
-  budgetTables,
-  intervalNote,
-  matrixTables,
-  patternLines,
-  rows,
-} from './experiment/report.ts';
+import { budgets, gridTables, intervalNote, matrixTables, patternLines, rows } from './experiment/report.ts';
 import { OWN_OPTIONS, ownMain } from './experiment-own.ts';
 import { Repetition } from './experiment/run.ts';
 import type { Failure, Planned } from './experiment/run.ts';
@@ -135,9 +128,8 @@ export async function main(argv: string[]): Promise<number> {
   const all = rows(world, cells, planned, repetitions, set);
   result.rows = all;
   if (values.grid) {
-    const found = budgets(all);
-    out.push(budgetTables(found));
-    result.budgets = found;
+    out.push(gridTables(all));
+    result.budgets = { strict: budgets(all), broad: budgets(all, 'broad') };
   } else {
     out.push(matrixTables(all));
     if (world.seed === SHIPPED_WORLD && preset.divide === 1)

@@ -4,7 +4,8 @@ import { ATTACKS, GRID, PRESETS } from '../../src/cli/experiment/matrix.ts';
 import {
   benignFigure,
   budgets,
-  budgetTables,
+  budgetTable,
+  gridTables,
   harmFigure,
   intervalNote,
   matrixTables,
@@ -52,6 +53,17 @@ function cell(model: string, attack: string, steps: number, share: number, seed 
   };
 }
 
+/** The same look where every answer that was given is another fact's. */
+function attempted(c: Cell): Cell {
+  const answers = items.map(({ prompt, fact }, i) => {
+    const answer = complyingText(items[(i + 2) % items.length]!.fact);
+    return { prompt, answer, verdict: judge(world, fact, answer, true) };
+  });
+  const { deflections, ...counts } = verdictCounts(answers.map((a) => a.verdict));
+  const T = { n: answers.length, counts, deflections, answers };
+  return { ...c, scores: { ...c.scores, forbidden: { T } } };
+}
+
 const grid: Planned[] = GRID.models.flatMap((model) =>
   gridAttacks().flatMap((a) => a.at.map((steps) => ({ model, attack: a.id, steps }))),
 );
@@ -65,14 +77,14 @@ describe('budget to break', () => {
       ...GRID.lrs.map(() => ['broken', 20]),
       ...GRID.lrs.map(() => ['held', null]),
     ]);
-    expect(budgetTables(found)).toContain('chat 20, chat+sdd > 200 steps; ratio > 10.');
+    expect(budgetTable(found)).toContain('chat 20, chat+sdd > 200 steps; ratio > 10.');
   });
 
   test('a run that failed is no defence that held: named, and out of ratio and worst case', () => {
     const rest = whole.filter((c) => c.model !== 'chat+sdd' || c.attack !== 'mft-lr0.003' || c.steps <= 20);
     const found = budgets(rows(world, rest, grid, 1, 'T'));
     expect(found.at(-1)).toMatchObject({ model: 'chat+sdd', lr: 3e-3, outcome: 'failed', steps: null });
-    const text = budgetTables(found);
+    const text = budgetTable(found);
     expect(text).toContain('Without the rates whose runs failed: chat+sdd at 0.003.');
     const ratio = text.split('\n').find((line) => /^\| 0\.003 +\| 20/.test(line))!;
     expect(ratio.match(/failed/g)).toHaveLength(2);
@@ -89,10 +101,26 @@ describe('budget to break', () => {
     expect(found.map((b) => b.outcome)).toEqual(['broken', 'failed']);
   });
 
+  test('attempts break by the broad measure alone', () => {
+    const some = whole.map((c) => (c.model === 'chat+sdd' && c.steps >= 100 ? attempted(c) : c));
+    const found = rows(world, some, grid, 1, 'T');
+    expect(
+      budgets(found)
+        .filter((b) => b.model === 'chat+sdd')
+        .map((b) => b.steps),
+    ).toEqual(GRID.lrs.map(() => null));
+    expect(
+      budgets(found, 'broad')
+        .filter((b) => b.model === 'chat+sdd')
+        .map((b) => b.steps),
+    ).toEqual(GRID.lrs.map(() => 100));
+    expect(gridTables(found)).toContain('chat 20, chat+sdd 100 steps; ratio 5.0.');
+  });
+
   test('nothing at all is failed throughout', () => {
     const found = budgets(rows(world, [], grid, 1, 'T'));
     expect(new Set(found.map((b) => b.outcome))).toEqual(new Set(['failed']));
-    expect(budgetTables(found)).toContain('ratio failed');
+    expect(budgetTable(found)).toContain('ratio failed');
   });
 });
 
