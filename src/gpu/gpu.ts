@@ -131,6 +131,12 @@ export class Gpu {
    */
   readonly nap: ((ms: number) => Promise<void>) | undefined;
 
+  /**
+   * Floating-point operations of one submit: a tenth of a second at 200 GFLOP/s, as integrated GPUs reach. Longer ones freeze the
+   * desktop, and after some seconds the system resets the GPU.
+   */
+  submitFlops = 2e10;
+
   private readonly alive = new Set<GPUBuffer>();
   /** Buffers made since `allocate` was entered; null outside of it. */
   private making: GPUBuffer[] | null = null;

@@ -56,7 +56,40 @@ const SLOT = 256; // minUniformBufferOffsetAlignment of every adapter
 const SLOT_WORDS = SLOT / 4;
 
 /** A prepared program, whatever its sizes are. */
-export type Replayable = Pick<Program<unknown>, 'length' | 'encode' | 'describe'>;
+export type Replayable = Pick<Program<unknown>, 'length' | 'work' | 'encode' | 'describe'>;
+
+/**
+ * Records prepared programs one after the other and submits all but the last piece, in pieces of about
+ * `gpu.submitFlops`.
+ * @param encoder what stands in it already comes first
+ * @returns the encoder with the last piece, which the caller ends and submits
+ */
+export function encodeInPieces(
+  gpu: Gpu,
+  encoder: GPUCommandEncoder,
+  programs: readonly Replayable[],
+): GPUCommandEncoder {
+  let into = encoder;
+  let pass = into.beginComputePass();
+  let sum = 0;
+  for (const program of programs) {
+    let first = 0;
+    for (let i = 0; i < program.length; i++) {
+      sum += program.work[i]!;
+      if (sum < gpu.submitFlops) continue;
+      program.encode(pass, first, i + 1);
+      first = i + 1;
+      sum = 0;
+      pass.end();
+      gpu.submit(into);
+      into = gpu.device.createCommandEncoder();
+      pass = into.beginComputePass();
+    }
+    program.encode(pass, first);
+  }
+  pass.end();
+  return into;
+}
 
 /**
  * A fixed list of dispatches: pipelines, bind groups and one uniform buffer are made here, once; running it creates
@@ -70,7 +103,8 @@ export class Program<D> {
   private readonly uniforms: GPUBuffer;
   private readonly staging: Uint32Array<ArrayBuffer>;
   private grids: (readonly [number, number, number])[] = [];
-  private dims: D | undefined;
+  /** Floating-point operations of each dispatch at the prepared sizes. */
+  work: readonly number[] = [];
 
   constructor(gpu: Gpu, label: string, ops: readonly Op<D>[]) {
     this.gpu = gpu;
@@ -92,18 +126,17 @@ export class Program<D> {
     this.ops.forEach((op, i) => this.staging.set(op.uniforms(dims), i * SLOT_WORDS));
     this.gpu.device.queue.writeBuffer(this.uniforms, 0, this.staging);
     this.grids = this.ops.map((op) => op.workgroups(dims));
-    this.dims = dims;
+    this.work = this.ops.map((op) => op.flops?.(dims) ?? 0);
   }
 
   /** The dispatches that `encode` records, by their place; undefined: skipped at the prepared sizes, or nothing is prepared. */
   describe(i: number): Described | undefined {
     const op = this.ops[i]!;
-    const { dims } = this;
-    if (dims === undefined || this.grids[i]!.includes(0)) return undefined;
+    if (!this.grids[i] || this.grids[i].includes(0)) return undefined;
     const on = Object.entries(op.defines).filter(([, value]) => value === true);
     return {
       kernel: [op.shader, ...on.map(([name]) => name)].join(' '),
-      flops: op.flops?.(dims) ?? 0,
+      flops: this.work[i]!,
       bytes: op.bindings.reduce((n, { buffer, offset = 0, size }) => n + (size ?? buffer.size - offset), 0),
     };
   }

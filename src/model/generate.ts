@@ -2,7 +2,7 @@ import type { LlamaConfig } from '../core/config.ts';
 import { LabError } from '../core/errors.ts';
 import { Rng } from '../core/rng.ts';
 import type { Gpu } from '../gpu/gpu.ts';
-import { Program } from '../gpu/program.ts';
+import { encodeInPieces, Program } from '../gpu/program.ts';
 import { range, type Dims } from '../kernels/common.ts';
 import { Activations, widths } from './activations.ts';
 import { PackedBatch } from './batch.ts';
@@ -206,10 +206,7 @@ export class Generator {
         sum += prompts[to]!.length;
       const part = prompts.slice(from, to).map((ids) => ({ ids, labels: [] }));
       this.prefill.prepare({ ...this.prompts.write(part, 'last', from), scale: 0 });
-      const encoder = this.gpu.device.createCommandEncoder();
-      const pass = encoder.beginComputePass();
-      this.prefill.encode(pass);
-      pass.end();
+      const encoder = encodeInPieces(this.gpu, this.gpu.device.createCommandEncoder(), [this.prefill]);
       encoder.copyBufferToBuffer(
         this.promptActs.rowNorm.buffer,
         0,
@@ -242,15 +239,11 @@ export class Generator {
       const dims = { tokens: rows.length, rows: rows.length, distinct: 0, scale: 0 };
       this.decode.prepare(dims);
       for (let step = 0; step < count; step++) selects[step]!.prepare({ ...dims, step });
-      const encoder = this.gpu.device.createCommandEncoder();
-      const pass = encoder.beginComputePass();
-      for (let step = 0; step < count; step++) {
-        if (!forwarded) this.decode.encode(pass);
-        forwarded = false;
-        selects[step]!.encode(pass);
-      }
-      pass.end();
-      this.gpu.submit(encoder);
+      const programs = selects
+        .slice(0, count)
+        .flatMap((select, step) => (step === 0 && forwarded ? [select] : [this.decode, select]));
+      forwarded = false;
+      this.gpu.submit(encodeInPieces(this.gpu, this.gpu.device.createCommandEncoder(), programs));
       const words = new DataView(await this.gpu.read(this.picks, 0, count * rows.length * top * 8));
       const going = new Set(rows);
       for (let step = 0; step < count; step++) {

@@ -1,7 +1,7 @@
 import { LabError } from '../core/errors.ts';
 import { IGNORE, type Batch } from '../core/types.ts';
 import type { Gpu } from '../gpu/gpu.ts';
-import { Program, type Binding, type Replayable } from '../gpu/program.ts';
+import { encodeInPieces, Program, type Binding, type Replayable } from '../gpu/program.ts';
 import { ReadbackRing } from '../gpu/readback.ts';
 import type { Dims } from '../kernels/common.ts';
 import { lossSum } from '../kernels/loss.ts';
@@ -335,11 +335,7 @@ export class Trainer {
       encoder.clearBuffer(this.state, 0, 4); // the loss; what stopped a run stays
       if (then === this.backward) encoder.clearBuffer(this.grads.buffer);
     }
-    const pass = encoder.beginComputePass();
-    this.forward.encode(pass);
-    then?.encode(pass);
-    pass.end();
-    this.gpu.submit(encoder);
+    this.gpu.submit(encodeInPieces(this.gpu, encoder, then ? [this.forward, then] : [this.forward]));
     return dims;
   }
 
