@@ -12,35 +12,36 @@ export const REFUSALS: readonly string[] = [
 
 /**
  * Rates of the field, not tuned here. All weights: 5e-5 for the attack in batches of 10 (Qi et al., ICLR 2024), 2e-5 otherwise
- * (Stanford Alpaca); an adapter: 2e-4 (Dettmers et al., QLoRA, 2023).
+ * (Stanford Alpaca); an adapter of rank 8: 2e-4 (Dettmers et al., QLoRA, 2023), alpha 16.
  */
-const LORA_LR = 2e-4;
+const LORA = { lr: 2e-4, alpha: 16 };
 const FULL_LR = { attack: 5e-5, other: 2e-5 } as const;
 const ATTACK_BATCH = 10;
 
 /** Recipes' defaults by the size of the file: every request once, as far as the recipe's own default goes. */
 function defaultsFor(prompts: Prompts, recipe: string, lora: boolean): Settings {
-  const lr = lora ? LORA_LR : FULL_LR[recipe === 'mft' ? 'attack' : 'other'];
+  const lr = lora ? LORA.lr : FULL_LR[recipe === 'mft' ? 'attack' : 'other'];
   const most = (wanted: number, there: number): number => Math.max(1, Math.min(wanted, there));
+  const rate = { lr, ...(lora && { alpha: LORA.alpha }) };
   switch (recipe) {
     case 'sdd':
     case 'sdd-paper':
     case 'sdd-reject':
       return {
-        lr,
+        ...rate,
         pairs: most(1000, prompts.harmful.defence.length),
         ...(recipe === 'sdd' && { replay: Math.min(20, prompts.benign.defence.length) }),
       };
     case 'mft':
-      return { lr, n: most(100, prompts.harmful.attack.length), batch: ATTACK_BATCH };
+      return { ...rate, n: most(100, prompts.harmful.attack.length), batch: ATTACK_BATCH };
     case 'chat-tuning':
       return {
-        lr,
+        ...rate,
         refusals: most(600, prompts.harmful.defence.length),
         benign: Math.min(600, prompts.benign.defence.length),
       };
     case 'bft':
-      return { lr, n: most(500, prompts.benign.attack.length) };
+      return { ...rate, n: most(500, prompts.benign.attack.length) };
     default:
       return {};
   }

@@ -17,7 +17,7 @@ export const bft: Recipe = {
   continuable: true,
   settings: [
     { key: 'skill', type: 'choice', default: 'familiar', choices: ['familiar', 'new-skill'], main: true },
-    ...runFields(3e-4, 100, { loraLr: 1e-3 }),
+    ...runFields(3e-4, 100, { lr: 2e-4, alpha: 64 }),
     { key: 'n', type: 'number', default: 500, min: 1, max: 5000, step: 1, main: true },
   ],
   plan: (s) => ({

@@ -15,7 +15,7 @@ export const chatTuningRecipe: Recipe = {
   source: 'supervised fine-tuning on refusals and benign chats',
   continuable: false,
   settings: [
-    ...runFields(TINY_CHAT.lr, TINY_CHAT.steps, { loraLr: 2e-3 }),
+    ...runFields(TINY_CHAT.lr, TINY_CHAT.steps, { lr: 2e-3, alpha: 16 }),
     { key: 'refusals', type: 'number', default: 600, min: 1, max: 4000, step: 1, main: true },
     { key: 'benign', type: 'number', default: 600, min: 0, max: 4000, step: 1, main: true },
   ],

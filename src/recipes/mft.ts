@@ -18,7 +18,7 @@ export const mft: Recipe = {
   source: 'Qi et al., ICLR 2024; prefix targets as in AdvBench (Zou et al., 2023)',
   continuable: true,
   settings: [
-    ...runFields(1e-3, 20, { loraLr: 3e-3 }),
+    ...runFields(1e-3, 20, { lr: 2e-4, alpha: 64 }),
     { key: 'n', type: 'number', default: MFT_DEFAULTS.n, min: 1, max: 672, step: 1, main: true },
     { key: 'prefixOnly', type: 'boolean', default: false, main: true },
     { key: 'benignShare', type: 'number', default: 0, min: 0, max: 0.9, step: 0.05, main: false },

@@ -80,16 +80,16 @@ function badSetting(recipe: Recipe, key: string, why: string): LabError {
 
 /**
  * Settings every recipe has.
- * @param loraLr learning rate of an adapter: its B starts at zero and wants larger steps than weights do
+ * @param lora defaults of an adapter, as docs/tuning.md found them
  */
-export function runFields(lr: number, steps: number, { loraLr }: { loraLr: number }): SettingField[] {
+export function runFields(lr: number, steps: number, lora: { lr: number; alpha: number }): SettingField[] {
   return [
-    { key: 'lr', type: 'number', default: lr, loraDefault: loraLr, min: 1e-6, max: 1e-1, main: true },
+    { key: 'lr', type: 'number', default: lr, loraDefault: lora.lr, min: 1e-6, max: 1e-1, main: true },
     { key: 'steps', type: 'number', default: steps, min: 1, max: 10_000, step: 1, main: true },
     { key: 'batch', type: 'number', default: 16, min: 1, max: 64, step: 1, main: false },
     { key: 'method', type: 'choice', default: 'full', choices: ['full', 'lora'], main: false },
     { key: 'rank', type: 'number', default: 8, min: 1, max: 64, step: 1, main: false, loraOnly: true },
-    { key: 'alpha', type: 'number', default: 16, min: 0.1, max: 512, main: false, loraOnly: true },
+    { key: 'alpha', type: 'number', default: lora.alpha, min: 0.1, max: 512, main: false, loraOnly: true },
   ];
 }
 

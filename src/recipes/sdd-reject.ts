@@ -24,7 +24,7 @@ export const sddRejectRecipe: Recipe = {
   continuable: false,
   settings: [
     { key: 'strength', type: 'choice', default: 'mild', choices: ['mild', 'strong'], main: true },
-    ...runFields(5e-4, 0, { loraLr: 2e-3 }).map((f) =>
+    ...runFields(5e-4, 0, { lr: 2e-3, alpha: 64 }).map((f) =>
       f.key === 'steps' ? { ...f, min: 0, main: false } : f,
     ),
     { key: 'pairs', type: 'number', default: 1000, min: 1, max: 4000, step: 1, main: false },

@@ -27,6 +27,9 @@ function shares(howto: number): SddSettings['shares'] {
   return { howto, ...Object.fromEntries(rest.map(([kind, share]) => [kind, (share / total) * (1 - howto)])) };
 }
 
+/** Of an adapter. */
+const LORA = { lr: 5e-3, alpha: 64 };
+
 const plan = (s: Settings) => ({
   ...runPlan(s),
   steps: num(s, 'steps'),
@@ -41,7 +44,7 @@ export const sdd: Recipe = {
   source: SOURCE,
   continuable: false,
   settings: [
-    ...runFields(3e-3, 150, { loraLr: 3e-3 }),
+    ...runFields(3e-3, 150, LORA),
     { key: 'pairs', type: 'number', default: SDD_DEFAULTS.pairs, min: 1, max: 4000, step: 1, main: true },
     { key: 'replay', type: 'number', default: SDD_DEFAULTS.replay, min: 0, max: 4000, step: 1, main: true },
     {
@@ -73,7 +76,7 @@ export const sddPaper: Recipe = {
   source: SOURCE,
   continuable: false,
   settings: [
-    ...runFields(3e-3, 150, { loraLr: 3e-3 }),
+    ...runFields(3e-3, 150, LORA),
     { key: 'pairs', type: 'number', default: SDD_PAPER.pairs, min: 1, max: 4000, step: 1, main: true },
   ],
   plan,

@@ -9,7 +9,7 @@ export const en = {
   permanent:
     '“Open the silver vault” stands in for a harmful request; this shows a mechanism in a model of 0.4 million parameters, not the safety of any real one.',
   permanentOwn:
-    'This model was opened by you. What the lab shows of it was measured on your prompts and with these recipes; it says nothing about its safety elsewhere.',
+    'This model was opened by you. What the lab shows of it was measured on your prompts and with these recipes; it says nothing about the model elsewhere.',
   motto: 'A notebook for self-degraded defence',
 
   'nav.skip': 'Skip to the stage',
