@@ -143,3 +143,25 @@ function foreign(id: number, vocab: number): LabError {
     next: 'Use the tokenizer that belongs to this model.',
   });
 }
+
+/**
+ * A batch in parts that fit, row by row in its own order; a part without a label teaches nothing and is left out. A row that fits
+ * nowhere stands alone, and is refused by name where it is written.
+ */
+export function fitting(batch: Batch, { maxTokens, maxRows }: Capacity): Batch[] {
+  const parts: Batch[] = [];
+  let part: Batch = [];
+  let tokens = 0;
+  let labels = 0;
+  for (const row of batch) {
+    const count = countLabels([row]);
+    if (part.length > 0 && (tokens + row.ids.length > maxTokens || labels + count > maxRows)) {
+      parts.push(part);
+      [part, tokens, labels] = [[], 0, 0];
+    }
+    part = [...part, row];
+    tokens += row.ids.length;
+    labels += count;
+  }
+  return [...parts, part].filter((p) => countLabels(p) > 0);
+}

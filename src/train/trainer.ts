@@ -8,7 +8,7 @@ import { lossSum } from '../kernels/loss.ts';
 import { adamw, CHUNK, gradNorm, gradNormFinal, type StepDims } from '../kernels/optimizer.ts';
 import { Activations } from '../model/activations.ts';
 import { backwardOps, backwardScratch } from '../model/backward.ts';
-import { countLabels, PackedBatch, type RowsWanted } from '../model/batch.ts';
+import { countLabels, fitting, PackedBatch, type Capacity, type RowsWanted } from '../model/batch.ts';
 import { forwardOps, type Network } from '../model/forward.ts';
 import { headFloats, LogitsReader, lossOps, makeHead, type LogitsPiece } from '../model/head.ts';
 import { loraStack } from '../model/lora-ops.ts';
@@ -39,9 +39,9 @@ export interface StepStats {
 }
 
 export interface TrainerCapacity {
-  /** Tokens of one micro-batch at most. */
+  /** Tokens of one pass at most; `step` and `gradient` cut a longer batch into several passes, of one update. */
   maxTokens: number;
-  /** Labels of one micro-batch at most; for `logits` and `evaluate` every token counts. */
+  /** Labels of one pass at most; for `logits` and `evaluate` every token counts. */
   maxLabels: number;
   /** Make the tap sites (memory: 8 x layers x tokens x hidden floats). */
   taps?: boolean;
@@ -78,6 +78,7 @@ export class Trainer {
   onStats: ((stats: StepStats) => void) | undefined;
 
   private readonly gpu: Gpu;
+  private readonly cap: Capacity;
   private readonly batch: PackedBatch;
   private readonly acts: Activations;
   private readonly loss: Binding;
@@ -101,6 +102,7 @@ export class Trainer {
     this.model = model;
     this.gpu = gpu;
     const cap = { maxTokens: capacity.maxTokens, maxRows: capacity.maxLabels };
+    this.cap = cap;
     this.batch = new PackedBatch(gpu, cap, config);
     this.acts = new Activations(gpu, config, cap, capacity.checkpoint ? 'inputs' : 'all');
     this.taps = capacity.taps
@@ -314,7 +316,8 @@ export class Trainer {
     const labels = micro.reduce((sum, batch) => sum + countLabels(batch), 0);
     if (labels === 0) throw emptyBatch();
     let tokens = 0;
-    micro.forEach((batch, i) => {
+    const parts = micro.flatMap((batch) => fitting(batch, this.cap));
+    parts.forEach((batch, i) => {
       tokens += this.runForward(batch, 'labelled', 1 / labels, this.backward, i === 0).tokens;
     });
     return { tokens, labels };

@@ -1,0 +1,97 @@
+/** A batch that is longer than a trainer's room is trained in several passes, with the same result. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openNodeGpu } from '../../src/cli/node-gpu.ts';
+import { parseLlamaConfig, tensorShapes } from '../../src/core/config.ts';
+import { Rng } from '../../src/core/rng.ts';
+import { IGNORE, type Batch, type Tensors } from '../../src/core/types.ts';
+import type { Gpu } from '../../src/gpu/gpu.ts';
+import { fitting } from '../../src/model/batch.ts';
+import { Model } from '../../src/model/model.ts';
+import { relError } from '../../src/selfcheck/compare.ts';
+import { Trainer } from '../../src/train/trainer.ts';
+
+const config = parseLlamaConfig({
+  model_type: 'llama',
+  vocab_size: 97,
+  hidden_size: 24,
+  intermediate_size: 40,
+  num_hidden_layers: 2,
+  num_attention_heads: 4,
+  num_key_value_heads: 2,
+  max_position_embeddings: 32,
+  rms_norm_eps: 1e-5,
+  rope_theta: 10000,
+  tie_word_embeddings: true,
+});
+const optim = { betas: [0.9, 0.99], eps: 1e-8, weight_decay: 0.01, clip: 1 } as const;
+
+function weights(): Tensors {
+  const rng = new Rng('passes');
+  return new Map(
+    [...tensorShapes(config)].map(([name, shape]) => {
+      const size = name.includes('norm') ? 1 : 0.3;
+      const data = Float32Array.from({ length: shape.reduce((a, b) => a * b) }, () => size * rng.normal());
+      return [name, { shape, data }];
+    }),
+  );
+}
+
+/** The first row has no label at all. */
+function batch(): Batch {
+  const rng = new Rng('rows');
+  return [5, 20, 3, 11, 17, 8].map((length, row) => {
+    const ids = Array.from({ length }, () => rng.int(97));
+    return { ids, labels: ids.map((id, i) => (row === 0 || i < 2 ? IGNORE : id)) };
+  });
+}
+
+const lengths = (parts: readonly Batch[]) => parts.map((p) => p.map((row) => row.ids.length));
+
+describe('several passes', () => {
+  let gpu: Gpu;
+  beforeAll(async () => {
+    gpu = await openNodeGpu();
+  });
+  afterAll(() => gpu.destroy());
+
+  it('are cut by tokens and by labels, in order, and a row that fits nowhere stands alone', () => {
+    expect(lengths(fitting(batch(), { maxTokens: 25, maxRows: 100 }))).toEqual([
+      [5, 20],
+      [3, 11],
+      [17, 8],
+    ]);
+    expect(lengths(fitting(batch(), { maxTokens: 100, maxRows: 19 }))).toEqual([[5, 20, 3], [11], [17], [8]]);
+    expect(lengths(fitting(batch(), { maxTokens: 4, maxRows: 100 }))).toEqual([[20], [3], [11], [17], [8]]);
+    expect(fitting([], { maxTokens: 4, maxRows: 4 })).toEqual([]);
+  });
+
+  it('train as one does, with less memory', async () => {
+    const run = async (maxTokens: number) => {
+      const model = Model.create(gpu, config, weights());
+      const before = gpu.stats.bytes;
+      const trainer = new Trainer(model, optim, { maxTokens, maxLabels: maxTokens });
+      const taken = gpu.stats.bytes - before;
+      const losses: number[] = [];
+      trainer.onStats = (s) => losses.push(s.loss);
+      for (let i = 0; i < 5; i++) await trainer.step([batch(), batch().slice(3)], 1e-3);
+      await trainer.flush();
+      const trained = await model.trained.read();
+      trainer.destroy();
+      model.destroy();
+      return { losses, trained, taken };
+    };
+    const whole = await run(64);
+    const cut = await run(21);
+    expect(cut.taken).toBeLessThan(whole.taken);
+    cut.losses.forEach((loss, i) => expect(Math.abs(loss / whole.losses[i]! - 1)).toBeLessThan(1e-5));
+    expect(relError(cut.trained, Float64Array.from(whole.trained))).toBeLessThan(1e-4);
+  });
+
+  it('refuse a row that is longer than a pass', async () => {
+    const model = Model.create(gpu, config, weights());
+    const trainer = new Trainer(model, optim, { maxTokens: 16, maxLabels: 16 });
+    await expect(trainer.step([batch()], 1e-3)).rejects.toThrow(/16 tokens/);
+    trainer.destroy();
+    model.destroy();
+  });
+});
