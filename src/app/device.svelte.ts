@@ -1,7 +1,14 @@
 /** The GPU under the lab: memory in use, disk space, the self-check and the kernels' sources. */
 import type { Attempts } from './attempts.svelte.ts';
 import { errorInfo } from './client.ts';
-import type { GoldenResult, KernelCheck, MemoryInfo, ShaderInfo, StorageInfo } from '../worker/protocol.ts';
+import type {
+  GoldenResult,
+  KernelCheck,
+  MemoryInfo,
+  MemoryPlan,
+  ShaderInfo,
+  StorageInfo,
+} from '../worker/protocol.ts';
 
 export interface SelfCheckState {
   running: boolean;
@@ -27,6 +34,8 @@ export class Device {
 
   memory = $state.raw<MemoryInfo | null>(null);
   storage = $state.raw<StorageInfo | null>(null);
+  /** The user's limit on GPU memory in bytes; null: none. */
+  budget = $state.raw<number | null>(null);
   selfCheck = $state.raw<SelfCheckState>(UNCHECKED);
   shaders = $state.raw<ShaderInfo[]>([]);
 
@@ -64,6 +73,23 @@ export class Device {
     if (!memory) return;
     this.memory = memory;
     this.storage = memory.storage;
+  }
+
+  /** It holds for what is opened or started from now on, and outlives the visit. */
+  async setBudget(bytes: number | null): Promise<void> {
+    const before = this.budget;
+    this.budget = bytes;
+    try {
+      this.budget = await this.#attempts.client.request('setBudget', { bytes });
+    } catch (e) {
+      this.budget = before;
+      this.#attempts.error = errorInfo(e);
+    }
+  }
+
+  /** What asking a node takes, and training an adapter on it. */
+  plan(nodeId: string): Promise<{ talk: MemoryPlan; train: MemoryPlan } | null> {
+    return this.#attempts.try('memoryPlan', { nodeId });
   }
 
   async releaseAll(): Promise<void> {

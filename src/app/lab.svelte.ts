@@ -161,6 +161,7 @@ export class Lab {
       this.nodes = init.nodes;
       this.opened.readable = init.readable;
       this.device.storage = init.storage;
+      this.device.budget = init.budget;
       this.swept = init.swept;
       this.training.open(init.runs);
       this.currentId = this.node(this.currentId)?.id ?? init.nodes[0]?.id ?? null;

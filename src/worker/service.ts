@@ -11,6 +11,7 @@ import { exportNode } from './export.ts';
 import { importAdapter } from './import.ts';
 import { Evaluations } from './evaluation.ts';
 import { PRIORITY } from './gate.ts';
+import { budgetOf, planNode, setBudget } from './memory.ts';
 import { Models } from './models.ts';
 import { Runs } from './runs.ts';
 import { allShaders } from './shader-info.ts';
@@ -130,9 +131,16 @@ export class Service {
       recipes: ({ nodeId, prompts }) => this.#tasks.recipes(nodeId, prompts),
       keepPrompts: ({ name, file }) => this.#tasks.keep(name, file),
       prompts: () => this.#tasks.list(),
+      deletePrompts: async ({ id }) => {
+        await runs.requireUnused(id);
+        await ctx.store.deletePrompts(id);
+        return this.#tasks.list();
+      },
       world: async () =>
         this.#chat.info((await ctx.store.nodes()).find((n) => n.root !== null)?.seeds.world ?? 0),
       checkPrompt: ({ prompt, nodeIds }) => this.#chat.check(prompt, nodeIds),
+      memoryPlan: ({ nodeId }) => planNode(ctx, nodeId),
+      setBudget: ({ bytes }) => setBudget(ctx, bytes),
       estimate: (params) => this.#estimates.estimate(params),
       train: (params) => runs.train(params),
       control: ({ runId, control }) => runs.control(runId, control),
@@ -171,6 +179,7 @@ export class Service {
       readable: await this.models.opened.readable(),
       runs: await this.runs.list(),
       storage: await storageFigures(),
+      budget: await budgetOf(ctx),
       swept: orphans > 0 ? [`${orphans} half-written checkpoints of a closed tab were removed.`] : [],
     };
   }
