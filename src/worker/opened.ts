@@ -192,8 +192,8 @@ export class OpenedModels {
   async load(root: LabNode): Promise<Model> {
     const config = parseLlamaConfig(root.modelConfig);
     if (root.opened!.kept !== 'copy') {
-      const weights = await this.weights(root);
-      const checkpoint = this.#checkpoints.get(root.id)!;
+      const checkpoint = await this.checkpoint(root);
+      const weights = await openWeights(config, checkpoint);
       await this.#requireRoom(root.name, config, checkpoint);
       return Model.load(this.#ctx.gpu, config, weights, precisionOf(checkpoint));
     }
@@ -210,6 +210,11 @@ export class OpenedModels {
 
   /** @throws LabError 'files-needed' when the files are not at hand, or are others now */
   async weights(root: LabNode): Promise<WeightSource> {
+    return openWeights(parseLlamaConfig(root.modelConfig), await this.checkpoint(root));
+  }
+
+  /** The headers of a root's files, whose tensors can be read. @throws LabError as `weights` */
+  async checkpoint(root: LabNode): Promise<Checkpoint> {
     let checkpoint = this.#checkpoints.get(root.id);
     if (!checkpoint) {
       const handle = root.opened!.kept === 'folder' ? await this.folder(root.id) : null;
@@ -220,7 +225,7 @@ export class OpenedModels {
       this.#readable(root.id, found);
       checkpoint = found.checkpoint;
     }
-    return openWeights(parseLlamaConfig(root.modelConfig), checkpoint);
+    return checkpoint;
   }
 
   /** A deleted node's files are let go. */

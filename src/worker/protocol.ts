@@ -73,6 +73,15 @@ export interface Requests {
     result: { files: { name: string; bytes: ArrayBuffer }[] };
     event: never;
   };
+  /**
+   * A node of a large opened model as a whole model in Hugging Face's layout, with its adapters folded in: a new folder inside of
+   * the given one, whose name is answered. `confirm` as for exportNode.
+   */
+  exportFolder: {
+    params: { nodeId: string; folder: FileSystemDirectoryHandle; confirm?: string };
+    result: { folder: string; files: string[] };
+    event: { loadedBytes: number; totalBytes: number };
+  };
   /** The recipes, with the defaults that suit a node and a prompts file where these are named. */
   recipes: { params: { nodeId?: string; prompts?: string }; result: RecipeInfo[]; event: never };
   /** Checks a prompts file and keeps it in this browser. */

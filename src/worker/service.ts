@@ -7,6 +7,7 @@ import { runGolden, selfCheck } from './check.ts';
 import { Context, type ContextOptions } from './context.ts';
 import { cancelled, toErrorInfo } from './error-info.ts';
 import { Estimates } from './estimate.ts';
+import { exportFolder } from './export-folder.ts';
 import { exportNode } from './export.ts';
 import { importAdapter } from './import.ts';
 import { Evaluations } from './evaluation.ts';
@@ -128,6 +129,7 @@ export class Service {
       modelFolder: ({ nodeId }) => models.opened.folder(nodeId),
       importAdapter: (params) => importAdapter(ctx, params),
       exportNode: (params) => exportNode(ctx, models, params),
+      exportFolder: (params, emit, signal) => exportFolder(ctx, models, params, emit, signal),
       recipes: ({ nodeId, prompts }) => this.#tasks.recipes(nodeId, prompts),
       keepPrompts: ({ name, file }) => this.#tasks.keep(name, file),
       prompts: () => this.#tasks.list(),

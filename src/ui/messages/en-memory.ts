@@ -1,4 +1,4 @@
-/** Texts about memory: what is planned, the budget, and what would fit. */
+/** Texts about memory, about adapters that go on, and about what leaves or is deleted. */
 export const enMemory = {
   'memory.title': 'GPU memory that this takes',
   'memory.small': 'GPU memory by part: {total} in all',
@@ -54,6 +54,12 @@ export const enMemory = {
   'card.continues': 'Adapter',
   'card.continues.yes': 'that of {name}, trained on: it stands in its place',
   'card.continues.no': 'its own, on top of what it was made from',
+  'card.merged': 'Write the whole model into a folder',
+  'card.merged.writing': 'Writing the model',
+  'card.merged.done': 'Written to {folder}.',
+  'card.merged.terminal':
+    'This browser cannot write a whole model into a folder. Download the adapter, then in a terminal:',
+  'card.merged.order': 'Name the adapter of every model above it as well, the lowest first.',
   'prompts.delete': 'Delete the file …',
   'prompts.delete.title': 'Delete {name} from this browser?',
   'prompts.delete.text':

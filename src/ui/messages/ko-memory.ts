@@ -1,4 +1,4 @@
-/** 메모리에 관한 문구: 계획, 한도, 맞게 하는 방법. */
+/** 메모리, 이어 학습하는 어댑터, 내보내기와 지우기에 관한 문구. */
 export const koMemory = {
   'memory.title': '여기에 드는 GPU 메모리',
   'memory.small': 'GPU 메모리 내역: 모두 {total}',
@@ -53,6 +53,12 @@ export const koMemory = {
   'card.continues': '어댑터',
   'card.continues.yes': '{name}의 어댑터를 이어 학습함: 그 자리를 대신합니다',
   'card.continues.no': '자신의 것: 부모 모델 위에 얹습니다',
+  'card.merged': '모델 전체를 폴더에 쓰기',
+  'card.merged.writing': '모델을 쓰는 중',
+  'card.merged.done': '{folder}에 썼습니다.',
+  'card.merged.terminal':
+    '이 브라우저는 모델 전체를 폴더에 쓸 수 없습니다. 어댑터를 내려받은 뒤 터미널에서 실행하세요:',
+  'card.merged.order': '위에 있는 모델들의 어댑터도 아래 것부터 차례로 적으세요.',
   'prompts.delete': '파일 지우기 …',
   'prompts.delete.title': '{name}을(를) 이 브라우저에서 지울까요?',
   'prompts.delete.text':
