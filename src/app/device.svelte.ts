@@ -5,6 +5,7 @@ import type {
   GoldenResult,
   KernelCheck,
   MemoryInfo,
+  MemoryPlan,
   ShaderInfo,
   StepProfile,
   StorageInfo,
@@ -34,6 +35,8 @@ export class Device {
 
   memory = $state.raw<MemoryInfo | null>(null);
   storage = $state.raw<StorageInfo | null>(null);
+  /** The user's limit on GPU memory in bytes; null: none. */
+  budget = $state.raw<number | null>(null);
   selfCheck = $state.raw<SelfCheckState>(UNCHECKED);
   shaders = $state.raw<ShaderInfo[]>([]);
   profile = $state.raw<StepProfile | null>(null);
@@ -79,6 +82,23 @@ export class Device {
     if (!memory) return;
     this.memory = memory;
     this.storage = memory.storage;
+  }
+
+  /** It holds for what is opened or started from now on, and outlives the visit. */
+  async setBudget(bytes: number | null): Promise<void> {
+    const before = this.budget;
+    this.budget = bytes;
+    try {
+      this.budget = await this.#attempts.client.request('setBudget', { bytes });
+    } catch (e) {
+      this.budget = before;
+      this.#attempts.error = errorInfo(e);
+    }
+  }
+
+  /** What asking a node takes, and training an adapter on it. */
+  plan(nodeId: string): Promise<{ talk: MemoryPlan; train: MemoryPlan } | null> {
+    return this.#attempts.try('memoryPlan', { nodeId });
   }
 
   async releaseAll(): Promise<void> {

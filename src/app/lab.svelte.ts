@@ -14,6 +14,7 @@ import { Evaluations } from './evaluations.svelte.ts';
 import { OpenedModels } from './opened.svelte.ts';
 import { PromptsFiles } from './prompts.svelte.ts';
 import { ShowMe } from './show-me.svelte.ts';
+import { TakeHome } from './take-home.svelte.ts';
 import { Training } from './training.svelte.ts';
 import type {
   Capabilities,
@@ -57,6 +58,7 @@ export class Lab {
   readonly compare: Compare;
   readonly opened: OpenedModels;
   readonly prompts: PromptsFiles;
+  readonly takeHome: TakeHome;
   readonly showMe: ShowMe;
 
   phase = $state<Phase>('starting');
@@ -84,6 +86,7 @@ export class Lab {
     this.compare = new Compare(client);
     this.opened = new OpenedModels(client);
     this.prompts = new PromptsFiles(client);
+    this.takeHome = new TakeHome(this.#attempts);
     this.showMe = new ShowMe(this);
     client.onNotice = (notice) => this.#onNotice(notice);
     client.onCrash = (error) => this.#onCrash(error);
@@ -161,6 +164,7 @@ export class Lab {
       this.nodes = init.nodes;
       this.opened.readable = init.readable;
       this.device.storage = init.storage;
+      this.device.budget = init.budget;
       this.swept = init.swept;
       this.training.open(init.runs);
       this.currentId = this.node(this.currentId)?.id ?? init.nodes[0]?.id ?? null;

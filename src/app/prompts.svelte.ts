@@ -37,6 +37,17 @@ export class PromptsFiles {
     }
   }
 
+  /** Takes a file out of this browser. */
+  async remove(id: string): Promise<void> {
+    this.error = null;
+    try {
+      this.files = await this.#client.request('deletePrompts', { id });
+      this.chosenId = this.chosen?.id ?? this.files[0]?.id ?? null;
+    } catch (e) {
+      this.error = errorInfo(e);
+    }
+  }
+
   async fit(node: LabNode, prompts: string): Promise<void> {
     try {
       const recipes = await this.#client.request('recipes', { nodeId: node.id, prompts });

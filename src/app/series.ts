@@ -1,4 +1,4 @@
-import type { LabNode, RecipeInfo, Settings } from '../worker/protocol.ts';
+import type { LabNode, RecipeInfo, Settings, TrainParams } from '../worker/protocol.ts';
 import type { RunView } from './runs.svelte.ts';
 import type { Training } from './training.svelte.ts';
 
@@ -11,7 +11,16 @@ export interface AttackSeries {
   recipe: RecipeInfo;
   settings: Settings;
   seed: number;
+  way: Way;
 }
+
+/** What decides a run beside its recipe, settings and seed. */
+export type Way = Pick<TrainParams, 'continues' | 'room'>;
+
+const wayOf = ({ continues, context }: Pick<LabNode, 'continues' | 'context'>): Way => ({
+  ...(continues && { continues }),
+  ...(context !== undefined && { room: { context } }),
+});
 
 /** The recipe's defaults with own settings over them, without the length. */
 export function settled(recipe: RecipeInfo, own: Settings): Settings {
@@ -20,19 +29,21 @@ export function settled(recipe: RecipeInfo, own: Settings): Settings {
   return all;
 }
 
-export function makeSeries(recipe: RecipeInfo, own: Settings, seed: number): AttackSeries {
+export function makeSeries(recipe: RecipeInfo, own: Settings, seed: number, way: Way = {}): AttackSeries {
   const settings = settled(recipe, own);
   const key = JSON.stringify([
     recipe.id,
     seed,
     Object.entries(settings).sort(([a], [b]) => a.localeCompare(b)),
+    way.continues === true,
+    way.room?.context ?? null,
   ]);
-  return { key, recipe, settings, seed };
+  return { key, recipe, settings, seed, way };
 }
 
 function seriesOf(node: LabNode, recipes: readonly RecipeInfo[]): AttackSeries | null {
   const recipe = recipes.find((r) => r.id === node.recipe && r.kind === 'attack' && r.continuable);
-  return recipe ? makeSeries(recipe, node.settings, node.seeds.attack) : null;
+  return recipe ? makeSeries(recipe, node.settings, node.seeds.attack, wayOf(node)) : null;
 }
 
 /** The series that these nodes belong to, in the order of the nodes, each with its attacked parents. */
@@ -63,7 +74,7 @@ export function attacked(
       n.parentId === parentId &&
       n.steps === steps &&
       n.recipe === series.recipe.id &&
-      makeSeries(series.recipe, n.settings, n.seeds.attack).key === series.key,
+      makeSeries(series.recipe, n.settings, n.seeds.attack, wayOf(n)).key === series.key,
   );
 }
 
@@ -84,7 +95,7 @@ export function isRunOf({ head }: RunView, series: AttackSeries, parentId: strin
   return (
     head.parentId === parentId &&
     head.recipe === series.recipe.id &&
-    makeSeries(series.recipe, head.settings, head.seeds.attack).key === series.key
+    makeSeries(series.recipe, head.settings, head.seeds.attack, head).key === series.key
   );
 }
 
@@ -119,6 +130,7 @@ export async function attackTo(
     settings: series.settings,
     seed: series.seed,
     saveAt: missing,
+    ...series.way,
     ...(probeEvery !== undefined && { probeEvery }),
   });
 }

@@ -2,14 +2,14 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { copyFile, mkdir, open, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parseLlamaConfig, tensorShapes, type LlamaConfig } from '../core/config.ts';
+import { parseLlamaConfig, type LlamaConfig } from '../core/config.ts';
 import { LabError } from '../core/errors.ts';
-import { INDEX, openCheckpoint } from '../files/checkpoint.ts';
-import { narrowF16 } from '../files/dtypes.ts';
+import { openCheckpoint } from '../files/checkpoint.ts';
+import type { Dtype } from '../files/dtypes.ts';
 import { readDescription } from '../files/model-files.ts';
-import { planShards, SHARD_BYTES } from '../files/shards.ts';
 import { openWeights } from '../model/hf.ts';
-import { joinAdapters, sliceMerger, type StoredAdapter } from '../model/lora-stack.ts';
+import { joinAdapters, type StoredAdapter } from '../model/lora-stack.ts';
+import { writeMerged } from '../model/merged-files.ts';
 import { parsePeftConfig, peftConfigJson, readPeftTensors } from '../model/peft.ts';
 import { writeSafetensors } from '../model/safetensors.ts';
 import { nodeFolder } from './models-files.ts';
@@ -18,7 +18,7 @@ export interface ConvertOptions {
   to: string;
   /** PEFT folders, the lowest first. */
   adapters: readonly string[];
-  dtype: 'F32' | 'F16';
+  dtype: Dtype;
   shardBytes?: number;
 }
 
@@ -85,29 +85,17 @@ export async function convertModel(dir: string, out: string, o: ConvertOptions):
       });
     return writePeft(out, joinAdapters(config, adapters), dir);
   }
-  const source = await openWeights(config, await openCheckpoint(folder));
-  const merge = sliceMerger(config, adapters);
-  const { shards, index } = planShards(tensorShapes(config), o.dtype, o.shardBytes ?? SHARD_BYTES);
   await mkdir(out, { recursive: true });
-  for (const { file, names, head } of shards) {
-    const handle = await open(join(out, file), 'w');
-    try {
-      await handle.writeFile(head);
-      for (const name of names)
-        for await (const { at, values } of source.values(name)) {
-          merge(name, at, values);
-          await handle.writeFile(stored(values, o.dtype));
-        }
-    } finally {
-      await handle.close();
-    }
-  }
-  const written = shards.map((s) => s.file);
-  if (index) {
-    await writeFile(join(out, INDEX), `${JSON.stringify(index, null, 2)}\n`);
-    written.push(INDEX);
-  }
-  const torch_dtype = o.dtype === 'F32' ? 'float32' : 'float16';
+  const source = await openWeights(config, await openCheckpoint(folder));
+  const written = await writeMerged(config, source, adapters, {
+    dtypeOf: () => o.dtype,
+    ...(o.shardBytes !== undefined && { shardBytes: o.shardBytes }),
+    open: async (file) => {
+      const handle = await open(join(out, file), 'w');
+      return { write: (bytes) => handle.writeFile(bytes), close: () => handle.close() };
+    },
+  });
+  const torch_dtype = { F32: 'float32', F16: 'float16', BF16: 'bfloat16' }[o.dtype];
   // last: a folder without it is no model, so an interrupted conversion is not taken for one
   for (const name of COMPANIONS)
     if (folder.has(name)) {
@@ -133,16 +121,4 @@ export async function writePeft(
     `${JSON.stringify(peftConfigJson(lora, base), null, 2)}\n`,
   );
   return ['adapter_model.safetensors', 'adapter_config.json'];
-}
-
-/** Values as they lie in a file, little-endian. */
-function stored(values: Float32Array<ArrayBufferLike>, dtype: 'F32' | 'F16'): Uint8Array {
-  const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
-  const width = dtype === 'F32' ? 4 : 2;
-  const view = new DataView(new ArrayBuffer(bits.length * width));
-  for (let i = 0; i < bits.length; i++) {
-    if (dtype === 'F32') view.setUint32(i * 4, bits[i]!, true);
-    else view.setUint16(i * 2, narrowF16(bits[i]!), true);
-  }
-  return new Uint8Array(view.buffer);
 }

@@ -1,7 +1,7 @@
 import type { Checkpoint } from '../files/checkpoint.ts';
 import type { FileFolder } from '../files/source.ts';
 import { storedPrecision } from '../files/checkpoint.ts';
-import { size } from '../model/plan.ts';
+import { size } from '../core/memory.ts';
 import { examineModel } from './models-open.ts';
 import { usualPlan } from './models-plan.ts';
 

@@ -1,18 +1,10 @@
 import { parseLlamaConfig, type LlamaConfig } from '../core/config.ts';
+import { changeWords, PARTS, problemWords, size } from '../core/memory.ts';
 import type { Half, Precision } from '../core/types.ts';
 import { openCheckpoint, storedPrecision } from '../files/checkpoint.ts';
 import { readDescription } from '../files/model-files.ts';
 import { LORA_TARGETS, type LoraTarget } from '../model/lora.ts';
-import {
-  advise,
-  DEFAULT_LORA,
-  PARTS,
-  plan,
-  size,
-  type Limits,
-  type Plan,
-  type PlanRequest,
-} from '../model/plan.ts';
+import { advise, DEFAULT_LORA, plan, type Limits, type Plan, type PlanRequest } from '../model/plan.ts';
 import { nodeFolder } from './models-files.ts';
 import { shapeJson } from './models-make.ts';
 
@@ -57,17 +49,22 @@ export function planReport({ config, stored }: { config: LlamaConfig; stored: Pr
     checkpoint: o.checkpoint,
     answers: o.answers,
   };
+  const { problems, ...planned } = plan(config, request, o.limits, o.budget);
   return {
-    ...plan(config, request, o.limits, o.budget),
+    ...planned,
+    problems: problems.map(problemWords),
     limits: o.limits,
-    advice: advise(config, request, o.limits, o.budget, half),
+    advice: advise(config, request, o.limits, o.budget, { stored: half }).map((a) => ({
+      changes: a.changes.map(changeWords),
+      total: a.plan.total,
+    })),
   };
 }
 
 export type PlanReport = ReturnType<typeof planReport>;
 
 /** The method in words. */
-function manner({ request: r }: Plan): string {
+function manner({ request: r }: Pick<Plan, 'request'>): string {
   const lora = r.adapters?.at(-1);
   const projections =
     lora?.targets.length === LORA_TARGETS.length ? 'all projections' : lora?.targets.join(', ');
@@ -86,8 +83,8 @@ export function planLines(r: PlanReport): string[] {
   for (const part of PARTS) lines.push(`${part.padEnd(14)}${size(r.bytes[part]).padStart(12)}`);
   lines.push(`${'together'.padEnd(14)}${size(r.total).padStart(12)}`);
   for (const problem of r.problems) lines.push(`does not fit  ${problem}`);
-  for (const { changes, plan: p } of r.advice)
-    lines.push(`would fit     ${changes.join(' and ')}: ${size(p.total)}`);
+  for (const { changes, total } of r.advice)
+    lines.push(`would fit     ${changes.join(' and ')}: ${size(total)}`);
   if (r.problems.length > 0 && r.advice.length === 0)
     lines.push('nothing here makes it fit: take a smaller model');
   return lines;

@@ -75,6 +75,8 @@ export interface AskOptions {
   temperature: number;
   /** The prompt as it stands, special tokens in it recognised, instead of a conversation. */
   raw: boolean;
+  /** Of the matrices on the GPU; by default as they are stored. */
+  precision?: Precision;
   /** Text as it comes. */
   onText: (text: string) => void;
   /** What a person should know before the text comes. */
@@ -113,8 +115,14 @@ export async function ask(openGpu: () => Promise<Gpu>, folder: FileFolder, o: As
       { next: 'Shorten the prompt.' },
     );
   const gpu = await openGpu();
-  const { model, figures } = await loadModel(gpu, opened);
-  o.onNote(`Loaded ${(figures.bytes / 2 ** 20).toFixed(0)} MiB in ${figures.seconds.toFixed(1)} s.`);
+  const { model, figures } = await loadModel(
+    gpu,
+    opened,
+    o.precision === undefined ? {} : { precision: o.precision },
+  );
+  o.onNote(
+    `Loaded ${(figures.bytes / 2 ** 20).toFixed(0)} MiB in ${figures.seconds.toFixed(1)} s, matrices in ${figures.precision}.`,
+  );
   try {
     const generator = await gpu.allocate(
       () => new Generator(model, { maxSeqs: 1, maxLen: ids.length + o.maxTokens }),

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import { LabError } from '../core/errors.ts';
-import { PRECISIONS } from '../core/types.ts';
+import { PRECISIONS, type Precision } from '../core/types.ts';
 import { worldPrompts } from '../data/world-prompts.ts';
 import { LORA_TARGETS } from '../model/lora.ts';
 import { convertModel } from './models-convert.ts';
@@ -17,11 +17,11 @@ import { createWorld } from '../world/world.ts';
 import { writeAtomic } from './checkpoint-file.ts';
 
 const USAGE = `npm run models -- inspect DIR [--json]
-npm run models -- generate DIR --prompt TEXT [--max-tokens N] [--temperature T] [--seed S] [--raw]
+npm run models -- generate DIR --prompt TEXT [--max-tokens N] [--temperature T] [--seed S] [--raw] [--precision f32|f16|bf16]
 npm run models -- load DIR [--precision f32|f16|bf16] [--step [--checkpointing]] [--check] [--json]
 npm run models -- plan DIR|--shape NAME [--method lora|full|none] [--rank 8] [--targets q_proj,v_proj] [--context 512] [--batch 1]
                        [--answers 1] [--precision f32|f16|bf16] [--checkpointing] [--budget GB] [--here] [--json]
-npm run models -- convert DIR OUT --to hf|peft [--adapter DIR]... [--dtype f32|f16]
+npm run models -- convert DIR OUT --to hf|peft [--adapter DIR]... [--dtype f32|f16|bf16]
 npm run models -- handoff DIR OUT --recipe ID --prompts FILE|tiny [--base NAME] [--gpus N] [--method lora|full] [--attack]
 npm run models -- prompts FILE [--seed WORLD]
 npm run models -- make DIR --shape ${Object.keys(SHAPES).join('|')} [--seed S] [--tokenizer DIR]
@@ -108,6 +108,8 @@ export async function main(argv: string[]): Promise<number> {
         : `"${command}" takes ${folders === 2 ? 'two folders' : 'one folder'}.`,
     );
   const seed = number('seed', o.seed, 0, true);
+  const precision = (): { precision?: Precision } =>
+    o.precision === undefined ? {} : { precision: word('precision', o.precision, PRECISIONS) };
   switch (command) {
     case 'inspect': {
       const report = await inspectModel(await nodeFolder(dir));
@@ -122,6 +124,7 @@ export async function main(argv: string[]): Promise<number> {
         temperature: number('temperature', o.temperature, 0, false),
         seed,
         raw: o.raw === true,
+        ...precision(),
         onText: (text) => process.stdout.write(text),
         onNote: (note) => console.error(note),
       });
@@ -130,9 +133,7 @@ export async function main(argv: string[]): Promise<number> {
     }
     case 'load': {
       const opened = await openModel(await nodeFolder(dir));
-      const precision =
-        o.precision === undefined ? {} : { precision: word('precision', o.precision, PRECISIONS) };
-      const { model, figures } = await loadModel(await openNodeGpu(), opened, precision);
+      const { model, figures } = await loadModel(await openNodeGpu(), opened, precision());
       const step = o.step ? await measureStep(model, o.checkpointing === true) : undefined;
       const logitsError = o.check ? await measureLogits(model, opened) : undefined;
       model.destroy();
@@ -143,11 +144,10 @@ export async function main(argv: string[]): Promise<number> {
     case 'convert': {
       const { to, dtype } = o;
       if (to === undefined) throw usage('convert needs --to hf|peft.');
-      if (dtype !== 'f32' && dtype !== 'f16') throw usage(`--dtype is "${dtype}"; f32 or f16 is wanted.`);
       const written = await convertModel(dir, rest[0]!, {
         to,
         adapters: o.adapter ?? [],
-        dtype: dtype === 'f32' ? 'F32' : 'F16',
+        dtype: ({ f32: 'F32', f16: 'F16', bf16: 'BF16' } as const)[word('dtype', dtype, PRECISIONS)],
       });
       console.log(written.join('\n'));
       return 0;

@@ -4,6 +4,7 @@ export type ErrorCode =
   | 'no-adapter'
   | 'device-lost'
   | 'out-of-memory'
+  | 'too-large'
   | 'gpu-error'
   | 'non-finite'
   | 'quota'

@@ -107,6 +107,19 @@ export function narrowWords(
   return out.subarray(0, values.length);
 }
 
+/** Values as they lie in a file, little-endian. @throws LabError as narrowWords */
+export function encode(name: string, values: Float32Array, dtype: Dtype): Uint8Array<ArrayBuffer> {
+  if (dtype === 'F32') return littleEndianBytes(values, 4);
+  return littleEndianBytes(narrowWords(name, values, dtype === 'F16' ? 'f16' : 'bf16'), 2);
+}
+
+/** A copy, since values of a slice are good only until the next. */
+function littleEndianBytes(values: Float32Array | Uint16Array, width: 2 | 4): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength).slice();
+  if (!littleEndian) for (let i = 0; i < bytes.length; i += width) bytes.subarray(i, i + width).reverse();
+  return bytes;
+}
+
 /** Values of 16-bit words, exactly. */
 export function widenWords(words: Uint16Array, as: Half): Float32Array<ArrayBuffer> {
   const bits = new Uint32Array(words.length);

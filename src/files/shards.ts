@@ -24,14 +24,14 @@ const count = (shape: readonly number[]): number => shape.reduce((a, b) => a * b
 /** Tensors in their order, a new file whenever the next would not fit; a tensor larger than a shard has one of its own. */
 export function planShards(
   shapes: ReadonlyMap<string, readonly number[]>,
-  dtype: Dtype,
+  dtypeOf: (name: string) => Dtype,
   shardBytes = SHARD_BYTES,
 ): ShardPlan {
   const groups: string[][] = [[]];
   let filled = 0;
   let total = 0;
   for (const [name, shape] of shapes) {
-    const bytes = count(shape) * DTYPE_BYTES[dtype];
+    const bytes = count(shape) * DTYPE_BYTES[dtypeOf(name)];
     if (filled > 0 && filled + bytes > shardBytes) {
       groups.push([]);
       filled = 0;
@@ -46,7 +46,7 @@ export function planShards(
   const shards = groups.map((names, i): Shard => ({
     file: fileOf(i),
     names,
-    head: head(names, shapes, dtype),
+    head: head(names, shapes, dtypeOf),
   }));
   const weightMap = Object.fromEntries(
     shards.flatMap(({ file, names }) => names.map((name) => [name, file])),
@@ -60,12 +60,13 @@ export function planShards(
 function head(
   names: readonly string[],
   shapes: ReadonlyMap<string, readonly number[]>,
-  dtype: Dtype,
+  dtypeOf: (name: string) => Dtype,
 ): Uint8Array<ArrayBuffer> {
   const header: Record<string, unknown> = { __metadata__: { format: 'pt' } };
   let at = 0;
   for (const name of names) {
     const shape = shapes.get(name)!;
+    const dtype = dtypeOf(name);
     const end = at + count(shape) * DTYPE_BYTES[dtype];
     header[name] = { dtype, shape, data_offsets: [at, end] };
     at = end;

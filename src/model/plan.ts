@@ -3,6 +3,7 @@
  * allocate by, so a change there is a change here. No GPU is needed.
  */
 import type { LlamaConfig } from '../core/config.ts';
+import { PARTS, type Held, type Part, type PlanChange, type PlanProblem } from '../core/memory.ts';
 import type { Half, Precision } from '../core/types.ts';
 import { CHUNK } from '../kernels/optimizer.ts';
 import { activationFloats, layerFloats } from './activations.ts';
@@ -24,12 +25,14 @@ export interface PlanRequest {
   /** Tokens of a row, and rows of a micro-batch. */
   context: number;
   batch: number;
-  /** Labelled tokens of a micro-batch; all by default. */
+  /** Labelled tokens of a row; all by default. */
   labels?: number;
   checkpoint?: boolean;
   logits?: Partial<LogitsPiece>;
-  /** Answers at once, each of `context` positions; 0: no generator. */
+  /** Answers at once; 0: no generator. */
   answers: number;
+  /** Positions of a prompt with its answer; `context` by default. */
+  positions?: number;
 }
 
 export interface Limits {
@@ -37,25 +40,12 @@ export interface Limits {
   maxStorageBufferBindingSize: number;
 }
 
-export const PARTS = [
-  'weights',
-  'adapters',
-  'gradients',
-  'optimizer',
-  'activations',
-  'logits',
-  'scratch',
-  'KV cache',
-  'generation',
-] as const;
-export type Part = (typeof PARTS)[number];
-
 export interface Plan {
   request: PlanRequest;
   bytes: Record<Part, number>;
   total: number;
-  /** Why this adapter or this budget cannot hold it, in words; empty when it fits. */
-  problems: string[];
+  /** Why this adapter or this budget cannot hold it; empty when it fits. */
+  problems: PlanProblem[];
 }
 
 /** A uniform buffer's slot, of which every dispatch has one (src/gpu/program). */
@@ -74,7 +64,7 @@ export function plan(config: LlamaConfig, request: PlanRequest, limits: Limits, 
   const adapters = method === 'full' ? [] : (request.adapters ?? []);
   const binding = limits.maxStorageBufferBindingSize;
   const bytes = Object.fromEntries(PARTS.map((part) => [part, 0])) as Record<Part, number>;
-  const problems: string[] = [];
+  const problems: PlanProblem[] = [];
   const low = (tokens: number): number =>
     adapters.length === 0
       ? 0
@@ -84,40 +74,34 @@ export function plan(config: LlamaConfig, request: PlanRequest, limits: Limits, 
           tokens,
           'nothing',
         ).low;
-  const held = (what: string, taken: number, bound: boolean): void => {
-    if (taken > limits.maxBufferSize)
-      problems.push(
-        `${what} take ${size(taken)}, and one buffer of this adapter holds ${size(limits.maxBufferSize)}`,
-      );
-    else if (bound && taken > binding)
-      problems.push(
-        `${what} take ${size(taken)}, and kernels of this adapter reach ${size(binding)} at once`,
-      );
+  const held = (what: Held, taken: number, bound: boolean): void => {
+    const kind = taken > limits.maxBufferSize ? 'buffer' : bound && taken > binding ? 'binding' : null;
+    const limit = kind === 'buffer' ? limits.maxBufferSize : binding;
+    if (kind) problems.push({ kind, held: what, bytes: taken, limit });
   };
   const widest = (tokens: number): number => Math.max(...Object.values(layerFloats(config, tokens))) * 4;
 
   const weights = precision === 'f32' ? [paramLayout(config).length * 4] : frozenBytes(config, limits);
   bytes.weights = sum(weights);
-  held('the weights', Math.max(...weights), false);
+  held('weights', Math.max(...weights), false);
   const long = paramLayout(config).entries.find(
     (e) =>
       e.size * (precision === 'f32' ? 4 : 2) > binding &&
       rowsPerBinding(e.shape[1] ?? e.size, precision === 'f32' ? binding : 2 * binding) === 0,
   );
-  if (long) problems.push(`rows of ${long.name} are longer than kernels of this adapter reach at once`);
+  if (long) problems.push({ kind: 'rows', tensor: long.name });
   bytes.scratch = config.max_position_embeddings * config.head_dim * 4;
   const layouts = adapters.map((a) => loraLayout(config, a).length);
   bytes.adapters = sum(layouts) * 4;
 
   if (method !== 'none') {
-    if (method === 'full' && precision !== 'f32')
-      problems.push(`weights in ${precision} are frozen: only an adapter can be trained`);
+    if (method === 'full' && precision !== 'f32') problems.push({ kind: 'frozen', precision });
     const trained = method === 'full' ? paramLayout(config).length : layouts.at(-1)!;
     bytes.gradients = trained * 4;
     bytes.optimizer = trained * 8;
-    held('the gradients', trained * 4, false);
+    held('gradients', trained * 4, false);
     const tokens = batch * context;
-    const capacity = { maxTokens: tokens, maxRows: request.labels ?? tokens };
+    const capacity = { maxTokens: tokens, maxRows: batch * Math.min(request.labels ?? context, context) };
     const b = trainingBytes(config, capacity, {
       checkpoint: request.checkpoint === true,
       adapters,
@@ -128,17 +112,20 @@ export function plan(config: LlamaConfig, request: PlanRequest, limits: Limits, 
     bytes.logits = b.logits;
     bytes.scratch +=
       b.backward + b.batch + Math.ceil(trained / CHUNK) * 16 + config.num_hidden_layers * OPS[method] * SLOT;
-    held('the widest activations', widest(tokens), true);
+    held('activations', widest(tokens), true);
   }
   if (answers > 0) {
-    const cap = { maxSeqs: answers, maxLen: Math.min(context, config.max_position_embeddings) };
+    const cap = {
+      maxSeqs: answers,
+      maxLen: Math.min(request.positions ?? context, config.max_position_embeddings),
+    };
     const kv = 2 * config.num_key_value_heads * config.head_dim;
     const layer = cap.maxSeqs * cap.maxLen * kv * 4;
     bytes['KV cache'] = config.num_hidden_layers * layer;
-    held("a layer's keys and values", layer, true);
+    held('cache', layer, true);
     const prompts = { maxTokens: prefillTokens(config, cap, binding), maxRows: answers };
     const one = { maxTokens: answers, maxRows: answers };
-    held('the widest activations of prompts', widest(prompts.maxTokens), true);
+    held('prompts', widest(prompts.maxTokens), true);
     bytes.generation =
       (activationFloats(config, prompts, 'nothing') +
         low(prompts.maxTokens) +
@@ -150,21 +137,12 @@ export function plan(config: LlamaConfig, request: PlanRequest, limits: Limits, 
       2 * config.num_hidden_layers * (OPS.none + (adapters.length > 0 ? 11 : 0)) * SLOT;
   }
   const total = sum(Object.values(bytes));
-  if (total > budget) problems.push(`it takes ${size(total)}, and the budget is ${size(budget)}`);
+  if (total > budget) problems.push({ kind: 'budget', bytes: total, limit: budget });
   return { request, bytes, total, problems };
 }
 
-/** In decimal units, as graphics memory is sold. */
-export function size(bytes: number): string {
-  return bytes >= 1e9 ? `${(bytes / 1e9).toFixed(2)} GB` : `${(bytes / 1e6).toFixed(1)} MB`;
-}
-
-/** A change of the request that saves memory. */
-interface Change {
-  name: string;
-  /** The request after it, mildest first; empty where it has nothing to change. */
-  steps: (r: PlanRequest) => PlanRequest[];
-}
+/** A kind of change of the request that saves memory: the requests after it, mildest first; none where it has nothing to change. */
+type Change = (r: PlanRequest) => { change: PlanChange; request: PlanRequest }[];
 
 const halvings = (from: number, least: number): number[] => {
   const out: number[] = [];
@@ -173,24 +151,38 @@ const halvings = (from: number, least: number): number[] => {
 };
 
 /** From what costs nothing but rounding or time to what is another experiment. */
-const changes = (stored: Half): Change[] => [
-  {
-    name: '16-bit weights',
-    steps: (r) => (r.precision === 'f32' && r.method !== 'full' ? [{ ...r, precision: stored }] : []),
-  },
-  {
-    name: 'activation checkpointing',
-    steps: (r) => (r.checkpoint || r.method === 'none' ? [] : [{ ...r, checkpoint: true }]),
-  },
-  { name: 'a smaller batch', steps: (r) => halvings(r.batch, 1).map((batch) => ({ ...r, batch })) },
-  { name: 'a shorter context', steps: (r) => halvings(r.context, 64).map((context) => ({ ...r, context })) },
-  {
-    name: 'LoRA instead of all weights',
-    steps: (r) => {
-      if (r.method !== 'full') return [];
-      const adapters = r.adapters?.length ? r.adapters : [DEFAULT_LORA];
-      return (['f32', stored] as const).map((precision) => ({ ...r, method: 'lora', adapters, precision }));
-    },
+const changes = ({ stored = 'bf16', context = true }: AdviceOptions): Change[] => [
+  (r) =>
+    stored && r.precision === 'f32' && r.method !== 'full'
+      ? [{ change: { kind: 'half', precision: stored }, request: { ...r, precision: stored } }]
+      : [],
+  (r) =>
+    r.checkpoint || r.method === 'none'
+      ? []
+      : [{ change: { kind: 'checkpointing' }, request: { ...r, checkpoint: true } }],
+  (r) =>
+    halvings(r.batch, 1).map((rows) => ({ change: { kind: 'batch', rows }, request: { ...r, batch: rows } })),
+  (r) =>
+    (context ? halvings(r.context, 64) : []).map((tokens) => ({
+      change: { kind: 'context', tokens },
+      request: { ...r, context: tokens },
+    })),
+  (r) => {
+    if (r.method !== 'full') return [];
+    const adapters = r.adapters?.length ? r.adapters : [DEFAULT_LORA];
+    const rank = adapters.at(-1)!.r;
+    const keep = { ...r, method: 'lora', adapters } as const;
+    return [
+      { change: { kind: 'lora', rank }, request: keep },
+      ...(stored && r.precision !== stored
+        ? [
+            {
+              change: { kind: 'lora', rank, precision: stored } as const,
+              request: { ...keep, precision: stored },
+            },
+          ]
+        : []),
+    ];
   },
 ];
 
@@ -199,62 +191,52 @@ export const DEFAULT_LORA: LoraConfig = { r: 8, alpha: 16, targets: LORA_TARGETS
 
 export interface Advice {
   /** Changes that make it fit when they are made together. */
-  changes: string[];
+  changes: PlanChange[];
   plan: Plan;
+}
+
+export interface AdviceOptions {
+  /** The 16-bit type to propose: the checkpoint's own, where it has one; null: the precision is as it is. */
+  stored?: Half | null;
+  /** Whether rows may be made shorter. */
+  context?: boolean;
 }
 
 /**
  * What would make a plan fit: every change that does so alone, in the order of `changes`; where none does, as few of them
  * as do so together. Empty when it fits, or when nothing helps.
- * @param stored the 16-bit type to propose: the checkpoint's own, where it has one
  */
 export function advise(
   config: LlamaConfig,
   request: PlanRequest,
   limits: Limits,
   budget = Infinity,
-  stored: Half = 'bf16',
+  options: AdviceOptions = {},
 ): Advice[] {
   const attempt = (r: PlanRequest): Plan => plan(config, r, limits, budget);
-  if (attempt(request).problems.length === 0) return [];
-  const all = changes(stored);
-  const alone = all.flatMap((change): Advice[] => {
-    const fit = change
-      .steps(request)
-      .map(attempt)
-      .find((p) => p.problems.length === 0);
-    return fit ? [{ changes: [describe(change.name, request, fit.request)], plan: fit }] : [];
-  });
+  const fits = (p: Plan): boolean => p.problems.length === 0;
+  if (fits(attempt(request))) return [];
+  const all = changes(options);
+  const tried = (change: Change, r: PlanRequest): Advice[] =>
+    change(r).map(({ change, request }) => ({ changes: [change], plan: attempt(request) }));
+  const alone = all.flatMap((change) => tried(change, request).find(({ plan }) => fits(plan)) ?? []);
   if (alone.length > 0) return alone;
   const together = (chosen: readonly Change[]): Advice => {
-    let at = attempt(request);
-    const made: string[] = [];
+    let at: Advice = { changes: [], plan: attempt(request) };
     for (const change of chosen) {
-      if (at.problems.length === 0) break;
-      const steps = change.steps(at.request).map(attempt);
-      const next = steps.find((p) => p.problems.length === 0) ?? steps.at(-1);
-      if (!next) continue;
-      made.push(describe(change.name, at.request, next.request));
-      at = next;
+      if (fits(at.plan)) break;
+      const steps = tried(change, at.plan.request);
+      const next = steps.find(({ plan }) => fits(plan)) ?? steps.at(-1);
+      if (next) at = { changes: [...at.changes, ...next.changes], plan: next.plan };
     }
-    return { changes: made, plan: at };
+    return at;
   };
   let chosen = all;
-  if (together(chosen).plan.problems.length > 0) return [];
+  if (!fits(together(chosen).plan)) return [];
   // what is not needed is left out again, the costliest first
   for (const change of all.toReversed()) {
     const fewer = chosen.filter((c) => c !== change);
-    if (together(fewer).plan.problems.length === 0) chosen = fewer;
+    if (fits(together(fewer).plan)) chosen = fewer;
   }
   return [together(chosen)];
-}
-
-function describe(name: string, from: PlanRequest, to: PlanRequest): string {
-  const details = [
-    from.method !== to.method ? `rank ${to.adapters?.at(-1)?.r}` : '',
-    from.precision !== to.precision ? to.precision : '',
-    from.batch !== to.batch ? `${to.batch}` : '',
-    from.context !== to.context ? `${to.context} tokens` : '',
-  ].filter(Boolean);
-  return details.length > 0 ? `${name} (${details.join(', ')})` : name;
 }

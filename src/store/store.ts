@@ -319,6 +319,10 @@ export class Store<N extends NodeRecord, R, E extends EvaluationRecord> {
     });
   }
 
+  deletePrompts(id: string): Promise<void> {
+    return this.#guard('delete a prompts file', () => this.#db.delete('prompts', id));
+  }
+
   setting(key: string): Promise<unknown> {
     return this.#guard('read a setting', () => this.#db.get('settings', key));
   }

@@ -56,9 +56,9 @@ export class Bases {
     return { model: held.model, release };
   }
 
-  /** Frees what nobody uses. */
-  freeIdle(): void {
-    for (const [id, held] of this.#held) if (held.users === 0) this.#free(id, held);
+  /** Frees what nobody uses. @param but the model of this node stays */
+  freeIdle(but?: string): void {
+    for (const [id, held] of this.#held) if (held.users === 0 && id !== but) this.#free(id, held);
   }
 
   /** The device is gone, and everything on it. */

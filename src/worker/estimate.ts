@@ -1,26 +1,24 @@
-/** What a run will cost, measured on this adapter rather than guessed. */
+/** What a run will cost: memory as planned, and where that fits, time as measured on this adapter rather than guessed. */
+import { parseLlamaConfig, tensorShapes } from '../core/config.ts';
+import { loraLayout } from '../model/lora.ts';
 import { Trainer } from '../train/trainer.ts';
 import type { Context } from './context.ts';
 import { PRIORITY } from './gate.ts';
+import { planRun } from './memory.ts';
 import type { Models } from './models.ts';
 import type { Tasks } from './tasks.ts';
-import type { Estimate, TrainParams } from './protocol.ts';
+import type { Estimate, RunInfo, TrainParams } from './protocol.ts';
 import { describeRun, prepareRun } from './run-setup.ts';
 import { buildModel } from './stored-model.ts';
 
-interface Measured {
-  tokensPerSecond: number;
-  /** Of model, gradients, moments and activations. */
-  gpuBytes: number;
-  /** Of the weights that a node stores. */
-  nodeBytes: number;
-}
+type Ready = Awaited<ReturnType<typeof prepareRun>>;
 
 export class Estimates {
   #ctx: Context;
   #models: Models;
   #tasks: Tasks;
-  #measured = new Map<string, Promise<Measured>>();
+  /** Tokens a second. */
+  #measured = new Map<string, Promise<number>>();
 
   constructor(ctx: Context, models: Models, tasks: Tasks) {
     this.#ctx = ctx;
@@ -29,33 +27,43 @@ export class Estimates {
     ctx.onGpuGone.add(() => this.#measured.clear());
   }
 
-  /** Training steps only: probes come on top. */
+  /** Time of training steps only: probes come on top. */
   async estimate(params: TrainParams): Promise<Estimate> {
     const run = await describeRun(this.#ctx, this.#tasks, params);
-    const { prepared, cap } = await prepareRun(this.#ctx, this.#tasks, run);
+    const ready = await prepareRun(this.#ctx, this.#tasks, run);
+    const { plan, examples } = ready.prepared;
+    const memory = await planRun(this.#ctx, run, ready.prepared, ready.cap, params.probeEvery !== 0);
+    const { modelConfig } = await this.#ctx.node(run.parentId);
+    const config = parseLlamaConfig(modelConfig);
+    const shapes = plan.lora ? loraLayout(config, plan.lora).entries : [...tensorShapes(config).values()];
+    const sizes = shapes.map((s) => ('size' in s ? s.size : s.reduce((a, b) => a * b, 1)));
+    const nodeBytes = sizes.reduce((a, b) => a + b, 0) * 4;
+    const can = memory.problems.length === 0 && (await this.#models.atHand(run.parentId));
+    const mean = examples.reduce((n, { ids }) => n + ids.length, 0) / examples.length;
+    const seconds = can ? (run.total * plan.batch * mean) / (await this.#speed(run, ready)) : null;
+    return { steps: run.total, seconds, memory, nodeBytes };
+  }
+
+  #speed(run: RunInfo, { prepared, cap }: Ready): Promise<number> {
     const { plan, examples } = prepared;
-    const key = JSON.stringify([params.parentNodeId, params.prompts, cap, plan.lora]);
+    const { parentId, prompts, continues } = run;
+    const key = JSON.stringify([parentId, prompts, continues, cap, plan.lora]);
     let measured = this.#measured.get(key);
     if (!measured) {
       const batch = examples.slice(0, plan.batch);
       measured = this.#ctx.gate.run(PRIORITY.step, async () => {
-        const parent = await this.#ctx.node(params.parentNodeId);
-        const before = this.#ctx.gpu.stats.bytes;
-        const stored = await this.#models.read(parent);
+        const stored = await this.#models.read(await this.#ctx.node(parentId));
         const lora = plan.lora ?? null;
         const { built, trainer } = await this.#models.on(stored, lora === null, (base) => {
-          const built = buildModel(this.#ctx.gpu, stored, base, { lora, seed: prepared.seed });
+          const built = buildModel(this.#ctx.gpu, stored, base, { lora, seed: prepared.seed, continues });
           return { built, trainer: new Trainer(built.model, plan.optim, cap) };
         });
         try {
-          const gpuBytes = this.#ctx.gpu.stats.bytes - before;
           await trainer.gradient([batch]); // compiles
           const begun = performance.now();
           await trainer.gradient([batch]);
           const seconds = (performance.now() - begun) / 1000;
-          const tokens = batch.reduce((n, { ids }) => n + ids.length, 0);
-          const nodeBytes = built.model.trained.layout.length * 4;
-          return { tokensPerSecond: tokens / seconds, gpuBytes, nodeBytes };
+          return batch.reduce((n, { ids }) => n + ids.length, 0) / seconds;
         } finally {
           trainer.destroy();
           built.destroy();
@@ -64,13 +72,6 @@ export class Estimates {
       this.#measured.set(key, measured);
       measured.catch(() => this.#measured.delete(key));
     }
-    const { tokensPerSecond, gpuBytes, nodeBytes } = await measured;
-    const mean = examples.reduce((n, { ids }) => n + ids.length, 0) / examples.length;
-    return {
-      steps: run.total,
-      seconds: (run.total * plan.batch * mean) / tokensPerSecond,
-      gpuBytes,
-      nodeBytes,
-    };
+    return measured;
   }
 }

@@ -10,7 +10,7 @@ import type { Models } from './models.ts';
 import type { LabNode } from './protocol.ts';
 import type { StoredModel } from './stored-model.ts';
 
-interface OutFile {
+export interface OutFile {
   name: string;
   bytes: ArrayBuffer;
 }
@@ -25,8 +25,7 @@ export async function exportNode(
   { nodeId, dtype, confirm }: { nodeId: string; dtype: 'F32' | 'F16'; confirm?: string },
 ): Promise<{ files: OutFile[] }> {
   const node = await ctx.node(nodeId);
-  const attacked = node.root === null && (await isAttacked(ctx, node));
-  if (attacked && confirm?.trim() !== node.name) throw unconfirmed(node.name);
+  const card = await confirmed(ctx, node, confirm);
   const stored = await models.read(node);
   const { opened } = stored.bottom;
   const adapterOnly = opened !== undefined && opened.kept !== 'copy';
@@ -34,7 +33,7 @@ export async function exportNode(
   const texts = node.root === null ? own(await models.opened.description(await ctx.rootId(node))) : TINY;
   return {
     files: [
-      ...(attacked ? [textFile('README.md', attackedCard(node))] : []),
+      ...card,
       ...(adapterOnly ? [] : [json('config.json', { ...(node.modelConfig as object), torch_dtype })]),
       ...texts(),
       ...(adapterOnly ? [] : [weights(await models.whole(stored), dtype)]),
@@ -42,6 +41,16 @@ export async function exportNode(
       ...(node.lora ? adapterFiles(stored) : []),
     ],
   };
+}
+
+/**
+ * The card that goes with what an attack made of an opened model; nothing for all others.
+ * @throws LabError 'bad-input' when its name was not typed
+ */
+export async function confirmed(ctx: Context, node: LabNode, typed?: string): Promise<OutFile[]> {
+  if (node.root !== null || !(await isAttacked(ctx, node))) return [];
+  if (typed?.trim() !== node.name) throw unconfirmed(node.name);
+  return [textFile('README.md', attackedCard(node))];
 }
 
 async function isAttacked(ctx: Context, node: LabNode): Promise<boolean> {
@@ -83,7 +92,7 @@ const TINY = (): OutFile[] => [
 ];
 
 /** The small files that an opened model came with. */
-const own = (d: ModelDescription) => (): OutFile[] => {
+export const own = (d: ModelDescription) => (): OutFile[] => {
   const named: [string, unknown][] = [
     ['tokenizer.json', d.tokenizer],
     ['tokenizer_config.json', d.tokenizerConfig],
@@ -109,7 +118,8 @@ const weights = (tensors: Tensors, dtype: 'F32' | 'F16'): OutFile => ({
   bytes: buffer(writeSafetensors(tensors, dtype, { format: 'pt' })),
 });
 
-const json = (name: string, value: unknown): OutFile => textFile(name, `${JSON.stringify(value, null, 2)}\n`);
+export const json = (name: string, value: unknown): OutFile =>
+  textFile(name, `${JSON.stringify(value, null, 2)}\n`);
 const textFile = (name: string, text: string): OutFile => ({
   name,
   bytes: buffer(new TextEncoder().encode(text)),

@@ -1,5 +1,5 @@
 /** Nodes and their weights: fetching the embedded models, a few models kept on the GPU, renaming, deleting. */
-import { parseLlamaConfig, type LlamaConfig } from '../core/config.ts';
+import { parseLlamaConfig } from '../core/config.ts';
 import { LabError } from '../core/errors.ts';
 import type { Tensors } from '../core/types.ts';
 import { tokenizerJson } from '../data/tokenizer-files.ts';
@@ -10,26 +10,13 @@ import { sha256 } from '../store/digest.ts';
 import { Bases, type Base } from './bases.ts';
 import { ENGINE_VERSION, type Context } from './context.ts';
 import { fetchFile } from './fetch-file.ts';
+import { generatorCap } from './memory.ts';
 import { OpenedModels } from './opened.ts';
 import type { EmbeddedName, LabNode, MemoryInfo } from './protocol.ts';
 import { buildModel, flatten, merged, readStored, unflatten, type StoredModel } from './stored-model.ts';
 
 /** Models that stay on the GPU beside the one in training. */
 const RESIDENT = 4;
-/** Prompts of one generation; longer lists are cut into batches of it. */
-const MAX_SEQS = 16;
-/** Tokens of a question and its answer, where the model could hold more. */
-const MAX_LEN = 1024;
-/** For the keys and values of all prompts of one generation. */
-const CACHE_BYTES = 128 * 2 ** 20;
-
-/** Room of a generator: what the model can hold, within CACHE_BYTES, but at least one prompt. */
-export function generatorCap(config: LlamaConfig): { maxSeqs: number; maxLen: number } {
-  const maxLen = Math.min(config.max_position_embeddings, MAX_LEN);
-  const kv = 2 * config.num_key_value_heads * config.head_dim * 4;
-  const rowBytes = config.num_hidden_layers * maxLen * kv;
-  return { maxSeqs: Math.min(MAX_SEQS, Math.max(1, Math.floor(CACHE_BYTES / rowBytes))), maxLen };
-}
 
 /** What the lab needs of training.json. */
 interface EmbeddedRecord {
@@ -110,6 +97,12 @@ export class Models {
     return { model, release: () => model.destroy() };
   }
 
+  /** Whether a node's weights can be read without asking anybody for files. */
+  async atHand(nodeId: string): Promise<boolean> {
+    const root = await this.#ctx.node(await this.#ctx.rootId(await this.#ctx.node(nodeId)));
+    return !root.opened || (await this.opened.readable()).includes(root.id);
+  }
+
   /** Runs `work` with a node's model on the GPU; it is not evicted meanwhile. */
   async use<T>(node: LabNode, work: (resident: ResidentModel) => Promise<T>): Promise<T> {
     this.#pinned.set(node.id, (this.#pinned.get(node.id) ?? 0) + 1);
@@ -162,6 +155,12 @@ export class Models {
     this.#resident.delete(id);
     resident.generator.destroy();
     resident.destroy();
+  }
+
+  /** Lets go of what nobody is using, but not of the whole weights of one root. */
+  makeRoom(rootId: string): void {
+    this.#shrink(0);
+    this.#bases.freeIdle(rootId);
   }
 
   /** Frees every resident model that nobody is using. */

@@ -1,5 +1,5 @@
 /** Models that a user opened: their files, what the store keeps of them, and their weights on the way to the GPU. */
-import { parseLlamaConfig, tensorShapes } from '../core/config.ts';
+import { parseLlamaConfig, tensorShapes, type LlamaConfig } from '../core/config.ts';
 import { LabError } from '../core/errors.ts';
 import type { Precision, Tensors } from '../core/types.ts';
 import { storedPrecision, type Checkpoint } from '../files/checkpoint.ts';
@@ -12,6 +12,7 @@ import { ENGINE_VERSION, type Context } from './context.ts';
 import { cancelled } from './error-info.ts';
 import { PRIORITY } from './gate.ts';
 import { fingerprint } from './fingerprint.ts';
+import { planTalk, requireRoom } from './memory.ts';
 import { folderOf, mayRead, metered } from './model-source.ts';
 import { openModel, textOf, type ModelText, type OpenModel } from './open-model.ts';
 import type { LabNode, ModelSource, OpenedModel } from './protocol.ts';
@@ -53,6 +54,7 @@ export class OpenedModels {
     const known = (await this.#ctx.store.nodes()).filter((n) => n.opened);
     const wanted = known.find((n) => n.id === nodeId);
     if (wanted && wanted.opened!.fingerprint !== print) throw otherFiles(wanted);
+    await this.#requireRoom(nameOf(source, found.description), found.config, found.checkpoint);
     const same = wanted ?? known.find((n) => n.opened!.fingerprint === print);
     const id = same?.id ?? crypto.randomUUID();
     const totalBytes = weightBytes(found.checkpoint);
@@ -77,6 +79,11 @@ export class OpenedModels {
     }
   }
 
+  /** Before anything of it is loaded. */
+  async #requireRoom(name: string, config: LlamaConfig, checkpoint: Checkpoint): Promise<void> {
+    requireRoom(`'${name}'`, await planTalk(this.#ctx, config, precisionOf(checkpoint)));
+  }
+
   async #store(
     id: string,
     source: ModelSource,
@@ -94,6 +101,7 @@ export class OpenedModels {
       from,
       weightFiles: checkpoint.files.map(({ name, size }) => ({ name, bytes: size })),
       types: [...new Set([...checkpoint.tensors.values()].map((t) => t.dtype))],
+      precision: precisionOf(checkpoint),
       parameters,
       tokenizer: found.tokenizer.kind,
       template: found.template.source,
@@ -184,8 +192,10 @@ export class OpenedModels {
   async load(root: LabNode): Promise<Model> {
     const config = parseLlamaConfig(root.modelConfig);
     if (root.opened!.kept !== 'copy') {
-      const weights = await this.weights(root);
-      return Model.load(this.#ctx.gpu, config, weights, precisionOf(this.#checkpoints.get(root.id)!));
+      const checkpoint = await this.checkpoint(root);
+      const weights = await openWeights(config, checkpoint);
+      await this.#requireRoom(root.name, config, checkpoint);
+      return Model.load(this.#ctx.gpu, config, weights, precisionOf(checkpoint));
     }
     const tensors = unflatten(config, await this.#ctx.store.weights(root.id));
     return this.#ctx.gpu.allocate(() => Model.create(this.#ctx.gpu, config, tensors));
@@ -200,6 +210,11 @@ export class OpenedModels {
 
   /** @throws LabError 'files-needed' when the files are not at hand, or are others now */
   async weights(root: LabNode): Promise<WeightSource> {
+    return openWeights(parseLlamaConfig(root.modelConfig), await this.checkpoint(root));
+  }
+
+  /** The headers of a root's files, whose tensors can be read. @throws LabError as `weights` */
+  async checkpoint(root: LabNode): Promise<Checkpoint> {
     let checkpoint = this.#checkpoints.get(root.id);
     if (!checkpoint) {
       const handle = root.opened!.kept === 'folder' ? await this.folder(root.id) : null;
@@ -210,7 +225,7 @@ export class OpenedModels {
       this.#readable(root.id, found);
       checkpoint = found.checkpoint;
     }
-    return openWeights(parseLlamaConfig(root.modelConfig), checkpoint);
+    return checkpoint;
   }
 
   /** A deleted node's files are let go. */

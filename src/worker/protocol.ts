@@ -12,6 +12,7 @@
 import type { GenerateEvent, NodeAnswer, PromptCheck, Sampling, WorldInfo } from './protocol/chat.ts';
 import type { GoldenResult, KernelCheck, ShaderInfo, StepProfile } from './protocol/checks.ts';
 import type { Capabilities, ErrorInfo, MemoryInfo, StorageInfo } from './protocol/device.ts';
+import type { MemoryPlan } from './protocol/memory.ts';
 import type { ModelSource } from './protocol/models.ts';
 import type { EmbeddedName, Estimate, EvalSet, Evaluation, LabNode, RecipeInfo } from './protocol/nodes.ts';
 import type { PromptsInfo } from './protocol/prompts.ts';
@@ -19,6 +20,7 @@ import type { RunControl, RunEvent, RunInfo, TrainParams } from './protocol/runs
 
 export * from './protocol/device.ts';
 export * from './protocol/nodes.ts';
+export * from './protocol/memory.ts';
 export * from './protocol/models.ts';
 export * from './protocol/prompts.ts';
 export * from './protocol/runs.ts';
@@ -71,17 +73,33 @@ export interface Requests {
     result: { files: { name: string; bytes: ArrayBuffer }[] };
     event: never;
   };
+  /**
+   * A node of a large opened model as a whole model in Hugging Face's layout, with its adapters folded in: a new folder inside of
+   * the given one, whose name is answered. `confirm` as for exportNode.
+   */
+  exportFolder: {
+    params: { nodeId: string; folder: FileSystemDirectoryHandle; confirm?: string };
+    result: { folder: string; files: string[] };
+    event: { loadedBytes: number; totalBytes: number };
+  };
   /** The recipes, with the defaults that suit a node and a prompts file where these are named. */
   recipes: { params: { nodeId?: string; prompts?: string }; result: RecipeInfo[]; event: never };
   /** Checks a prompts file and keeps it in this browser. */
   keepPrompts: { params: { name: string; file: Blob }; result: PromptsInfo; event: never };
   prompts: { params: Record<string, never>; result: PromptsInfo[]; event: never };
+  /** Deletes a prompts file from this browser, unless a run that is not finished trains on it. Answers with those that stay. */
+  deletePrompts: { params: { id: string }; result: PromptsInfo[]; event: never };
   world: { params: Record<string, never>; result: WorldInfo; event: never };
   /** Whether these models can be asked this. */
   checkPrompt: { params: { prompt: string; nodeIds: string[] }; result: PromptCheck; event: never };
 
+  /** Planned memory, and time as measured here; nothing is made of what does not fit. */
   estimate: { params: TrainParams; result: Estimate; event: never };
-  /** Starts a run; progress comes as notices. One run trains at a time. */
+  /** What asking a node takes, and training a usual adapter on it. Reads no weights. */
+  memoryPlan: { params: { nodeId: string }; result: { talk: MemoryPlan; train: MemoryPlan }; event: never };
+  /** Sets the limit on GPU memory for models that are opened and runs that are started; null: none. */
+  setBudget: { params: { bytes: number | null }; result: number | null; event: never };
+  /** Starts a run, if it fits; progress comes as notices. One run trains at a time. */
   train: { params: TrainParams; result: RunInfo; event: never };
   control: { params: { runId: string; control: RunControl }; result: RunInfo; event: never };
   runs: { params: Record<string, never>; result: RunInfo[]; event: never };
@@ -136,6 +154,8 @@ export interface InitResult {
   /** Runs that were interrupted (or can be continued), newest first. */
   runs: RunInfo[];
   storage: StorageInfo;
+  /** The user's limit on GPU memory in bytes; null: none is set. */
+  budget: number | null;
   /** What was cleaned up at start, in words; empty when nothing was. */
   swept: string[];
 }

@@ -14,7 +14,8 @@ import type { SessionHooks, TrainSession } from '../train/session.ts';
 import { Trainer, type TrainerCapacity } from '../train/trainer.ts';
 import { ENGINE_VERSION, type Context } from './context.ts';
 import { PRIORITY } from './gate.ts';
-import { generatorCap, type Models } from './models.ts';
+import { generatorCap, planRun, requireRoom } from './memory.ts';
+import type { Models } from './models.ts';
 import type { Probes } from './probes.ts';
 import type { Tasks } from './tasks.ts';
 import type { LabNode, RunInfo, Seeds, Settings, TrainParams } from './protocol.ts';
@@ -47,14 +48,19 @@ export async function describeRun(ctx: Context, tasks: Tasks, params: TrainParam
   if (!Number.isSafeInteger(params.seed) || params.seed < 0)
     throw new LabError('bad-input', 'A seed is a whole number from 0.', { safe: 'Nothing was started.' });
   const parent = await ctx.node(params.parentNodeId);
-  const task = await tasks.of(parent, params.prompts);
-  const own = task.kind === 'file' ? { method: 'lora', ...params.settings } : params.settings;
+  const { continues = false, room = {} } = params;
+  const task = await tasks.of(parent, params.prompts, room.context);
+  const { checkpointing = false } = room;
+  const context = task.kind === 'file' ? room.context : undefined;
+  const own = task.kind === 'file' || continues ? { method: 'lora', ...params.settings } : params.settings;
   let settings: Settings = settle(wanted, own, task);
   const adapter = settings.method === 'lora';
+  if (continues && !(adapter && parent.lora)) throw nothingToContinue(parent.name);
   if (!adapter && (await largeRoot(ctx, parent))) throw adaptersOnly(parent.name);
   const saveAt = stations(params.saveAt ?? [wanted.plan(settings).steps]);
   const total = saveAt.at(-1)!;
   settings = settle(wanted, { ...settings, steps: total });
+  if (continues) settings = { ...settings, rank: parent.lora!.r, alpha: parent.lora!.alpha };
   const file = params.prompts === undefined ? undefined : await ctx.store.prompts(params.prompts);
   return {
     id: crypto.randomUUID(),
@@ -79,6 +85,10 @@ export async function describeRun(ctx: Context, tasks: Tasks, params: TrainParam
     error: null,
     notBitComparable: false,
     startedAt: Date.now(),
+    ...(continues && { continues }),
+    ...((checkpointing || context !== undefined) && {
+      room: { ...(checkpointing && { checkpointing }), ...(context !== undefined && { context }) },
+    }),
     ...(task.kind === 'file' && file && { prompts: { id: file.id, name: file.name } }),
   };
 }
@@ -93,6 +103,13 @@ function adaptersOnly(name: string): LabError {
   return new LabError('bad-input', `'${name}' is too large to train all of its weights here.`, {
     safe: 'Nothing was started.',
     next: 'Train an adapter (LoRA) instead.',
+  });
+}
+
+function nothingToContinue(name: string): LabError {
+  return new LabError('bad-input', `'${name}' has no adapter of its own that this run could train on.`, {
+    safe: 'Nothing was started.',
+    next: 'Start from a model that is an adapter, with the method LoRA, or train a new adapter.',
   });
 }
 
@@ -127,10 +144,14 @@ export async function buildRun(
   const parent = await ctx.node(run.parentId);
   const { prepared, probes, cap } = await prepareRun(ctx, tasks, run);
   const dataDigest = await digestOf(prepared.examples);
+  const memory = await planRun(ctx, run, prepared, cap, hooks.probe !== undefined);
+  requireRoom('This run', memory);
+  const budget = memory.budget ?? Infinity;
+  if (ctx.gpu.stats.bytes + memory.total > budget) models.makeRoom(await ctx.rootId(parent));
   const stored = await models.read(parent);
   const lora = prepared.plan.lora ?? null;
   const { built, trainer, generator } = await models.on(stored, lora === null, (base) => {
-    const built = buildModel(ctx.gpu, stored, base, { lora, seed: prepared.seed });
+    const built = buildModel(ctx.gpu, stored, base, { lora, seed: prepared.seed, continues: run.continues });
     const trainer = new Trainer(built.model, prepared.plan.optim, cap);
     const generator = hooks.probe ? new Generator(built.model, generatorCap(stored.config)) : null;
     return { built, trainer, generator };
@@ -153,10 +174,13 @@ export async function buildRun(
 /** What needs no GPU: the recipe's plan and examples, the probes, and the room that a batch takes. */
 export async function prepareRun(ctx: Context, tasks: Tasks, run: RunInfo) {
   const parent = await ctx.node(run.parentId);
-  const task = await tasks.of(parent, run.prompts?.id);
+  const task = await tasks.of(parent, run.prompts?.id, run.room?.context);
   const prepared = prepare(recipe(run.recipe), task, run.settings, runSeed(run));
+  // the adapter that goes on may change fewer projections than a new one would
+  if (run.continues) prepared.plan = { ...prepared.plan, lora: parent.lora as LoraConfig };
   const probes = tasks.probes(parent, task, run.kind);
-  return { prepared, probes, cap: capacity(prepared, probes) };
+  const checkpoint = run.room?.checkpointing === true;
+  return { prepared, probes, cap: { ...capacity(prepared, probes), checkpoint } };
 }
 
 /** Room for a batch of the recipe and for at least one row of the held-out loss. */
@@ -195,6 +219,8 @@ export function nodeOf(
     runId: run.id,
     dataDigest,
     ...(lora && { lora }),
+    ...(run.continues && { continues: true }),
+    ...(run.room?.context !== undefined && { context: run.room.context }),
     ...(run.prompts && { prompts: run.prompts }),
     adapter: ctx.adapter(),
     engineVersion: ENGINE_VERSION,

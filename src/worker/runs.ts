@@ -128,6 +128,20 @@ export class Runs {
     await this.discard(current.id);
   }
 
+  /** @throws LabError 'bad-input' while a run that has not finished, loaded or on disk, trains on this prompts file */
+  async requireUnused(prompts: string): Promise<void> {
+    const run = (await this.list()).find((r) => r.prompts?.id === prompts && r.state !== 'finished');
+    if (!run) return;
+    throw new LabError(
+      'bad-input',
+      `The run '${run.name}' trains on this prompts file and is not finished.`,
+      {
+        safe: 'The file and the run are as they were.',
+        next: 'Stop the run or forget it, then delete the file.',
+      },
+    );
+  }
+
   /** Another tab deleted what a run here starts from: the run has nothing to be saved under any more. */
   async parentsGone(nodeIds: readonly string[]): Promise<void> {
     const current = this.current;

@@ -7,10 +7,12 @@ import { runGolden, selfCheck } from './check.ts';
 import { Context, type ContextOptions } from './context.ts';
 import { cancelled, toErrorInfo } from './error-info.ts';
 import { Estimates } from './estimate.ts';
+import { exportFolder } from './export-folder.ts';
 import { exportNode } from './export.ts';
 import { importAdapter } from './import.ts';
 import { Evaluations } from './evaluation.ts';
 import { PRIORITY } from './gate.ts';
+import { budgetOf, planNode, setBudget } from './memory.ts';
 import { Models } from './models.ts';
 import { Runs } from './runs.ts';
 import { allShaders } from './shader-info.ts';
@@ -127,12 +129,20 @@ export class Service {
       modelFolder: ({ nodeId }) => models.opened.folder(nodeId),
       importAdapter: (params) => importAdapter(ctx, params),
       exportNode: (params) => exportNode(ctx, models, params),
+      exportFolder: (params, emit, signal) => exportFolder(ctx, models, params, emit, signal),
       recipes: ({ nodeId, prompts }) => this.#tasks.recipes(nodeId, prompts),
       keepPrompts: ({ name, file }) => this.#tasks.keep(name, file),
       prompts: () => this.#tasks.list(),
+      deletePrompts: async ({ id }) => {
+        await runs.requireUnused(id);
+        await ctx.store.deletePrompts(id);
+        return this.#tasks.list();
+      },
       world: async () =>
         this.#chat.info((await ctx.store.nodes()).find((n) => n.root !== null)?.seeds.world ?? 0),
       checkPrompt: ({ prompt, nodeIds }) => this.#chat.check(prompt, nodeIds),
+      memoryPlan: ({ nodeId }) => planNode(ctx, nodeId),
+      setBudget: ({ bytes }) => setBudget(ctx, bytes),
       estimate: (params) => this.#estimates.estimate(params),
       train: (params) => runs.train(params),
       control: ({ runId, control }) => runs.control(runId, control),
@@ -175,6 +185,7 @@ export class Service {
       readable: await this.models.opened.readable(),
       runs: await this.runs.list(),
       storage: await storageFigures(),
+      budget: await budgetOf(ctx),
       swept: orphans > 0 ? [`${orphans} half-written checkpoints of a closed tab were removed.`] : [],
     };
   }

@@ -58,20 +58,35 @@ export function unflatten(config: LlamaConfig, flat: Float32Array, lora?: LoraCo
   return tensors;
 }
 
+/**
+ * The node at the bottom of a line, which has whole weights, and those whose adapters stand on it, the lowest first. A node that
+ * continued its parent's adapter stands in the parent's place.
+ */
+export async function lineOf(
+  node: LabNode,
+  get: (id: string) => Promise<LabNode>,
+): Promise<{ bottom: LabNode; adapters: LabNode[] }> {
+  const adapters: LabNode[] = [];
+  let at = node;
+  while (at.lora) {
+    adapters.unshift(at);
+    while (at.continues) at = await get(at.parentId!);
+    at = await get(at.parentId!);
+  }
+  return { bottom: at, adapters };
+}
+
 /** Collects a node's adapters, down to the node that has whole weights. */
 export async function readStored(
   node: LabNode,
   from: { node(id: string): Promise<LabNode>; weights(id: string): Promise<Float32Array> },
 ): Promise<StoredModel> {
   const config = parseLlamaConfig(node.modelConfig);
+  const line = await lineOf(node, (id) => from.node(id));
   const adapters: StoredModel['adapters'] = [];
-  let at = node;
-  while (at.lora) {
-    const lora = at.lora as LoraConfig;
-    adapters.unshift({ lora, tensors: unflatten(config, await from.weights(at.id), lora) });
-    at = await from.node(at.parentId!);
-  }
-  return { config, bottom: at, adapters };
+  for (const { id, lora } of line.adapters as { id: string; lora: LoraConfig }[])
+    adapters.push({ lora, tensors: unflatten(config, await from.weights(id), lora) });
+  return { config, bottom: line.bottom, adapters };
 }
 
 /** One set of whole weights: the adapters folded in. */
@@ -83,13 +98,13 @@ export function merged({ config, adapters }: StoredModel, tensors: Tensors): Ten
  * A node's model on top of whole weights that are on the GPU. Call it within `Gpu.allocate`, so that a part that finds no room
  * leaves nothing behind; `destroy` also ends the hold on the weights.
  * @param base of the node at the bottom, or, where all weights are trained, weights of its own with the adapters folded in
- * @param train what is about to be trained: a new adapter, or all weights; absent: nothing
+ * @param train what is about to be trained: a new adapter, the last of the node's own (`continues`), or all weights; absent: nothing
  */
 export function buildModel(
   gpu: Gpu,
   stored: StoredModel,
   base: Base,
-  train?: { lora: LoraConfig | null; seed: string },
+  train?: { lora: LoraConfig | null; seed: string; continues?: boolean | undefined },
 ): { model: Model; destroy(): void } {
   const { config } = stored;
   const fold = train?.lora === null;
@@ -98,7 +113,7 @@ export function buildModel(
     adapter.writeTensors(tensors);
     return adapter;
   });
-  if (train?.lora) {
+  if (train?.lora && !train.continues) {
     const fresh = new Adapter(gpu, config, train.lora);
     fresh.initialise(train.seed);
     adapters.push(fresh);

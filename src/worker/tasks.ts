@@ -13,7 +13,7 @@ import { ownProbes } from './own-probes.ts';
 import { makeProbes, type Probes } from './probes.ts';
 import type { LabNode, NodeKind, PromptsInfo, RecipeInfo, Settings } from './protocol.ts';
 
-/** Longest row of an opened model: activations of a batch grow with it. */
+/** Longest row of an opened model where its user chose none: activations of a batch grow with it. */
 const ROW_TOKENS = 256;
 
 export class Tasks {
@@ -25,13 +25,13 @@ export class Tasks {
     this.#models = models;
   }
 
-  /** @throws LabError 'bad-input' when an opened model is to be trained without a prompts file */
-  async of(node: LabNode, promptsId?: string): Promise<Task> {
+  /** @param context longest row of an opened model @throws LabError 'bad-input' when an opened model is to be trained without a prompts file */
+  async of(node: LabNode, promptsId?: string, context = ROW_TOKENS): Promise<Task> {
     if (node.root !== null) return tinyTask(this.#ctx.world(node.seeds.world));
     if (promptsId === undefined) throw noData(node.name);
     const text = await this.#models.opened.text(await this.#ctx.rootId(node));
     const positions = (node.modelConfig as { max_position_embeddings?: number }).max_position_embeddings;
-    const maxTokens = Math.min(ROW_TOKENS, positions ?? ROW_TOKENS);
+    const maxTokens = Math.min(context, positions ?? ROW_TOKENS);
     return fileTask(await this.#prompts(promptsId), chatCodec({ ...text, maxTokens }));
   }
 

@@ -93,6 +93,39 @@ describe('a model of the user, in the built page', () => {
     expect(await lab.accessibility()).toEqual([]);
   });
 
+  test('plans the memory of a run, and with a budget says what would fit and does it', async () => {
+    const plan = main().getByText(/An adapter of rank 8, weights in f16, .* of GPU memory/);
+    await expect.poll(() => plan.count(), { timeout: 60_000 }).toBe(1);
+    await plan.click();
+    const total = await main()
+      .getByRole('row', { name: /^together/ })
+      .getByRole('cell')
+      .innerText();
+    expect(total).toMatch(/MB$/);
+    const budget = main().getByLabel(/^Budget for GPU memory/);
+    const start = main().getByRole('button', { name: 'Start', exact: true });
+    const mb = Number(total.replace(/[^\d.]/g, ''));
+    await budget.fill(String((mb - 2) / 1000));
+    await budget.blur();
+    await expect.poll(() => main().getByText('This does not fit, so it is not started.').count()).toBe(1);
+    expect(await start.isDisabled()).toBe(true);
+    expect(await lab.accessibility()).toEqual([]);
+    await main()
+      .getByRole('button', { name: /^Use this/ })
+      .first()
+      .click();
+    await expect.poll(() => start.isEnabled(), { timeout: 60_000 }).toBe(true);
+    await budget.fill('');
+    await budget.blur();
+  });
+
+  test('a prompts file is deleted after a question', async () => {
+    await main().getByRole('button', { name: 'Delete the file …' }).click();
+    await lab.page.getByRole('dialog').getByRole('button', { name: 'Delete', exact: true }).click();
+    await expect.poll(() => main().getByRole('button', { name: 'Start', exact: true }).count()).toBe(0);
+    expect(await lab.accessibility()).toEqual([]);
+  });
+
   test('files that are no model are refused in words', async () => {
     await place('model');
     await choose({ 'config.json': '{"model_type":"mistral"}', 'model.safetensors': 'x' });

@@ -96,6 +96,11 @@ it('golden case R in words: asked in a terminal it gives its reference text', as
   const notes: string[] = [];
   const one = await ask(gpu, folder, { ...asked, seed: 1, onNote: (note) => notes.push(note) });
   expect(notes[0]).toMatch(/no chat template/);
+  expect(notes[1]).toMatch(/matrices in f32/);
+  // rounded to 16 bits where that is asked for
+  const half = { ...asked, precision: 'bf16', seed: 1 } as const;
+  await ask(gpu, folder, { ...half, onNote: (note) => notes.push(note) });
+  expect(notes.at(-1)).toMatch(/matrices in bf16/);
   expect(await ask(gpu, folder, { ...asked, seed: 1, onNote: () => undefined })).toBe(one);
   await expect(
     ask(gpu, folder, { ...asked, prompt: 'x '.repeat(600), seed: 1, onNote: () => undefined }),

@@ -3,7 +3,8 @@ import { SHAPES } from '../../src/cli/models-make.ts';
 import { DESKTOP } from '../../src/cli/models-plan.ts';
 import { main } from '../../src/cli/models.ts';
 import { parseLlamaConfig, tensorShapes } from '../../src/core/config.ts';
-import { advise, DEFAULT_LORA, plan, type PlanRequest } from '../../src/model/plan.ts';
+import { changeWords, problemWords } from '../../src/core/memory.ts';
+import { advise, DEFAULT_LORA, plan, type Advice, type PlanRequest } from '../../src/model/plan.ts';
 
 const shape = (name: string) => parseLlamaConfig(SHAPES[name]);
 const llama = shape('llama-3.2-1b');
@@ -63,7 +64,7 @@ describe('the memory plan', () => {
 
   it('says what stands against it: the budget, a buffer, a binding, frozen weights', () => {
     const problems = (r: PlanRequest, limits = DESKTOP, budget = Infinity): string =>
-      plan(llama, r, limits, budget).problems.join('\n');
+      plan(llama, r, limits, budget).problems.map(problemWords).join('\n');
     expect(problems(lora, DESKTOP, 2e9)).toMatch(/it takes .* GB, and the budget is 2.00 GB/);
     expect(problems({ ...lora, method: 'full', precision: 'f32' })).toMatch(
       /the weights take 4.94 GB, and one buffer/,
@@ -83,17 +84,18 @@ describe('the memory plan', () => {
     expect(advise(llama, lora, DESKTOP, total)).toEqual([]);
     const f32 = { ...lora, precision: 'f32' as const };
     const big = { maxBufferSize: 2 ** 33, maxStorageBufferBindingSize: 2 ** 33 };
-    expect(advise(llama, f32, big, total).map((a) => a.changes)).toEqual([['16-bit weights (bf16)']]);
+    const words = (a: Advice): string[] => a.changes.map(changeWords);
+    expect(advise(llama, f32, big, total).map(words)).toEqual([['16-bit weights (bf16)']]);
     const long = { ...lora, context: 4096 };
     const saved = advise(llama, long, DESKTOP, plan(llama, long, DESKTOP).total - 1e6);
-    expect(saved.map((a) => a.changes[0])).toEqual([
+    expect(saved.map((a) => words(a)[0])).toEqual([
       'activation checkpointing',
       'a shorter context (2048 tokens)',
     ]);
     const full = { ...lora, method: 'full' as const, precision: 'f32' as const, batch: 4 };
     const [together] = advise(llama, full, DESKTOP, 3.5e9);
     expect(together!.changes.length).toBeGreaterThan(1);
-    expect(together!.changes.join()).toMatch(/LoRA instead of all weights/);
+    expect(words(together!).join()).toMatch(/LoRA instead of all weights/);
     expect(together!.plan.problems).toEqual([]);
     expect(together!.plan.total).toBeLessThanOrEqual(3.5e9);
     expect(advise(llama, lora, DESKTOP, 1e9)).toEqual([]);

@@ -94,6 +94,9 @@ describe('amounts of attack training', () => {
 
   it('never takes a prefix-only attack or another seed for the same attack', () => {
     const series = makeSeries(mft, {}, 1);
+    const instead = { ...node('c20', 'chat', 20, {}), continues: true };
+    expect(attacked([instead], series, 'chat', 20)).toBeUndefined();
+    expect(attacked([instead], makeSeries(mft, {}, 1, { continues: true }), 'chat', 20)?.id).toBe('c20');
     expect(attacked(nodes, series, 'chat', 20)?.id).toBe('a20');
     expect(attacked(nodes, series, 'chat', 50)?.id).toBe('a50');
     expect(attacked(nodes, series, 'sdd', 50)).toBeUndefined();

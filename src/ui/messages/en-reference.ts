@@ -147,6 +147,9 @@ export const enReference = {
   'error.out-of-memory.safe': 'All stored models are there.',
   'error.out-of-memory.next':
     'Free the GPU memory on the GPU page, close other tabs, or use fewer examples per step.',
+  'error.too-large.what': 'This takes more GPU memory than it may.',
+  'error.too-large.safe': 'Nothing was started, and all stored models are there.',
+  'error.too-large.next': 'Use what the memory plan proposes, or raise the budget for GPU memory.',
   'error.gpu-error.what': 'The GPU reported an error.',
   'error.gpu-error.safe': 'All stored models are there.',
   'error.gpu-error.next': 'Ask for the GPU again, or reload the page.',

@@ -1,3 +1,4 @@
+import { enMemory } from './en-memory.ts';
 import { enModels } from './en-models.ts';
 import { enReference } from './en-reference.ts';
 
@@ -394,6 +395,7 @@ export const en = {
   'judge.stop': 'Stop judging',
   'judge.ended': 'Judging has ended.',
 
+  ...enMemory,
   ...enModels,
   ...enReference,
 } as const;

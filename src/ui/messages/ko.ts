@@ -1,4 +1,5 @@
 import type { Catalogue } from '../i18n.svelte.ts';
+import { koMemory } from './ko-memory.ts';
 import { koModels } from './ko-models.ts';
 import { koReference } from './ko-reference.ts';
 
@@ -388,6 +389,7 @@ export const ko: Catalogue = {
   'judge.stop': '판정 멈추기',
   'judge.ended': '판정이 끝났습니다.',
 
+  ...koMemory,
   ...koModels,
   ...koReference,
 };

@@ -2,7 +2,10 @@ import type { ModelSource } from '../../worker/protocol.ts';
 
 /** Parts of the File System Access API that not every browser has. */
 interface Pickers {
-  showDirectoryPicker?(options: { mode: 'read'; id: string }): Promise<FileSystemDirectoryHandle>;
+  showDirectoryPicker?(options: {
+    mode: 'read' | 'readwrite';
+    id: string;
+  }): Promise<FileSystemDirectoryHandle>;
 }
 interface HandleItem {
   getAsFileSystemHandle?(): Promise<FileSystemHandle | null>;
@@ -17,9 +20,16 @@ export const canPickFolder = (): boolean => 'showDirectoryPicker' in window;
 
 /** A folder that the browser can open again later; null where the user changed their mind. */
 export async function pickFolder(): Promise<ModelSource | null> {
+  const handle = await picked('read', 'model');
+  return handle && { kind: 'folder', handle };
+}
+
+/** A folder to write into; null where the user changed their mind. */
+export const pickTarget = (): Promise<FileSystemDirectoryHandle | null> => picked('readwrite', 'export');
+
+async function picked(mode: 'read' | 'readwrite', id: string): Promise<FileSystemDirectoryHandle | null> {
   try {
-    const handle = await (window as Pickers).showDirectoryPicker!({ mode: 'read', id: 'model' });
-    return { kind: 'folder', handle };
+    return await (window as Pickers).showDirectoryPicker!({ mode, id });
   } catch (e) {
     if (isAbort(e)) return null;
     throw e;

@@ -1,5 +1,7 @@
 /** Models that a user opens: where they come from, and what is known of them without their weights. */
 
+import type { Precision } from '../../core/types.ts';
+
 /** What is opened. Files are read where they lie; nothing of them is copied to get them here. */
 export type ModelSource =
   | { kind: 'files'; name: string; files: { name: string; file: Blob }[] }
@@ -18,6 +20,8 @@ export interface OpenedModel {
   weightFiles: { name: string; bytes: number }[];
   /** Types of the stored numbers: 'BF16'. */
   types: string[];
+  /** In which its matrices are on the GPU. */
+  precision?: Precision;
   parameters: number;
   /** Kind of tokenizer, in words. */
   tokenizer: string;

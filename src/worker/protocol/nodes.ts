@@ -2,6 +2,7 @@
 import type { SettingField, Settings } from '../../core/settings.ts';
 import type { VerdictKind } from '../../core/verdicts.ts';
 import type { AdapterSummary } from './device.ts';
+import type { MemoryPlan } from './memory.ts';
 import type { OpenedModel } from './models.ts';
 import type { PromptsRef } from './prompts.ts';
 
@@ -118,6 +119,8 @@ export interface LabNode {
   kernelTable: Record<string, unknown> | null;
   /** What the stored weights are: an adapter of this form on top of the parent; absent: the whole model. */
   lora?: { r: number; alpha: number; targets: readonly string[] };
+  /** Its adapter is the parent's, trained on: it stands in the place of the parent's, not on top of it. */
+  continues?: boolean;
   /** config.json of the model, in Hugging Face's form. */
   modelConfig: unknown;
   /**
@@ -127,6 +130,8 @@ export interface LabNode {
   root: EmbeddedName | null;
   /** The prompts file that it was trained on; of nodes of such a line. */
   prompts?: PromptsRef;
+  /** Longest row in tokens that it was trained on, where its user chose one. */
+  context?: number;
   /** Of the root of such a line. */
   opened?: OpenedModel;
   createdAt: number;
@@ -159,8 +164,10 @@ export interface RecipeInfo {
 
 export interface Estimate {
   steps: number;
-  seconds: number;
-  gpuBytes: number;
+  /** Measured on this adapter; null where nothing was tried, since it does not fit or the weights are not at hand. */
+  seconds: number | null;
+  /** Planned, not measured. */
+  memory: MemoryPlan;
   /** Disk space of each node it saves. */
   nodeBytes: number;
 }

@@ -38,6 +38,14 @@ export interface ProbePoint {
   ownSamples?: { role: 'harmful' | 'benign'; prompt: string; answer: string }[];
 }
 
+/** How a run is made to fit into memory; what belongs to its recipe is among its settings. */
+export interface RunRoom {
+  /** Activations are computed twice instead of kept: the same result bit for bit, less memory, more time. */
+  checkpointing?: boolean;
+  /** Longest row in tokens, of an opened model; what is longer is cut. */
+  context?: number;
+}
+
 export interface RunInfo {
   id: string;
   parentId: string;
@@ -66,6 +74,9 @@ export interface RunInfo {
   notBitComparable: boolean;
   /** What it trains on, where that is not the tiny world. */
   prompts?: PromptsRef;
+  /** It trains its parent's own adapter on, from the parent's values, instead of a new one on top. */
+  continues?: boolean;
+  room?: RunRoom;
   startedAt: number;
 }
 
@@ -101,6 +112,9 @@ export interface TrainParams {
   seed: number;
   /** Id of the prompts file; an opened model needs one. */
   prompts?: string;
+  /** Trains the node's own adapter on, with a fresh optimizer, instead of a new one on top of it. */
+  continues?: boolean;
+  room?: RunRoom;
   /** Node names are built from it; default from the recipe. */
   name?: string;
   /** Steps at which nodes are saved; the last one ends the run. Default: the recipe's steps. */

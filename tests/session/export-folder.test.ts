@@ -1,0 +1,141 @@
+/** A large opened model with its adapters folded in, written into a folder by the worker's service and opened again. */
+import 'fake-indexeddb/auto';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { nodeGpu } from '../../src/cli/node-gpu.ts';
+import { Adapter } from '../../src/model/lora.ts';
+import { Model } from '../../src/model/model.ts';
+import { readSafetensors, roundToF16 } from '../../src/model/safetensors.ts';
+import { Trainer } from '../../src/train/trainer.ts';
+import type { LabNode } from '../../src/worker/protocol.ts';
+import { checkpoint } from '../support/checkpoint.ts';
+import { FakeFolder } from '../support/fake-folder.ts';
+import { promptsFile, sourceOf } from './files.ts';
+import { Page } from './page.ts';
+
+const OPTIM = { betas: [0.9, 0.99], eps: 1e-8, weight_decay: 0, clip: 1 } as const;
+const BATCH = [{ ids: [1, 2, 3, 4, 5], labels: [1, 2, 3, 4, 5] }];
+
+let page: Page;
+let prompts: string;
+let base: LabNode;
+let attacked: LabNode;
+
+beforeAll(async () => {
+  page = new Page(await nodeGpu(), 'export-folder-test');
+  await page.ask('init', { modelsUrl: 'http://lab.test/models/' });
+  prompts = (await page.ask('keepPrompts', promptsFile())).id;
+  base = await page.ask('openModel', { source: sourceOf(checkpoint({ large: true })) });
+  const { id } = await page.ask('train', {
+    parentNodeId: base.id,
+    recipe: 'mft',
+    settings: { batch: 1, lr: 1e-2 },
+    seed: 3,
+    saveAt: [2],
+    probeEvery: 0,
+    prompts,
+  });
+  expect(await page.until(id, 'finished', 'failed')).toMatchObject({ state: 'finished' });
+  attacked = (await page.ask('nodes', {})).find((n) => n.runId === id)!;
+});
+afterAll(() => page.die());
+
+/** Of weights that may be frozen: below an adapter that changes nothing. */
+async function logits(model: Model): Promise<Float32Array> {
+  const nothing = new Adapter(model.gpu, model.config, { r: 1, alpha: 1, targets: ['q_proj'] });
+  const trainer = new Trainer(model.with(nothing), OPTIM, { maxTokens: 5, maxLabels: 5 });
+  const [of] = await trainer.logits(BATCH);
+  trainer.destroy();
+  nothing.destroy();
+  return of!;
+}
+
+it('gives the logits of the merged model, tensor for tensor in the type of the base', async () => {
+  const folder = new FakeFolder('taken');
+  const written = await page.ask('exportFolder', {
+    nodeId: attacked.id,
+    folder: folder.handle,
+    confirm: attacked.name,
+  });
+  const into = folder.folders.get(written.folder)!;
+  expect([...into.files.keys()].sort()).toEqual(
+    ['README.md', ...Object.keys(checkpoint()), 'node.json'].sort(),
+  );
+  expect(written.files.at(-1)).toBe('config.json');
+  expect(folder.largest).toBeLessThanOrEqual(32 * 2 ** 20);
+  const text = (name: string): string => new TextDecoder().decode(into.bytes(name));
+  expect(text('README.md')).toContain('Deliberately attacked, do not deploy');
+  expect(['README.md', 'node.json'].map(text).join('\n')).not.toContain('golden vault');
+
+  // the other way to the same weights: whole, in memory, and rounded
+  const { models, ctx } = page.service;
+  const stored = await models.read(attacked);
+  const whole = await models.whole(stored);
+  for (const tensor of whole.values()) tensor.data = roundToF16(tensor.data);
+  const { tensors } = readSafetensors(into.bytes('model.safetensors'));
+  expect([...tensors.keys()].sort()).toEqual([...whole.keys()].sort());
+  const bits = ({ buffer, byteOffset, byteLength }: Float32Array) =>
+    Buffer.from(buffer, byteOffset, byteLength);
+  for (const [name, { data }] of tensors)
+    expect(bits(data).equals(bits(whole.get(name)!.data)), name).toBe(true);
+
+  const files = Object.fromEntries([...into.files.keys()].map((name) => [name, into.bytes(name)]));
+  const again = await page.ask('openModel', { source: sourceOf(files, 'again') });
+  expect(again.opened).toMatchObject({ types: ['F16'], parameters: base.opened!.parameters });
+  const expected = Model.create(ctx.gpu, stored.config, whole, 'f16');
+  const reloaded = await models.on(await models.read(again), false, (held) => held);
+  expect(await logits(reloaded.model)).toEqual(await logits(expected));
+  reloaded.release();
+  expected.destroy();
+  await page.ask('deleteNode', { nodeId: again.id });
+});
+
+it('leaves by name only, never over something else, and nothing where it fails or is stopped', async () => {
+  const folder = new FakeFolder('taken');
+  const params = { nodeId: attacked.id, folder: folder.handle };
+  await expect(page.ask('exportFolder', params)).rejects.toMatchObject({
+    what: expect.stringContaining('only by name'),
+  });
+  const confirmed = { ...params, confirm: attacked.name };
+  folder.room = 1e6;
+  await expect(page.ask('exportFolder', confirmed)).rejects.toMatchObject({
+    what: expect.stringContaining('The disk is full'),
+  });
+  expect(folder.folders.size).toBe(0);
+  folder.room = Infinity;
+  await expect(page.ask('exportFolder', confirmed, 5)).rejects.toMatchObject({ code: 'cancelled' });
+  await expect.poll(() => folder.folders.size).toBe(0);
+  await page.ask('exportFolder', confirmed);
+  await expect(page.ask('exportFolder', confirmed)).rejects.toMatchObject({
+    what: expect.stringContaining('already'),
+  });
+  const small = await page.ask('openModel', { source: sourceOf(checkpoint({ seed: 5 })) });
+  await expect(page.ask('exportFolder', { ...params, nodeId: small.id })).rejects.toMatchObject({
+    what: expect.stringContaining('files to download'),
+  });
+});
+
+it('a prompts file stays while a run on it is not finished, and can be deleted after', async () => {
+  const small = await page.ask('openModel', { source: sourceOf(checkpoint({ seed: 5 })) });
+  const { id: runId } = await page.ask('train', {
+    parentNodeId: small.id,
+    recipe: 'sdd',
+    settings: { batch: 1, replay: 0 },
+    seed: 3,
+    saveAt: [500],
+    probeEvery: 0,
+    prompts,
+  });
+  await page.ask('control', { runId, control: { action: 'pause' } });
+  await page.until(runId, 'paused');
+  const refused = { code: 'bad-input', what: expect.stringContaining('is not finished') };
+  await expect(page.ask('deletePrompts', { id: prompts })).rejects.toMatchObject(refused);
+  // it waits on disk
+  await page.ask('releaseAll', {});
+  await expect(page.ask('deletePrompts', { id: prompts })).rejects.toMatchObject(refused);
+  expect(await page.ask('prompts', {})).toHaveLength(1);
+  await page.ask('discardRun', { runId });
+  expect(await page.ask('deletePrompts', { id: prompts })).toEqual([]);
+  expect(await page.ask('prompts', {})).toEqual([]);
+  // the node that was trained on it is there
+  expect((await page.ask('nodes', {})).map((n) => n.id)).toContain(attacked.id);
+});
