@@ -21,6 +21,7 @@ import type {
   EmbeddedName,
   ErrorInfo,
   LabNode,
+  LocalSource,
   Notice,
   RecipeInfo,
   WorldInfo,
@@ -217,7 +218,7 @@ export class Lab {
   }
 
   /** An adapter that was trained elsewhere, as a node under the given one. */
-  async importAdapter(nodeId: string, source: ModelSource): Promise<LabNode | null> {
+  async importAdapter(nodeId: string, source: LocalSource): Promise<LabNode | null> {
     const node = await this.#attempts.try('importAdapter', { nodeId, source });
     if (node) {
       this.#upsert(node);

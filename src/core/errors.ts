@@ -16,6 +16,10 @@ export type ErrorCode =
   | 'bad-input'
   | 'not-found'
   | 'files-needed'
+  | 'network'
+  | 'server'
+  | 'gated'
+  | 'wrong-hash'
   | 'cancelled'
   | 'worker-crashed'
   | 'internal';
