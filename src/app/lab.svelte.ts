@@ -10,6 +10,7 @@ import { Attempts } from './attempts.svelte.ts';
 import { Compare } from './compare.svelte.ts';
 import { EngineClient, errorInfo, spawnEngine } from './client.ts';
 import { Device } from './device.svelte.ts';
+import { Downloads } from './downloads.svelte.ts';
 import { Evaluations } from './evaluations.svelte.ts';
 import { OpenedModels } from './opened.svelte.ts';
 import { PromptsFiles } from './prompts.svelte.ts';
@@ -57,6 +58,7 @@ export class Lab {
   readonly device: Device;
   readonly compare: Compare;
   readonly opened: OpenedModels;
+  readonly downloads: Downloads;
   readonly prompts: PromptsFiles;
   readonly showMe: ShowMe;
 
@@ -84,6 +86,7 @@ export class Lab {
     this.device = new Device(this.#attempts);
     this.compare = new Compare(client);
     this.opened = new OpenedModels(client);
+    this.downloads = new Downloads(client);
     this.prompts = new PromptsFiles(client);
     this.showMe = new ShowMe(this);
     client.onNotice = (notice) => this.#onNotice(notice);
@@ -169,6 +172,7 @@ export class Lab {
         this.client.request('recipes', {}),
         this.client.request('world', {}),
         this.prompts.open(),
+        this.downloads.refresh(),
       ]);
       this.phase = init.capabilities ? 'ready' : 'no-gpu';
     } catch (e) {
@@ -214,6 +218,16 @@ export class Lab {
       this.#upsert(node);
       this.currentId = node.id;
     }
+    return node;
+  }
+
+  /** Downloads a model that was looked up, or goes on with one, and opens it; null where that was paused or failed. */
+  async takeDownload(id: string): Promise<LabNode | null> {
+    // only a page may ask the browser to keep its files; gigabytes are the first that it takes away
+    if (!this.device.storage?.persisted) void this.device.persist();
+    const came = await this.downloads.fetch(id);
+    const node = came ? await this.openModel({ kind: 'download', id }) : null;
+    await Promise.all([this.downloads.refresh(), this.device.refreshMemory()]);
     return node;
   }
 
@@ -292,6 +306,9 @@ export class Lab {
         if (this.currentId && notice.nodeIds.includes(this.currentId)) {
           this.currentId = this.nodes[0]?.id ?? null;
         }
+        break;
+      case 'downloads':
+        void this.downloads.refresh();
         break;
       case 'readable':
         this.opened.canRead(notice.nodeId);
