@@ -1,5 +1,5 @@
 import type { FromWorker, Method, Notice, ParamsOf, ResultOf, RunInfo } from '../../src/worker/protocol.ts';
-import { Service } from '../../src/worker/service.ts';
+import { Service, type ServiceOptions } from '../../src/worker/service.ts';
 
 /** A page: one service and everything it said. */
 export class Page {
@@ -9,9 +9,11 @@ export class Page {
   #answers = new Map<number, (message: FromWorker) => void>();
   #id = 0;
 
-  constructor(gpu: GPU, databaseName: string) {
+  /** @param o where its hub and its file system are */
+  constructor(gpu: GPU, databaseName: string, o: Pick<ServiceOptions, 'hub' | 'fileSystem'> = {}) {
     // Everything crosses through structured clone, as it does to a real page.
     this.service = new Service({
+      ...o,
       gpu,
       databaseName,
       post: (message) => this.#receive(structuredClone(message)),

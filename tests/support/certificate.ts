@@ -3,9 +3,10 @@ import { generateKeyPairSync, sign } from 'node:crypto';
 
 const der = (tag: number, ...content: Uint8Array[]): Buffer => {
   const body = Buffer.concat(content);
-  if (body.length < 128) return Buffer.concat([Buffer.from([tag, body.length]), body]);
-  const length = Buffer.from(body.length.toString(16).padStart(4, '0'), 'hex');
-  return Buffer.concat([Buffer.from([tag, 0x82]), length, body]);
+  const { length } = body;
+  // in as few bytes as it takes: browsers refuse more
+  const size = length < 128 ? [length] : length < 256 ? [0x81, length] : [0x82, length >> 8, length & 255];
+  return Buffer.concat([Buffer.from([tag, ...size]), body]);
 };
 const sequence = (...content: Uint8Array[]): Buffer => der(0x30, ...content);
 const integer = (n: number): Buffer => der(0x02, Buffer.from([n]));
