@@ -26,7 +26,12 @@ export class Page {
     else this.#answers.get(message.id)!(message);
   }
 
-  ask<M extends Method>(method: M, params: ParamsOf<M>, cancelAfterMs?: number): Promise<ResultOf<M>> {
+  /** @param cancel milliseconds, or something to wait for, after which the request is cancelled */
+  ask<M extends Method>(
+    method: M,
+    params: ParamsOf<M>,
+    cancel?: number | Promise<unknown>,
+  ): Promise<ResultOf<M>> {
     const id = ++this.#id;
     return new Promise((resolve, reject) => {
       this.#answers.set(id, (m) => {
@@ -34,8 +39,9 @@ export class Page {
         else if (m.type === 'error') reject(m.error);
       });
       this.service.receive({ type: 'request', id, method, params });
-      if (cancelAfterMs !== undefined)
-        setTimeout(() => this.service.receive({ type: 'cancel', id }), cancelAfterMs);
+      if (cancel === undefined) return;
+      const then = typeof cancel === 'number' ? new Promise((done) => setTimeout(done, cancel)) : cancel;
+      void then.then(() => this.service.receive({ type: 'cancel', id }));
     });
   }
 
