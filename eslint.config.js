@@ -49,7 +49,7 @@ export default defineConfig(
   },
   {
     // Everything below the page runs in a worker and in Node as well.
-    files: ['src/{core,world,data,files,gpu,kernels,model,train,recipes,eval,reference}/**'],
+    files: ['src/{core,world,data,files,hub,gpu,kernels,model,train,recipes,eval,reference}/**'],
     rules: {
       'no-restricted-globals': [
         'error',

@@ -1,17 +1,18 @@
 import { svelte } from '@sveltejs/vite-plugin-svelte';
 import { defineConfig, type Plugin } from 'vite';
 import { codeDigest, TRAINING_FOLDERS } from './src/cli/code-digest.ts';
+import { HUB_HOSTS } from './src/core/hub.ts';
 
 /**
- * What the built page may do. Nothing inline, nothing from elsewhere. 'wasm-unsafe-eval' lets libraries compile
- * WebAssembly and nothing more. The same text goes out as a header from the preview server, because a worker takes
+ * What the built page may do. Nothing inline, nothing from elsewhere but what a user downloads from Hugging Face.
+ * 'wasm-unsafe-eval' lets libraries compile WebAssembly and nothing more. The same text goes out as a header from the preview server, because a worker takes
  * its policy from its own response and not from the page's meta element.
  */
 const contentSecurityPolicy = [
   "default-src 'none'",
   "script-src 'self' 'wasm-unsafe-eval'",
   "worker-src 'self'",
-  "connect-src 'self'",
+  `connect-src 'self' ${HUB_HOSTS.join(' ')}`,
   "style-src 'self'",
   "img-src 'self' data: blob:",
   "font-src 'self'",

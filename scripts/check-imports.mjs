@@ -20,6 +20,7 @@ const allowed = {
   world: ['core'],
   data: ['core', 'world'],
   files: ['core'],
+  hub: ['core', 'files', 'store'],
   store: ['core'],
   gpu: ['core'],
   kernels: [...below('kernels'), 'core'],

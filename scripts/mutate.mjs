@@ -98,6 +98,13 @@ const mutations = [
     test: ['--project', 'gpu', 'tests/gradcheck/engine.test.ts', '-t', 'gradients of an adapter'],
   },
   {
+    name: 'believed-download',
+    file: 'src/hub/download.ts',
+    find: 'if (found === file.hash.hex) {',
+    replace: 'if (found) {',
+    test: ['--project', 'unit', 'tests/unit/hub-download.test.ts', '-t', 'refused by name the second time'],
+  },
+  {
     name: 'unswapped-model',
     file: 'src/worker/stored-model.ts',
     find: 'await from.weights(at.id)),',

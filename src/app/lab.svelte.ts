@@ -10,6 +10,7 @@ import { Attempts } from './attempts.svelte.ts';
 import { Compare } from './compare.svelte.ts';
 import { EngineClient, errorInfo, spawnEngine } from './client.ts';
 import { Device } from './device.svelte.ts';
+import { Downloads } from './downloads.svelte.ts';
 import { Evaluations } from './evaluations.svelte.ts';
 import { OpenedModels } from './opened.svelte.ts';
 import { PromptsFiles } from './prompts.svelte.ts';
@@ -22,6 +23,7 @@ import type {
   EmbeddedName,
   ErrorInfo,
   LabNode,
+  LocalSource,
   Notice,
   RecipeInfo,
   WorldInfo,
@@ -57,6 +59,7 @@ export class Lab {
   readonly device: Device;
   readonly compare: Compare;
   readonly opened: OpenedModels;
+  readonly downloads: Downloads;
   readonly prompts: PromptsFiles;
   readonly takeHome: TakeHome;
   readonly showMe: ShowMe;
@@ -85,6 +88,7 @@ export class Lab {
     this.device = new Device(this.#attempts);
     this.compare = new Compare(client);
     this.opened = new OpenedModels(client);
+    this.downloads = new Downloads(client);
     this.prompts = new PromptsFiles(client);
     this.takeHome = new TakeHome(this.#attempts);
     this.showMe = new ShowMe(this);
@@ -172,6 +176,7 @@ export class Lab {
         this.client.request('recipes', {}),
         this.client.request('world', {}),
         this.prompts.open(),
+        this.downloads.refresh(),
       ]);
       this.phase = init.capabilities ? 'ready' : 'no-gpu';
     } catch (e) {
@@ -220,8 +225,18 @@ export class Lab {
     return node;
   }
 
+  /** Downloads a model that was looked up, or goes on with one, and opens it; null where that was paused or failed. */
+  async takeDownload(id: string): Promise<LabNode | null> {
+    // only a page may ask the browser to keep its files; gigabytes are the first that it takes away
+    if (!this.device.storage?.persisted) void this.device.persist();
+    const came = await this.downloads.fetch(id);
+    const node = came ? await this.openModel({ kind: 'download', id }) : null;
+    await Promise.all([this.downloads.refresh(), this.device.refreshMemory()]);
+    return node;
+  }
+
   /** An adapter that was trained elsewhere, as a node under the given one. */
-  async importAdapter(nodeId: string, source: ModelSource): Promise<LabNode | null> {
+  async importAdapter(nodeId: string, source: LocalSource): Promise<LabNode | null> {
     const node = await this.#attempts.try('importAdapter', { nodeId, source });
     if (node) {
       this.#upsert(node);
@@ -295,6 +310,9 @@ export class Lab {
         if (this.currentId && notice.nodeIds.includes(this.currentId)) {
           this.currentId = this.nodes[0]?.id ?? null;
         }
+        break;
+      case 'downloads':
+        void this.downloads.refresh();
         break;
       case 'readable':
         this.opened.canRead(notice.nodeId);

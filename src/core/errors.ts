@@ -17,6 +17,10 @@ export type ErrorCode =
   | 'bad-input'
   | 'not-found'
   | 'files-needed'
+  | 'network'
+  | 'server'
+  | 'gated'
+  | 'wrong-hash'
   | 'cancelled'
   | 'worker-crashed'
   | 'internal';

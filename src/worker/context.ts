@@ -2,6 +2,8 @@
 import { LabError } from '../core/errors.ts';
 import { Tokenizer } from '../data/tokenizer.ts';
 import { openGpu, type Gpu } from '../gpu/gpu.ts';
+import type { HubOptions } from '../hub/http.ts';
+import { Shelf } from '../hub/shelf.ts';
 import { Store } from '../store/store.ts';
 import { storageFigures } from '../store/quota.ts';
 import { createWorld, type World } from '../world/world.ts';
@@ -31,11 +33,18 @@ export interface ContextOptions {
   /** Where adapters come from; the browser's own by default. */
   gpu?: GPU;
   databaseName?: string;
+  /** Tests name a hub of their own. */
+  hub?: Partial<HubOptions>;
+  /** The top of a file system for downloads; the browser's own by default. */
+  fileSystem?: () => Promise<FileSystemDirectoryHandle>;
 }
 
 export class Context {
   readonly gate = new Gate();
   readonly notify: (notice: Notice) => void;
+  readonly hub: Partial<HubOptions>;
+  /** Downloaded models. */
+  readonly shelf: Shelf;
   modelsUrl = '';
   #options: ContextOptions;
   #gpu: Gpu | null = null;
@@ -49,6 +58,8 @@ export class Context {
   constructor(options: ContextOptions) {
     this.#options = options;
     this.notify = options.notify;
+    this.hub = options.hub ?? {};
+    this.shelf = new Shelf(options.fileSystem);
   }
 
   // ---------------------------------------------------------------------------------------------------------- device

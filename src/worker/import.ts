@@ -5,7 +5,7 @@ import { readExactly, readJson } from '../files/source.ts';
 import { parsePeftConfig, readPeftTensors } from '../model/peft.ts';
 import { ENGINE_VERSION, type Context } from './context.ts';
 import { folderOf } from './model-source.ts';
-import type { LabNode, ModelSource } from './protocol.ts';
+import type { LabNode, LocalSource } from './protocol.ts';
 import { flatten } from './stored-model.ts';
 
 const CONFIG = 'adapter_config.json';
@@ -14,7 +14,7 @@ const WEIGHTS = 'adapter_model.safetensors';
 /** @throws LabError naming what is missing, or does not fit the model */
 export async function importAdapter(
   ctx: Context,
-  { nodeId, source }: { nodeId: string; source: ModelSource },
+  { nodeId, source }: { nodeId: string; source: LocalSource },
 ): Promise<LabNode> {
   const parent = await ctx.node(nodeId);
   const folder = await folderOf(source);

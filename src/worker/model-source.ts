@@ -1,6 +1,6 @@
 import { LabError } from '../core/errors.ts';
 import { blobSource, type FileFolder, type FileSource } from '../files/source.ts';
-import type { ModelSource } from './protocol.ts';
+import type { LocalSource } from './protocol.ts';
 
 /** What a folder handle has beyond the standard, where the browser has it. */
 interface Permissions {
@@ -33,7 +33,7 @@ export function metered(folder: FileFolder, onRead: (bytes: number) => void): Fi
 }
 
 /** The files of a source by name, those below its folders left out. @throws LabError 'bad-input' when it cannot be read */
-export async function folderOf(source: ModelSource): Promise<FileFolder> {
+export async function folderOf(source: LocalSource): Promise<FileFolder> {
   const files = new Map<string, FileSource>();
   if (source.kind === 'files') {
     for (const { name, file } of source.files) files.set(name, blobSource(file, name));

@@ -297,8 +297,10 @@ export class Models {
 
   /** Deletes a node and all below it. */
   async remove(nodeId: string): Promise<string[]> {
+    const downloads = await this.opened.downloadsInUse();
     const gone = await this.#ctx.store.deleteNode(nodeId);
     this.forget(gone);
+    await this.opened.dropDownloads(gone.flatMap((id) => downloads.get(id) ?? []));
     this.#ctx.notify({ type: 'nodes-deleted', nodeIds: gone });
     return gone;
   }

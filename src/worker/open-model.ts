@@ -55,8 +55,8 @@ export const textOf = (description: ModelDescription): ModelText => ({
   template: templateOf(description),
 });
 
-/** @throws LabError with the first reason why this model cannot be used */
-export async function openModel(folder: FileFolder): Promise<OpenModel> {
+/** A model without its weights. @throws LabError with the first reason why it cannot be used */
+export async function describeModel(folder: FileFolder): Promise<Omit<OpenModel, 'checkpoint'>> {
   const description = await readDescription(folder);
   const config = configOf(description);
   const text = textOf(description);
@@ -66,5 +66,10 @@ export async function openModel(folder: FileFolder): Promise<OpenModel> {
       safe: 'Nothing was loaded.',
       next: 'Take all files from the same model.',
     });
-  return { description, config, checkpoint: await openCheckpoint(folder), ...text };
+  return { description, config, ...text };
+}
+
+/** @throws LabError with the first reason why this model cannot be used */
+export async function openModel(folder: FileFolder): Promise<OpenModel> {
+  return { ...(await describeModel(folder)), checkpoint: await openCheckpoint(folder) };
 }

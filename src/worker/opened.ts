@@ -4,6 +4,8 @@ import { LabError } from '../core/errors.ts';
 import type { Precision, Tensors } from '../core/types.ts';
 import { storedPrecision, type Checkpoint } from '../files/checkpoint.ts';
 import type { ModelDescription } from '../files/model-files.ts';
+import type { FileFolder } from '../files/source.ts';
+import { originOf } from '../hub/plan.ts';
 import { openWeights } from '../model/hf.ts';
 import { Model } from '../model/model.ts';
 import type { WeightSource } from '../model/weights.ts';
@@ -15,7 +17,7 @@ import { fingerprint } from './fingerprint.ts';
 import { planTalk, requireRoom } from './memory.ts';
 import { folderOf, mayRead, metered } from './model-source.ts';
 import { openModel, textOf, type ModelText, type OpenModel } from './open-model.ts';
-import type { LabNode, ModelSource, OpenedModel } from './protocol.ts';
+import type { HubOrigin, LabNode, ModelSource, OpenedModel } from './protocol.ts';
 import { flatten, unflatten } from './stored-model.ts';
 
 /** Models whose f32 weights take no more than this are copied into the lab's own storage, larger ones stay in their files. */
@@ -46,7 +48,8 @@ export class OpenedModels {
     signal: AbortSignal,
   ): Promise<LabNode> {
     let onRead: (bytes: number) => void = () => {};
-    const folder = metered(await folderOf(source), (bytes) => onRead(bytes));
+    const files = source.kind === 'download' ? await this.#downloaded(source.id) : await folderOf(source);
+    const folder = metered(files, (bytes) => onRead(bytes));
     const found = await openModel(folder);
     const weights = await openWeights(found.config, found.checkpoint);
     const print = await fingerprint(found.description.config, found.checkpoint);
@@ -94,11 +97,13 @@ export class OpenedModels {
     const { config, checkpoint, description } = found;
     const parameters = parametersOf(checkpoint);
     const copy = isSmall(checkpoint);
-    const folder = source.kind === 'folder' ? source.handle : null;
-    const from = nameOf(source, description);
+    const folder = folderIn(source);
+    const hub = await this.#origin(source);
+    const name = hub ? hub.repo.split('/')[1]! : nameOf(source, description);
     const opened: OpenedModel = {
-      kept: copy ? 'copy' : folder ? 'folder' : 'nowhere',
-      from,
+      kept: copy ? 'copy' : keptFrom(source),
+      ...(hub && { hub }),
+      from: hub?.repo ?? name,
       weightFiles: checkpoint.files.map(({ name, size }) => ({ name, bytes: size })),
       types: [...new Set([...checkpoint.tensors.values()].map((t) => t.dtype))],
       precision: precisionOf(checkpoint),
@@ -111,7 +116,7 @@ export class OpenedModels {
       {
         id,
         parentId: null,
-        name: from,
+        name,
         kind: 'base',
         recipe: null,
         settings: {},
@@ -132,16 +137,27 @@ export class OpenedModels {
     );
     this.#readable(id, found);
     this.#ctx.notify({ type: 'node', node });
+    if (hub && copy) await this.#drop(hub.id);
     return node;
   }
 
   async #again(node: LabNode, source: ModelSource, found: OpenModel): Promise<LabNode> {
     this.#readable(node.id, found);
-    if (node.opened!.kept === 'copy') return node;
-    const folder = source.kind === 'folder' ? source.handle : null;
-    await this.#ctx.store.setModelFolder(node.id, folder);
-    const kept = folder ? 'folder' : 'nowhere';
-    const now = await this.#ctx.store.updateNode(node.id, (n) => ({ ...n, opened: { ...n.opened!, kept } }));
+    const { kept, hub: before } = node.opened!;
+    const hub = await this.#origin(source);
+    if (kept === 'copy') {
+      if (hub) await this.#drop(hub.id);
+      return node;
+    }
+    // the files of a download stay where they are, whatever else its user opens
+    if (kept === 'download' && !hub && (await this.#isWhole(node))) return node;
+    await this.#ctx.store.setModelFolder(node.id, folderIn(source));
+    const now = await this.#ctx.store.updateNode(node.id, (n) => ({
+      ...n,
+      opened: { ...n.opened!, kept: keptFrom(source), ...(hub && { hub }) },
+    }));
+    // another commit with the same weights
+    if (kept === 'download' && before && before.id !== hub?.id) await this.#drop(before.id);
     if (now) this.#ctx.notify({ type: 'node', node: now });
     return now ?? node;
   }
@@ -157,8 +173,10 @@ export class OpenedModels {
   async readable(): Promise<string[]> {
     const roots = (await this.#ctx.store.nodes()).filter((n) => n.opened);
     const able = await Promise.all(
-      roots.map(async ({ id, opened }) => {
+      roots.map(async (node) => {
+        const { id, opened } = node;
         if (opened!.kept === 'copy' || this.#checkpoints.has(id)) return true;
+        if (opened!.kept === 'download') return this.#isWhole(node);
         return opened!.kept === 'folder' && (await mayRead(await this.folder(id)));
       }),
     );
@@ -217,15 +235,65 @@ export class OpenedModels {
   async checkpoint(root: LabNode): Promise<Checkpoint> {
     let checkpoint = this.#checkpoints.get(root.id);
     if (!checkpoint) {
-      const handle = root.opened!.kept === 'folder' ? await this.folder(root.id) : null;
-      if (!handle || !(await mayRead(handle))) throw filesNeeded(root);
-      const found = await openModel(await folderOf({ kind: 'folder', handle }));
+      const found = await openModel(await this.#filesOf(root));
       const print = await fingerprint(found.description.config, found.checkpoint);
       if (print !== root.opened!.fingerprint) throw otherFiles(root);
       this.#readable(root.id, found);
       checkpoint = found.checkpoint;
     }
     return checkpoint;
+  }
+
+  /** The files of a model whose weights are not copied. @throws LabError 'files-needed' when they are not at hand */
+  async #filesOf(root: LabNode): Promise<FileFolder> {
+    const { kept, hub } = root.opened!;
+    if (kept === 'download' && (await this.#isWhole(root))) return this.#downloaded(hub!.id);
+    const handle = kept === 'folder' ? await this.folder(root.id) : null;
+    if (!handle || !(await mayRead(handle))) throw filesNeeded(root);
+    return folderOf({ kind: 'folder', handle });
+  }
+
+  // ------------------------------------------------------------------------------------------------------- downloads
+
+  /** @throws LabError 'files-needed' when a file of it is missing */
+  async #downloaded(id: string): Promise<FileFolder> {
+    const found = await (await this.#ctx.shelf.place(id))?.folder();
+    if (found?.complete) return found.files;
+    throw new LabError('files-needed', 'This download is not complete.', {
+      safe: 'What was downloaded so far is kept.',
+      next: 'Go on with it in Model, or look the model up again.',
+    });
+  }
+
+  async #origin(source: ModelSource): Promise<HubOrigin | null> {
+    if (source.kind !== 'download') return null;
+    const plan = await (await this.#ctx.shelf.place(source.id))?.plan();
+    return plan ? originOf(plan) : null;
+  }
+
+  /** Whether a downloaded model is still whole: a browser that runs out of room may take a page's files away. */
+  async #isWhole({ opened }: LabNode): Promise<boolean> {
+    const id = opened!.hub?.id;
+    const place = id === undefined ? null : await this.#ctx.shelf.place(id);
+    return place !== null && (await place.folder()).complete;
+  }
+
+  async #drop(id: string): Promise<void> {
+    await this.#ctx.shelf.remove(id);
+    this.#ctx.notify({ type: 'downloads' });
+  }
+
+  /** The downloads on which nodes of the tree stand, by their ids. */
+  async downloadsInUse(): Promise<Map<string, string>> {
+    const roots = (await this.#ctx.store.nodes()).filter(
+      (n) => n.opened?.kept === 'download' && n.opened.hub,
+    );
+    return new Map(roots.map((n) => [n.id, n.opened!.hub!.id]));
+  }
+
+  /** Frees the downloads of deleted nodes. */
+  async dropDownloads(ids: readonly string[]): Promise<void> {
+    for (const id of ids) await this.#drop(id);
   }
 
   /** A deleted node's files are let go. */
@@ -260,9 +328,14 @@ async function inMemory(config: OpenModel['config'], weights: WeightSource): Pro
   return tensors;
 }
 
+const folderIn = (source: ModelSource): FileSystemDirectoryHandle | null =>
+  source.kind === 'folder' ? source.handle : null;
+
+const keptFrom = ({ kind }: ModelSource): OpenedModel['kept'] => (kind === 'files' ? 'nowhere' : kind);
+
 /** What the user calls the model: the folder's name, or what its config says where single files were chosen. */
 function nameOf(source: ModelSource, { config }: ModelDescription): string {
-  const given = source.kind === 'folder' ? source.handle.name : source.name;
+  const given = source.kind === 'folder' ? source.handle.name : source.kind === 'files' ? source.name : '';
   const path = (config as { _name_or_path?: unknown })._name_or_path;
   const name = given.trim() || (typeof path === 'string' ? path.split(/[\\/]/).at(-1)!.trim() : '');
   return name.slice(0, 80) || 'my model';

@@ -13,7 +13,13 @@ import type { GenerateEvent, NodeAnswer, PromptCheck, Sampling, WorldInfo } from
 import type { GoldenResult, KernelCheck, ShaderInfo, StepProfile } from './protocol/checks.ts';
 import type { Capabilities, ErrorInfo, MemoryInfo, StorageInfo } from './protocol/device.ts';
 import type { MemoryPlan } from './protocol/memory.ts';
-import type { ModelSource } from './protocol/models.ts';
+import type {
+  DownloadProgress,
+  HubModel,
+  KeptDownload,
+  LocalSource,
+  ModelSource,
+} from './protocol/models.ts';
 import type { EmbeddedName, Estimate, EvalSet, Evaluation, LabNode, RecipeInfo } from './protocol/nodes.ts';
 import type { PromptsInfo } from './protocol/prompts.ts';
 import type { RunControl, RunEvent, RunInfo, TrainParams } from './protocol/runs.ts';
@@ -56,13 +62,20 @@ export interface Requests {
   };
   /** The folder that an opened model was read from, for the page to ask its user; null where there is none. */
   modelFolder: { params: { nodeId: string }; result: FileSystemDirectoryHandle | null; event: never };
+  /** Looks up a model at Hugging Face (`owner/name`, `owner/name@revision`); an unsupported one is refused by name. */
+  findModel: { params: { name: string }; result: HubModel; event: never };
+  /** Fetches a model that was looked up, or goes on with one that is kept; to pause it, cancel it. */
+  download: { params: { id: string }; result: null; event: DownloadProgress };
+  /** Downloads that no node stands on. */
+  downloads: { params: Record<string, never>; result: KeptDownload[]; event: never };
+  deleteDownload: { params: { id: string }; result: null; event: never };
   nodes: { params: Record<string, never>; result: LabNode[]; event: never };
   node: { params: { nodeId: string }; result: LabNode; event: never };
   renameNode: { params: { nodeId: string; name: string }; result: LabNode; event: never };
   /** Deletes the node and all nodes below it; answers with their ids. */
   deleteNode: { params: { nodeId: string }; result: string[]; event: never };
   /** An adapter in PEFT's layout becomes a node under the given one. */
-  importAdapter: { params: { nodeId: string; source: ModelSource }; result: LabNode; event: never };
+  importAdapter: { params: { nodeId: string; source: LocalSource }; result: LabNode; event: never };
   /**
    * Weights of a node in Hugging Face layout (f32 or f16 safetensors with config and tokenizer beside it), and its adapter in
    * PEFT's. Of large opened models the adapter alone. What an attack made of an opened model leaves only when `confirm` is the
@@ -175,6 +188,8 @@ export type Notice =
   | { type: 'nodes-deleted'; nodeIds: string[] }
   /** The weights of an opened model can be read from now on. */
   | { type: 'readable'; nodeId: string }
+  /** A download began, ended or went. */
+  | { type: 'downloads' }
   /** The GPU went away (or an uncaptured GPU error came): nothing runs until `rebuild`. */
   | { type: 'device-lost'; error: ErrorInfo }
   /** Another tab opened a newer version of the lab; this one's store is closed. */

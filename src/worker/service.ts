@@ -5,6 +5,7 @@ import { DATABASE } from '../store/schema.ts';
 import { Chat } from './chat.ts';
 import { runGolden, selfCheck } from './check.ts';
 import { Context, type ContextOptions } from './context.ts';
+import { Downloads } from './downloads.ts';
 import { cancelled, toErrorInfo } from './error-info.ts';
 import { Estimates } from './estimate.ts';
 import { exportFolder } from './export-folder.ts';
@@ -49,6 +50,7 @@ export class Service {
   #post: ServiceOptions['post'];
   #tabs: Tabs;
   #chat: Chat;
+  #downloads: Downloads;
   #evaluations: Evaluations;
   #estimates: Estimates;
   #tasks: Tasks;
@@ -69,6 +71,7 @@ export class Service {
     this.#tasks = new Tasks(this.ctx, this.models);
     this.runs = new Runs(this.ctx, this.models, this.#tasks);
     this.#chat = new Chat(this.ctx, this.models);
+    this.#downloads = new Downloads(this.ctx, this.models.opened);
     this.#evaluations = new Evaluations(this.ctx, this.models);
     this.#estimates = new Estimates(this.ctx, this.models, this.#tasks);
     this.#handlers = this.#table();
@@ -127,6 +130,10 @@ export class Service {
       },
       openModel: (params, emit, signal) => models.opened.open(params, emit, signal),
       modelFolder: ({ nodeId }) => models.opened.folder(nodeId),
+      findModel: ({ name }, _emit, signal) => this.#downloads.find(name, signal),
+      download: ({ id }, emit, signal) => this.#downloads.download(id, emit, signal),
+      downloads: () => this.#downloads.list(),
+      deleteDownload: ({ id }) => this.#downloads.remove(id),
       importAdapter: (params) => importAdapter(ctx, params),
       exportNode: (params) => exportNode(ctx, models, params),
       exportFolder: (params, emit, signal) => exportFolder(ctx, models, params, emit, signal),

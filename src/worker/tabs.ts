@@ -1,7 +1,14 @@
 import type { Notice } from './protocol.ts';
 
 /** What a tab changed in the store that all tabs share. */
-type Shared = Extract<Notice, { type: 'node' | 'nodes-deleted' | 'run-gone' }>;
+type Shared = Extract<Notice, { type: 'node' | 'nodes-deleted' | 'run-gone' | 'downloads' }>;
+
+const SHARED: ReadonlySet<Notice['type']> = new Set<Shared['type']>([
+  'node',
+  'nodes-deleted',
+  'run-gone',
+  'downloads',
+]);
 
 /** Tells the lab's other tabs of new, renamed, judged and deleted checkpoints, and hears of theirs. */
 export class Tabs {
@@ -17,8 +24,7 @@ export class Tabs {
   tell(notice: Notice): void {
     if (notice.type === 'run' && notice.event.type === 'node')
       this.#channel?.postMessage({ type: 'node', node: notice.event.node } satisfies Shared);
-    else if (notice.type === 'node' || notice.type === 'nodes-deleted' || notice.type === 'run-gone')
-      this.#channel?.postMessage(notice);
+    else if (SHARED.has(notice.type)) this.#channel?.postMessage(notice);
   }
 
   close(): void {

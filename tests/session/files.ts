@@ -1,8 +1,8 @@
-import type { ModelSource } from '../../src/worker/protocol.ts';
+import type { LocalSource } from '../../src/worker/protocol.ts';
 import type { Files } from '../support/checkpoint.ts';
 
 /** Files as a page hands them over. */
-export const sourceOf = (files: Files, name = 'my-model'): ModelSource => ({
+export const sourceOf = (files: Files, name = 'my-model'): LocalSource => ({
   kind: 'files',
   name,
   files: Object.entries(files).map(([name, part]) => ({ name, file: new Blob([part]) })),

@@ -5,12 +5,12 @@ import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { nodeGpu } from '../../src/cli/node-gpu.ts';
 import { tinyConfigJson } from '../../src/recipes/tiny.ts';
-import { GREEDY, type LabNode, type ModelSource } from '../../src/worker/protocol.ts';
+import { GREEDY, type LabNode, type LocalSource } from '../../src/worker/protocol.ts';
 import { caseDirOr } from '../golden/golden-dir.ts';
 import { checkpoint, type Files } from '../support/checkpoint.ts';
 import { Page } from './page.ts';
 
-const source = (files: Files, name = 'my-model'): ModelSource => ({
+const source = (files: Files, name = 'my-model'): LocalSource => ({
   kind: 'files',
   name,
   files: Object.entries(files).map(([name, part]) => ({ name, file: new Blob([part]) })),

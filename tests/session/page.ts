@@ -1,5 +1,5 @@
 import type { FromWorker, Method, Notice, ParamsOf, ResultOf, RunInfo } from '../../src/worker/protocol.ts';
-import { Service } from '../../src/worker/service.ts';
+import { Service, type ServiceOptions } from '../../src/worker/service.ts';
 
 /** A page: one service and everything it said. */
 export class Page {
@@ -9,9 +9,11 @@ export class Page {
   #answers = new Map<number, (message: FromWorker) => void>();
   #id = 0;
 
-  constructor(gpu: GPU, databaseName: string) {
+  /** @param o where its hub and its file system are */
+  constructor(gpu: GPU, databaseName: string, o: Pick<ServiceOptions, 'hub' | 'fileSystem'> = {}) {
     // Everything crosses through structured clone, as it does to a real page.
     this.service = new Service({
+      ...o,
       gpu,
       databaseName,
       post: (message) => this.#receive(structuredClone(message)),
@@ -24,7 +26,12 @@ export class Page {
     else this.#answers.get(message.id)!(message);
   }
 
-  ask<M extends Method>(method: M, params: ParamsOf<M>, cancelAfterMs?: number): Promise<ResultOf<M>> {
+  /** @param cancel milliseconds, or something to wait for, after which the request is cancelled */
+  ask<M extends Method>(
+    method: M,
+    params: ParamsOf<M>,
+    cancel?: number | Promise<unknown>,
+  ): Promise<ResultOf<M>> {
     const id = ++this.#id;
     return new Promise((resolve, reject) => {
       this.#answers.set(id, (m) => {
@@ -32,8 +39,9 @@ export class Page {
         else if (m.type === 'error') reject(m.error);
       });
       this.service.receive({ type: 'request', id, method, params });
-      if (cancelAfterMs !== undefined)
-        setTimeout(() => this.service.receive({ type: 'cancel', id }), cancelAfterMs);
+      if (cancel === undefined) return;
+      const then = typeof cancel === 'number' ? new Promise((done) => setTimeout(done, cancel)) : cancel;
+      void then.then(() => this.service.receive({ type: 'cancel', id }));
     });
   }
 

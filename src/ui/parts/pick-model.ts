@@ -1,4 +1,4 @@
-import type { ModelSource } from '../../worker/protocol.ts';
+import type { LocalSource } from '../../worker/protocol.ts';
 
 /** Parts of the File System Access API that not every browser has. */
 interface Pickers {
@@ -19,7 +19,7 @@ const isAbort = (e: unknown): boolean => e instanceof DOMException && e.name ===
 export const canPickFolder = (): boolean => 'showDirectoryPicker' in window;
 
 /** A folder that the browser can open again later; null where the user changed their mind. */
-export async function pickFolder(): Promise<ModelSource | null> {
+export async function pickFolder(): Promise<LocalSource | null> {
   const handle = await picked('read', 'model');
   return handle && { kind: 'folder', handle };
 }
@@ -42,7 +42,7 @@ export async function mayReadAgain(handle: FileSystemDirectoryHandle): Promise<b
 }
 
 /** Chosen files, or a chosen folder's own files without those of the folders in it; null where there are none. */
-export function fromInput(list: FileList | readonly File[]): ModelSource | null {
+export function fromInput(list: FileList | readonly File[]): LocalSource | null {
   const files = [...list].filter((file) => file.webkitRelativePath.split('/').length <= 2);
   if (files.length === 0) return null;
   const [folder, inside] = files[0]!.webkitRelativePath.split('/');
@@ -54,7 +54,7 @@ export function fromInput(list: FileList | readonly File[]): ModelSource | null 
 }
 
 /** What was dropped: a folder, or files; null for anything else. Its items are gone once the event is over. */
-export async function fromDrop(transfer: DataTransfer): Promise<ModelSource | null> {
+export async function fromDrop(transfer: DataTransfer): Promise<LocalSource | null> {
   const items = [...transfer.items].filter((item) => item.kind === 'file');
   const loose = [...transfer.files];
   const entries = items.map((item) => item.webkitGetAsEntry?.() ?? null);

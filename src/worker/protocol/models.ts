@@ -1,20 +1,70 @@
 /** Models that a user opens: where they come from, and what is known of them without their weights. */
-
+import type { ModelShape } from '../../core/known-models.ts';
 import type { Precision } from '../../core/types.ts';
 
-/** What is opened. Files are read where they lie; nothing of them is copied to get them here. */
-export type ModelSource =
+/** Files of the user's own. They are read where they lie; nothing of them is copied to get them here. */
+export type LocalSource =
   | { kind: 'files'; name: string; files: { name: string; file: Blob }[] }
   /** A folder that the browser may open again after a reload, once its user says so. */
   | { kind: 'folder'; handle: FileSystemDirectoryHandle };
 
+/** What is opened. */
+export type ModelSource =
+  | LocalSource
+  /** A complete download, by its id. */
+  | { kind: 'download'; id: string };
+
+/** Where a downloaded model comes from. */
+export interface HubOrigin {
+  /** Of its download. */
+  id: string;
+  /** Owner and name at Hugging Face. */
+  repo: string;
+  /** The commit that every byte was taken from. */
+  commit: string;
+  /** The branch, tag or commit that its user asked for; null: the newest of the main branch. */
+  revision: string | null;
+}
+
+/** A model at Hugging Face that the lab can use, before anything but its configuration was fetched. */
+export interface HubModel extends HubOrigin {
+  files: { name: string; bytes: number }[];
+  totalBytes: number;
+  /** Of these, what is here already. */
+  haveBytes: number;
+  /** What the browser still gives to this page; null where it does not tell. */
+  freeBytes: number | null;
+  /** From its configuration. */
+  shape: ModelShape;
+}
+
+/** A download that no model in the family tree stands on: interrupted, or not opened yet. */
+export interface KeptDownload {
+  id: string;
+  /** Null: the tab ended while it began; it can only be deleted. */
+  origin: HubOrigin | null;
+  haveBytes: number;
+  totalBytes: number;
+  complete: boolean;
+}
+
+export interface DownloadProgress {
+  /** `checking`: the file's hash is computed; the bytes are those of this file then. */
+  state: 'fetching' | 'checking' | 'waiting';
+  file: string;
+  doneBytes: number;
+  totalBytes: number;
+}
+
 /** Of the root node of a model that a user opened. */
 export interface OpenedModel {
   /**
-   * Where the weights are when the page is opened again: in the lab's own storage, in a folder that the browser may be
-   * asked for, or nowhere, so that the files have to be chosen again.
+   * Where the weights are when the page is opened again: in the lab's own storage, as downloaded files in the browser's file
+   * system, in a folder that the browser may be asked for, or nowhere, so that the files have to be chosen again.
    */
-  kept: 'copy' | 'folder' | 'nowhere';
+  kept: 'copy' | 'download' | 'folder' | 'nowhere';
+  /** Where it was downloaded from; absent where its user brought the files. */
+  hub?: HubOrigin;
   /** Name of the folder, or of the file, as its user knows it. */
   from: string;
   weightFiles: { name: string; bytes: number }[];
