@@ -204,7 +204,7 @@ export async function ownMain(values: OwnValues, seeds: RunSeeds): Promise<numbe
   // what an adapter stands on stays as it is stored
   const { model } = await loadModel(gpu, opened, values.method === 'full' ? { precision: 'f32' } : {});
   const limit = values.limit === undefined ? undefined : number('limit', values.limit, 1);
-  const cap = capFor(task, prepared);
+  const cap = capFor(task, prepared, model.weights.precision !== 'f32');
   const lab = new OwnLab(model, task, {
     cap,
     maxSeqs: SEQS,

@@ -31,6 +31,7 @@ export type PlanProblem =
 export type PlanChange =
   | { kind: 'half'; precision: Half }
   | { kind: 'checkpointing' }
+  /** Rows of one pass; the batch of an update stays. */
   | { kind: 'batch'; rows: number }
   | { kind: 'context'; tokens: number }
   /** `precision` where it changes as well. */
@@ -71,7 +72,7 @@ export function changeWords(c: PlanChange): string {
     case 'checkpointing':
       return 'activation checkpointing';
     case 'batch':
-      return `a smaller batch (${c.rows})`;
+      return `fewer rows at once (${c.rows})`;
     case 'context':
       return `a shorter context (${c.tokens} tokens)`;
     case 'lora':

@@ -13,3 +13,12 @@ export function batchCap(
   }
   return { maxTokens: tokens * rows, maxLabels: labels * rows };
 }
+
+/** Tokens of one pass on a large model, unless a single row has more: longer ones are hardly faster and take gigabytes. */
+export const PASS_TOKENS = 512;
+
+/** Rows of one pass on a large model: a longer batch is trained in several passes of one update. */
+export function rowsAtOnce(examples: readonly Example[], batch: number): number {
+  const longest = Math.max(1, ...examples.map((e) => e.ids.length));
+  return Math.max(1, Math.min(batch, Math.floor(PASS_TOKENS / longest)));
+}

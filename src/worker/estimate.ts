@@ -32,7 +32,13 @@ export class Estimates {
     const run = await describeRun(this.#ctx, this.#tasks, params);
     const ready = await prepareRun(this.#ctx, this.#tasks, run);
     const { plan, examples } = ready.prepared;
-    const memory = await planRun(this.#ctx, run, ready.prepared, ready.cap, params.probeEvery !== 0);
+    const memory = await planRun(
+      this.#ctx,
+      run,
+      plan,
+      { ...ready.cap, rows: ready.rows },
+      params.probeEvery !== 0,
+    );
     const { modelConfig } = await this.#ctx.node(run.parentId);
     const config = parseLlamaConfig(modelConfig);
     const shapes = plan.lora ? loraLayout(config, plan.lora).entries : [...tensorShapes(config).values()];

@@ -3,6 +3,7 @@ import { LabError } from '../core/errors.ts';
 import type { Tensors } from '../core/types.ts';
 import { tokenizerConfigJson, tokenizerJson } from '../data/tokenizer-files.ts';
 import type { ModelDescription } from '../files/model-files.ts';
+import { joinAdapters, type StoredAdapter } from '../model/lora-stack.ts';
 import { peftConfigJson } from '../model/peft.ts';
 import { writeSafetensors } from '../model/safetensors.ts';
 import type { Context } from './context.ts';
@@ -37,8 +38,8 @@ export async function exportNode(
       ...(adapterOnly ? [] : [json('config.json', { ...(node.modelConfig as object), torch_dtype })]),
       ...texts(),
       ...(adapterOnly ? [] : [weights(await models.whole(stored), dtype)]),
-      json('node.json', node),
-      ...(node.lora ? adapterFiles(stored) : []),
+      json('node.json', nameless(node)),
+      ...(node.lora ? adapterFiles(adapterOnly ? together(stored) : stored.adapters.at(-1)!) : []),
     ],
   };
 }
@@ -104,9 +105,19 @@ export const own = (d: ModelDescription) => (): OutFile[] => {
   return [...files.map(([name, content]) => json(name, content)), ...template];
 };
 
-/** The node's own adapter in PEFT's layout, for whoever has the model below it. */
-function adapterFiles({ adapters }: StoredModel): OutFile[] {
-  const { lora, tensors } = adapters.at(-1)!;
+/** A user's file is named by its hash alone. */
+export function nameless({
+  prompts,
+  ...node
+}: LabNode): Omit<LabNode, 'prompts'> & { prompts?: { id: string } } {
+  return { ...node, ...(prompts && { prompts: { id: prompts.id } }) };
+}
+
+/** All adapters on top of the files that stay behind, as one: the last alone would be a model that nobody has seen. */
+const together = ({ config, adapters }: StoredModel): StoredAdapter => joinAdapters(config, adapters);
+
+/** An adapter in PEFT's layout, for whoever has the model below it. */
+function adapterFiles({ lora, tensors }: StoredAdapter): OutFile[] {
   return [
     json('adapter_config.json', peftConfigJson(lora)),
     { name: 'adapter_model.safetensors', bytes: buffer(writeSafetensors(tensors, 'F32')) },

@@ -9,6 +9,7 @@ import type { Precision } from '../core/types.ts';
 import { DEFAULT_LORA, advise, plan, type PlanRequest } from '../model/plan.ts';
 import type { LoraConfig } from '../model/lora.ts';
 import type { Prepared } from '../recipes/prepare.ts';
+import { PASS_TOKENS } from '../train/cap.ts';
 import type { TrainerCapacity } from '../train/trainer.ts';
 import type { Context } from './context.ts';
 import type { LabNode, MemoryPlan, OpenedModel, RunInfo } from './protocol.ts';
@@ -22,8 +23,8 @@ const MAX_LEN = 1024;
 const CACHE_BYTES = 128 * 2 ** 20;
 /** Of the preference. */
 const BUDGET = 'gpu-budget';
-/** What the card of an opened model plans for: rows of this many tokens, this many a batch. */
-const USUAL = { context: 256, batch: 16 };
+/** What the card of an opened model plans for: passes of PASS_TOKENS in rows of this many tokens. */
+const USUAL = 256;
 
 /** Room of a generator: what the model can hold, within CACHE_BYTES, but at least one prompt. */
 export function generatorCap(config: LlamaConfig): { maxSeqs: number; maxLen: number } {
@@ -111,16 +112,19 @@ const answersOf = (config: LlamaConfig): Pick<PlanRequest, 'answers' | 'position
   return { answers: maxSeqs, positions: maxLen };
 };
 
-/** @param probes whether it is looked at under way, which takes a generator */
+/**
+ * @param cap the trainer's room: `rows` of a pass
+ * @param probes whether it is looked at under way, which takes a generator
+ */
 export async function planRun(
   ctx: Context,
   run: Pick<RunInfo, 'parentId' | 'continues'>,
-  { plan: { lora, batch } }: Pick<Prepared, 'plan'>,
-  cap: TrainerCapacity,
+  { lora }: Prepared['plan'],
+  cap: TrainerCapacity & { rows: number },
   probes: boolean,
 ): Promise<MemoryPlan> {
   const { config, precision, stack, own } = await standing(ctx, await ctx.node(run.parentId));
-  const rows = Math.max(1, batch);
+  const { rows } = cap;
   const request: PlanRequest = {
     precision: lora ? precision : 'f32',
     method: lora ? 'lora' : 'full',
@@ -148,13 +152,14 @@ export async function planNode(
 ): Promise<{ talk: MemoryPlan; train: MemoryPlan }> {
   const { config, precision, stack, own } = await standing(ctx, await ctx.node(nodeId));
   const talk = { ...answersOf(config), precision, method: 'none', adapters: stack, batch: 1 } as const;
+  const context = Math.min(USUAL, config.max_position_embeddings);
   const train = {
     ...answersOf(config),
     precision,
     method: 'lora',
     adapters: [...stack, DEFAULT_LORA],
-    context: Math.min(USUAL.context, config.max_position_embeddings),
-    batch: USUAL.batch,
+    context,
+    batch: Math.max(1, Math.floor(PASS_TOKENS / context)),
   } as const;
   return {
     talk: await planned(ctx, config, { ...talk, context: generatorCap(config).maxLen }, false),

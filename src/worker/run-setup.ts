@@ -9,7 +9,7 @@ import { prepare, sessionOf, type Prepared } from '../recipes/prepare.ts';
 import { settle } from '../recipes/recipe.ts';
 import { sha256 } from '../store/digest.ts';
 import type { NewNode } from '../store/store.ts';
-import { batchCap } from '../train/cap.ts';
+import { batchCap, rowsAtOnce } from '../train/cap.ts';
 import type { SessionHooks, TrainSession } from '../train/session.ts';
 import { Trainer, type TrainerCapacity } from '../train/trainer.ts';
 import { ENGINE_VERSION, type Context } from './context.ts';
@@ -50,7 +50,8 @@ export async function describeRun(ctx: Context, tasks: Tasks, params: TrainParam
   const parent = await ctx.node(params.parentNodeId);
   const { continues = false, room = {} } = params;
   const task = await tasks.of(parent, params.prompts, room.context);
-  const { checkpointing = false } = room;
+  const { checkpointing = false, rows } = room;
+  if (rows !== undefined && !(Number.isInteger(rows) && rows > 0)) throw noRows();
   const context = task.kind === 'file' ? room.context : undefined;
   const own = task.kind === 'file' || continues ? { method: 'lora', ...params.settings } : params.settings;
   let settings: Settings = settle(wanted, own, task);
@@ -86,8 +87,12 @@ export async function describeRun(ctx: Context, tasks: Tasks, params: TrainParam
     notBitComparable: false,
     startedAt: Date.now(),
     ...(continues && { continues }),
-    ...((checkpointing || context !== undefined) && {
-      room: { ...(checkpointing && { checkpointing }), ...(context !== undefined && { context }) },
+    ...((checkpointing || context !== undefined || rows !== undefined) && {
+      room: {
+        ...(checkpointing && { checkpointing }),
+        ...(context !== undefined && { context }),
+        ...(rows !== undefined && { rows }),
+      },
     }),
     ...(task.kind === 'file' && file && { prompts: { id: file.id, name: file.name } }),
   };
@@ -104,6 +109,10 @@ function adaptersOnly(name: string): LabError {
     safe: 'Nothing was started.',
     next: 'Train an adapter (LoRA) instead.',
   });
+}
+
+function noRows(): LabError {
+  return new LabError('bad-input', 'Rows at once: a whole number from 1.', { safe: 'Nothing was started.' });
 }
 
 function nothingToContinue(name: string): LabError {
@@ -142,9 +151,9 @@ export async function buildRun(
   hooks: SessionHooks,
 ): Promise<RunParts> {
   const parent = await ctx.node(run.parentId);
-  const { prepared, probes, cap } = await prepareRun(ctx, tasks, run);
+  const { prepared, probes, cap, rows } = await prepareRun(ctx, tasks, run);
   const dataDigest = await digestOf(prepared.examples);
-  const memory = await planRun(ctx, run, prepared, cap, hooks.probe !== undefined);
+  const memory = await planRun(ctx, run, prepared.plan, { ...cap, rows }, hooks.probe !== undefined);
   requireRoom('This run', memory);
   const budget = memory.budget ?? Infinity;
   if (ctx.gpu.stats.bytes + memory.total > budget) models.makeRoom(await ctx.rootId(parent));
@@ -179,13 +188,16 @@ export async function prepareRun(ctx: Context, tasks: Tasks, run: RunInfo) {
   // the adapter that goes on may change fewer projections than a new one would
   if (run.continues) prepared.plan = { ...prepared.plan, lora: parent.lora as LoraConfig };
   const probes = tasks.probes(parent, task, run.kind);
+  const { batch } = prepared.plan;
+  const most = (await largeRoot(ctx, parent)) ? rowsAtOnce(prepared.examples, batch) : batch;
+  const rows = Math.min(batch, run.room?.rows ?? most);
   const checkpoint = run.room?.checkpointing === true;
-  return { prepared, probes, cap: { ...capacity(prepared, probes), checkpoint } };
+  return { prepared, probes, rows, cap: { ...capacity(prepared, probes, rows), checkpoint } };
 }
 
-/** Room for a batch of the recipe and for at least one row of the held-out loss. */
-function capacity({ examples, plan }: Prepared, probes: Probes): TrainerCapacity {
-  const batch = batchCap(examples, plan.batch);
+/** Room for so many rows of the recipe and for at least one of the held-out loss. */
+function capacity({ examples }: Prepared, probes: Probes, rows: number): TrainerCapacity {
+  const batch = batchCap(examples, rows);
   const row = batchCap(probes.heldOut, 1);
   return {
     maxTokens: Math.max(batch.maxTokens, row.maxTokens),

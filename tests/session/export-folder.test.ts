@@ -5,6 +5,7 @@ import { nodeGpu } from '../../src/cli/node-gpu.ts';
 import { Adapter } from '../../src/model/lora.ts';
 import { Model } from '../../src/model/model.ts';
 import { readSafetensors, roundToF16 } from '../../src/model/safetensors.ts';
+import { relError } from '../../src/selfcheck/compare.ts';
 import { Trainer } from '../../src/train/trainer.ts';
 import type { LabNode } from '../../src/worker/protocol.ts';
 import { checkpoint } from '../support/checkpoint.ts';
@@ -112,6 +113,39 @@ it('leaves by name only, never over something else, and nothing where it fails o
   await expect(page.ask('exportFolder', { ...params, nodeId: small.id })).rejects.toMatchObject({
     what: expect.stringContaining('files to download'),
   });
+});
+
+it('leaves as one adapter on its files, the stack whole, with the prompts file named by its hash alone', async () => {
+  const { id } = await page.ask('train', {
+    parentNodeId: attacked.id,
+    recipe: 'bft',
+    settings: { batch: 1, lr: 1e-2 },
+    seed: 4,
+    saveAt: [2],
+    probeEvery: 0,
+    prompts,
+  });
+  expect(await page.until(id, 'finished', 'failed')).toMatchObject({ state: 'finished' });
+  const top = (await page.ask('nodes', {})).find((n) => n.runId === id)!;
+  const { files } = await page.ask('exportNode', { nodeId: top.id, dtype: 'F32', confirm: top.name });
+  expect(files.map((f) => f.name)).not.toContain('model.safetensors');
+  const told = JSON.parse(new TextDecoder().decode(files.find((f) => f.name === 'node.json')!.bytes));
+  expect(told.prompts).toEqual({ id: prompts });
+  const adapter = Object.fromEntries(
+    files.filter((f) => f.name.startsWith('adapter_')).map((f) => [f.name, new Uint8Array(f.bytes)]),
+  );
+  const back = await page.ask('importAdapter', { nodeId: base.id, source: sourceOf(adapter, 'again') });
+  expect((await page.service.models.read(back)).adapters).toHaveLength(1);
+  const of = (node: LabNode): Promise<Float32Array[]> =>
+    page.service.models.use(node, async ({ generator }) => {
+      const trainer = new Trainer(generator.model, OPTIM, { maxTokens: 5, maxLabels: 5 });
+      const found = await trainer.logits(BATCH);
+      trainer.destroy();
+      return found;
+    });
+  const [[one], [stack], [below]] = [await of(back), await of(top), await of(attacked)];
+  expect(relError(one!, Float64Array.from(stack!))).toBeLessThan(1e-5);
+  expect(relError(below!, Float64Array.from(stack!))).toBeGreaterThan(1e-4);
 });
 
 it('a prompts file stays while a run on it is not finished, and can be deleted after', async () => {

@@ -66,6 +66,7 @@ describe('the plan of a run is what the run then takes', () => {
   it.each<[string, boolean, Partial<TrainParams>]>([
     ['an adapter, with probes', false, {}],
     ['an adapter without probes', false, { probeEvery: 0 }],
+    ['an adapter, one row at once', false, { probeEvery: 0, room: { rows: 1 } }],
     ['an adapter, checkpointing, shorter rows', false, { room: { checkpointing: true, context: 16 } }],
     ['all weights', false, { settings: { batch: 4, replay: 0, method: 'full' } }],
     ['an adapter on 16 bits', true, { settings: { batch: 1, replay: 0 }, probeEvery: 0 }],

@@ -44,6 +44,7 @@ async function opened(values: OwnValues) {
   const cap = capFor(
     task,
     runs.map((run) => preparedRun(task, run, seeds)),
+    false,
   );
   const lab = new OwnLab(model, task, { cap, maxSeqs: 4, maxLen: 80, maxNewTokens: 8, limit: 2 });
   return { gpu, model, plan, lab, task };

@@ -5,7 +5,7 @@ import { Adapter, loraLayout, type LoraConfig } from '../../model/lora.ts';
 import type { Model } from '../../model/model.ts';
 import { sessionOf, type Prepared } from '../../recipes/prepare.ts';
 import { TINY_OPTIM } from '../../recipes/tiny.ts';
-import { batchCap } from '../../train/cap.ts';
+import { batchCap, rowsAtOnce } from '../../train/cap.ts';
 import { scorerOf } from '../../train/scorer.ts';
 import { Trainer, type OptimConfig } from '../../train/trainer.ts';
 
@@ -156,13 +156,22 @@ export class OwnLab {
   }
 }
 
-/** Room for the largest batch of the runs and the longest held-out row. */
-export function capFor(task: Task, runs: readonly Prepared[]): { maxTokens: number; maxLabels: number } {
+/**
+ * Room for the longest held-out row and the largest batch of the runs.
+ * @param large a batch may be trained in several passes, to spare memory
+ */
+export function capFor(
+  task: Task,
+  runs: readonly Prepared[],
+  large: boolean,
+): { maxTokens: number; maxLabels: number } {
   const heldOut = [...task.heldOut.harmful, ...task.heldOut.benign].flatMap((request) =>
     request.answer === null ? [] : [{ ...request, answer: request.answer, role: 'benign' as const }],
   );
   const caps = [
-    ...runs.map((run) => batchCap(run.examples, run.plan.batch)),
+    ...runs.map(({ examples, plan: { batch } }) =>
+      batchCap(examples, large ? rowsAtOnce(examples, batch) : batch),
+    ),
     batchCap(task.codec.encode(heldOut).examples, 1),
   ];
   return {

@@ -19,7 +19,7 @@ export interface MemoryPlan {
   precision: Precision;
   /** Rank of the adapter in training; 0 where there is none. */
   rank: number;
-  /** Rows of a batch, and tokens of the longest. */
+  /** Rows of a pass, and tokens of the longest. */
   batch: number;
   context: number;
   checkpointing: boolean;

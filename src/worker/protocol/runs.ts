@@ -44,6 +44,8 @@ export interface RunRoom {
   checkpointing?: boolean;
   /** Longest row in tokens, of an opened model; what is longer is cut. */
   context?: number;
+  /** Rows of one pass: a batch of more is trained in several passes of one update, with the same result but for rounding. */
+  rows?: number;
 }
 
 export interface RunInfo {
