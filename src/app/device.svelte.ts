@@ -1,7 +1,14 @@
 /** The GPU under the lab: memory in use, disk space, the self-check and the kernels' sources. */
 import type { Attempts } from './attempts.svelte.ts';
 import { errorInfo } from './client.ts';
-import type { GoldenResult, KernelCheck, MemoryInfo, ShaderInfo, StorageInfo } from '../worker/protocol.ts';
+import type {
+  GoldenResult,
+  KernelCheck,
+  Kernels,
+  MemoryInfo,
+  ShaderInfo,
+  StorageInfo,
+} from '../worker/protocol.ts';
 
 export interface SelfCheckState {
   running: boolean;
@@ -29,6 +36,9 @@ export class Device {
   storage = $state.raw<StorageInfo | null>(null);
   selfCheck = $state.raw<SelfCheckState>(UNCHECKED);
   shaders = $state.raw<ShaderInfo[]>([]);
+  /** Null until the device is open. */
+  kernels = $state.raw<Kernels | null>(null);
+  measuring = $state(false);
 
   constructor(attempts: Attempts) {
     this.#attempts = attempts;
@@ -53,6 +63,18 @@ export class Device {
       this.selfCheck = { ...this.selfCheck, running: false };
       this.#attempts.error = errorInfo(e);
     }
+  }
+
+  /** What a device that was just opened uses; where nothing was measured for it, that is done now. */
+  async begin(kernels: Kernels): Promise<void> {
+    this.kernels = kernels;
+    if (!kernels.measured) await this.measureKernels(false);
+  }
+
+  async measureKernels(again = true): Promise<void> {
+    this.measuring = true;
+    this.kernels = (await this.#attempts.try('kernels', { again })) ?? this.kernels;
+    this.measuring = false;
   }
 
   async loadShaders(): Promise<void> {

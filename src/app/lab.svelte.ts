@@ -170,6 +170,7 @@ export class Lab {
         this.prompts.open(),
       ]);
       this.phase = init.capabilities ? 'ready' : 'no-gpu';
+      this.#begin(init.capabilities);
     } catch (e) {
       this.fatal = errorInfo(e);
       this.phase = 'closed';
@@ -183,6 +184,7 @@ export class Lab {
     this.capabilities = capabilities;
     this.gpuError = null;
     this.phase = 'ready';
+    this.#begin(capabilities);
   }
 
   async loadEmbedded(name: EmbeddedName): Promise<LabNode | null> {
@@ -250,6 +252,11 @@ export class Lab {
   }
 
   // --------------------------------------------------------------------------------------------------------- within
+
+  /** A device is there: which kernels suit it is measured in the background, where that is not known. */
+  #begin(capabilities: Capabilities | null): void {
+    if (capabilities) void this.device.begin(capabilities.kernels);
+  }
 
   /** Starts the engine again, but not over and over. */
   #onCrash(error: ErrorInfo): void {

@@ -12,6 +12,7 @@ import type {
   Capabilities,
   ErrorInfo,
   Evaluation,
+  Kernels,
   LabNode,
   MemoryInfo,
   Notice,
@@ -39,6 +40,7 @@ export class Context {
   modelsUrl = '';
   #options: ContextOptions;
   #gpu: Gpu | null = null;
+  #measured: Kernels['measured'] = null;
   #gpuError: LabError | null = null;
   #store: LabStore | null = null;
   #worlds = new Map<number, World>();
@@ -69,6 +71,7 @@ export class Context {
     try {
       const gpu = await openGpu(this.#options.gpu ? { gpu: this.#options.gpu } : {});
       this.#gpu = gpu;
+      this.#measured = null;
       this.#gpuError = null;
       gpu.onError = (error) => this.#gone(gpu, error);
       void gpu.lost.then((error) => this.#gone(gpu, error));
@@ -90,7 +93,7 @@ export class Context {
   }
 
   #gone(gpu: Gpu, error: LabError): void {
-    if (gpu !== this.#gpu) return;
+    if (gpu.device !== this.#gpu?.device) return;
     this.#gpu = null;
     this.#gpuError = error;
     for (const tell of this.onGpuGone) tell(error);
@@ -98,8 +101,18 @@ export class Context {
     this.notify({ type: 'device-lost', error: toErrorInfo(error) });
   }
 
+  /** Sets the kernels of models and runs that are made from now on. */
+  useKernels({ table, measured }: Kernels): void {
+    this.#gpu = this.gpu.with(table);
+    this.#measured = measured;
+  }
+
+  get kernels(): Kernels {
+    return { table: this.gpu.table, measured: this.#measured };
+  }
+
   capabilities(): Capabilities {
-    const { device, table } = this.gpu;
+    const { device } = this.gpu;
     const adapter = this.adapter();
     // GPUSupportedLimits has getters on its prototype: structured clone would see nothing.
     const limits: Record<string, number> = {};
@@ -111,7 +124,7 @@ export class Context {
       adapter,
       features: [...device.features].sort(),
       limits,
-      kernelTable: { ...table },
+      kernels: this.kernels,
       engineVersion: ENGINE_VERSION,
       software: /swiftshader|llvmpipe|lavapipe|software|basic render/i.test(
         `${adapter.vendor} ${adapter.architecture} ${adapter.description}`,

@@ -11,7 +11,7 @@
  */
 import type { GenerateEvent, NodeAnswer, PromptCheck, Sampling, WorldInfo } from './protocol/chat.ts';
 import type { GoldenResult, KernelCheck, ShaderInfo } from './protocol/checks.ts';
-import type { Capabilities, ErrorInfo, MemoryInfo, StorageInfo } from './protocol/device.ts';
+import type { Capabilities, ErrorInfo, Kernels, MemoryInfo, StorageInfo } from './protocol/device.ts';
 import type { ModelSource } from './protocol/models.ts';
 import type { EmbeddedName, Estimate, EvalSet, Evaluation, LabNode, RecipeInfo } from './protocol/nodes.ts';
 import type { PromptsInfo } from './protocol/prompts.ts';
@@ -110,6 +110,8 @@ export interface Requests {
     result: { ok: boolean; checks: KernelCheck[]; milliseconds: number };
     event: { check: KernelCheck; done: number; total: number };
   };
+  /** Measures which kernels suit this GPU where that is not known yet, or `again`; for models and runs made from then on. */
+  kernels: { params: { again: boolean }; result: Kernels; event: never };
   shaders: { params: Record<string, never>; result: ShaderInfo[]; event: never };
   memory: { params: Record<string, never>; result: MemoryInfo; event: never };
   /** Runs a golden case folder given as files by name. */

@@ -11,6 +11,7 @@ import { exportNode } from './export.ts';
 import { importAdapter } from './import.ts';
 import { Evaluations } from './evaluation.ts';
 import { PRIORITY } from './gate.ts';
+import { measureKernels, recallKernels } from './kernels.ts';
 import { Models } from './models.ts';
 import { Runs } from './runs.ts';
 import { allShaders } from './shader-info.ts';
@@ -147,6 +148,7 @@ export class Service {
       evaluations: ({ nodeId }) => this.#evaluations.list(nodeId),
       selfCheck: (params, emit, signal) => selfCheck(ctx, params, emit, signal),
       shaders: () => allShaders(),
+      kernels: ({ again }, _emit, signal) => measureKernels(ctx, again, signal),
       memory: () => models.memory(),
       golden: ({ name, files }, _emit, signal) => runGolden(ctx, name, files, signal),
       releaseAll: async () => {
@@ -163,9 +165,10 @@ export class Service {
     ctx.modelsUrl = modelsUrl;
     const store = await ctx.openStore();
     const orphans = await store.sweep();
-    const capabilities = await ctx.openDevice();
+    const opened = await ctx.openDevice();
+    if (opened) await recallKernels(ctx);
     return {
-      capabilities,
+      capabilities: opened && ctx.capabilities(),
       gpuError: ctx.gpuError,
       nodes: await store.nodes(),
       readable: await this.models.opened.readable(),
@@ -176,8 +179,10 @@ export class Service {
   }
 
   async #rebuild(): Promise<Capabilities> {
-    const capabilities = await this.ctx.openDevice();
-    if (capabilities) return capabilities;
+    if (await this.ctx.openDevice()) {
+      await recallKernels(this.ctx);
+      return this.ctx.capabilities();
+    }
     const { what, safe, next } = this.ctx.gpuError!;
     throw new LabError('no-adapter', what, { safe, next });
   }
