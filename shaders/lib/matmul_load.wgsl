@@ -65,6 +65,14 @@ fn at_b(n: u32, k: u32) -> u32 {
 //:end
 //:end
 }
+//:if !VEC
+// One number, of rows and columns that are there.
+fn one_a(m: u32, k: u32) -> f32 { return A[at_a(m, k)]; }
+fn one_b(n: u32, k: u32) -> f32 {
+  let at = at_b(n, k);
+  return widen(B[word(at)], at);
+}
+//:end
 fn load_a(m: u32, k: u32) -> vec4f {
 //:if K_EDGE
   if (k >= P.K) { return vec4f(); }
@@ -73,28 +81,20 @@ fn load_a(m: u32, k: u32) -> vec4f {
 //:if VEC
   return A[at_a(min(m, P.M - 4u), k) / 4u];
 //:else
-  return vec4f(
-    A[at_a(min(m, P.M - 1u), k)], A[at_a(min(m + 1u, P.M - 1u), k)],
-    A[at_a(min(m + 2u, P.M - 1u), k)], A[at_a(min(m + 3u, P.M - 1u), k)]);
+  let end = P.M - 1u;
+  return vec4f(one_a(min(m, end), k), one_a(min(m + 1u, end), k), one_a(min(m + 2u, end), k), one_a(min(m + 3u, end), k));
 //:end
 //:else
   let row = min(m, P.M - 1u);
 //:if VEC
   return A[at_a(row, k) / 4u];
 //:else
-  let at = at_a(row, k);
   let end = P.K - 1u;
-  let a = vec4f(A[at], A[at_a(row, min(k + 1u, end))], A[at_a(row, min(k + 2u, end))], A[at_a(row, min(k + 3u, end))]);
+  let a = vec4f(one_a(row, k), one_a(row, min(k + 1u, end)), one_a(row, min(k + 2u, end)), one_a(row, min(k + 3u, end)));
   return select(vec4f(), a, vec4u(k, k + 1u, k + 2u, k + 3u) < vec4u(P.K));
 //:end
 //:end
 }
-//:if !VEC
-fn one_b(n: u32, k: u32) -> f32 {
-  let at = at_b(n, k);
-  return widen(B[word(at)], at);
-}
-//:end
 fn load_b(n: u32, k: u32) -> vec4f {
 //:if K_EDGE
   if (k >= P.K) { return vec4f(); }

@@ -49,7 +49,7 @@ export function matmulClass(m: Matmul): MatmulClass {
 export function matmul(gpu: Gpu, m: Matmul): Op<Dims> {
   switch (gpu.table.matmul[matmulClass(m)]) {
     case 'tile':
-      return op(m, '03_matmul_tile', {}, 64, 64);
+      return op(m, '03_matmul_tile', { VEC: fours(m), K_EDGE: true }, 64, 64);
     case 'plain':
       return op(m, '03_matmul_plain', { VEC: fours(m), HALVES: 2 }, 32, 64);
     case 'subgroup': {
