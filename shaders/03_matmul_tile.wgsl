@@ -1,56 +1,11 @@
-// C = A B in the layouts of 03_matmul_subgroup, for adapters without a fixed subgroup size: 64 x 64 outputs a workgroup
-// of 16 x 16 invocations, 4 x 4 each, A and B staged through shared memory in slices of 16.
-// VIEW, F16 and BF16 as there. Dispatch: x = ceil(N / 64), y = ceil(M / 64). Elements past the edge are read as zero and not stored.
-//:if VIEW
-struct Params {
-  M: u32, N: u32, K: u32,
-  first_a: u32, stride_a: u32, first_b: u32, stride_b: u32, first_c: u32, stride_c: u32,
-  factor: f32,
-}
-//:else
-struct Params { M: u32, N: u32, K: u32 }
-//:end
-//:include lib/stored
-@group(0) @binding(0) var<uniform> P: Params;
-@group(0) @binding(1) var<storage, read> A: array<f32>;
-@group(0) @binding(2) var<storage, read> B: array<Stored>;
-@group(0) @binding(3) var<storage, read_write> C: array<f32>;
-var<workgroup> tile_a: array<f32, 1024>; // [k][m]
-var<workgroup> tile_b: array<f32, 1024>; // [k][n]
-
-fn load_a(m: u32, k: u32) -> f32 {
-  if (m >= P.M || k >= P.K) { return 0.0; }
-//:if VIEW
-//:if TN
-  return A[P.first_a + k * P.stride_a + m];
-//:else
-  return A[P.first_a + m * P.stride_a + k];
-//:end
-//:else
-//:if TN
-  return A[k * P.M + m];
-//:else
-  return A[m * P.K + k];
-//:end
-//:end
-}
-fn load_b(n: u32, k: u32) -> f32 {
-  if (n >= P.N || k >= P.K) { return 0.0; }
-//:if VIEW
-//:if NT
-  let at = P.first_b + n * P.stride_b + k;
-//:else
-  let at = P.first_b + k * P.stride_b + n;
-//:end
-//:else
-//:if NT
-  let at = n * P.K + k;
-//:else
-  let at = k * P.N + n;
-//:end
-//:end
-  return widen(B[word(at)], at);
-}
+// C = A B in the layouts of 03_matmul_subgroup, through shared memory: 64 x 64 outputs a workgroup of 16 x 16 invocations, 4 x 4 each,
+// in slices of 16 along k. With VEC the next slice is on its way from storage to registers while the one in shared memory is used (double
+// buffering that takes no second tile). Slices lie as they are stored: rows of 16 along k are padded to 20 numbers, so that lanes beside
+// each other meet no bank twice; along m or n there is no need. VIEW, ACC, F16 and BF16 as there; K_EDGE and VEC: see lib/matmul_load.
+// Dispatch: x = ceil(N / 64), y = ceil(M / 64).
+//:include lib/matmul_load
+var<workgroup> tile_a: array<vec4f, 320>; // TN: [k][m], else [m][k]
+var<workgroup> tile_b: array<vec4f, 320>; // NT: [n][k], else [k][n]
 
 @compute @workgroup_size(16, 16)
 fn main(@builtin(workgroup_id) g: vec3u, @builtin(local_invocation_id) l: vec3u, @builtin(local_invocation_index) t: u32) {
@@ -59,47 +14,80 @@ fn main(@builtin(workgroup_id) g: vec3u, @builtin(local_invocation_id) l: vec3u,
 //:for i 0 4
   var s${i} = vec4f();
 //:end
-  for (var k0 = 0u; k0 < P.K; k0 += 16u) {
-    for (var e = t; e < 1024u; e += 256u) {
+  // where this invocation's four numbers of a slice lie in A and B, and in the tiles
 //:if TN
-      tile_a[e] = load_a(m0 + e % 64u, k0 + e / 64u);
+  let ma = m0 + t % 16u * 4u;
+  let ka = t / 16u;
+  let ta = t;
 //:else
-      tile_a[(e % 16u) * 64u + e / 16u] = load_a(m0 + e / 16u, k0 + e % 16u);
+  let ma = m0 + t / 4u;
+  let ka = t % 4u * 4u;
+  let ta = t / 4u * 5u + t % 4u;
 //:end
 //:if NT
-      tile_b[(e % 16u) * 64u + e / 16u] = load_b(n0 + e / 16u, k0 + e % 16u);
+  let nb = n0 + t / 4u;
+  let kb = t % 4u * 4u;
+  let tb = t / 4u * 5u + t % 4u;
 //:else
-      tile_b[e] = load_b(n0 + e % 64u, k0 + e / 64u);
+  let nb = n0 + t % 16u * 4u;
+  let kb = t / 16u;
+  let tb = t;
 //:end
-    }
+//:if VEC
+  var next_a = load_a(ma, ka);
+  var next_b = load_b(nb, kb);
+//:end
+  for (var k0 = 0u; k0 < P.K; k0 += 16u) {
     workgroupBarrier();
+//:if VEC
+    tile_a[ta] = next_a;
+    tile_b[tb] = next_b;
+    workgroupBarrier();
+    next_a = load_a(ma, k0 + 16u + ka);
+    next_b = load_b(nb, k0 + 16u + kb);
+//:else
+    tile_a[ta] = load_a(ma, k0 + ka);
+    tile_b[tb] = load_b(nb, k0 + kb);
+    workgroupBarrier();
+//:end
+//:if TN
     for (var k = 0u; k < 16u; k++) {
-      let at = k * 64u + l.x * 4u;
-      let b = vec4f(tile_b[at], tile_b[at + 1u], tile_b[at + 2u], tile_b[at + 3u]);
+      let a = tile_a[k * 16u + l.y];
+      let b = tile_b[k * 16u + l.x];
 //:for i 0 4
-      s${i} = fma(vec4f(tile_a[k * 64u + l.y * 4u + ${i}u]), b, s${i});
+      s${i} = fma(vec4f(a[${i}]), b, s${i});
 //:end
     }
-    workgroupBarrier();
-  }
+//:else
+    for (var k = 0u; k < 4u; k++) {
 //:for i 0 4
-  if (m0 + l.y * 4u + ${i}u < P.M) {
+      let a${i} = tile_a[(l.y * 4u + ${i}u) * 5u + k];
+//:end
+//:if NT
 //:for j 0 4
-    if (n0 + l.x * 4u + ${j}u < P.N) {
-//:if VIEW
-      let at = P.first_c + (m0 + l.y * 4u + ${i}u) * P.stride_c + n0 + l.x * 4u + ${j}u;
-      let sum = P.factor * s${i}[${j}];
-//:else
-      let at = (m0 + l.y * 4u + ${i}u) * P.N + n0 + l.x * 4u + ${j}u;
-      let sum = s${i}[${j}];
+      let b${j} = tile_b[(l.x + 16u * ${j}u) * 5u + k];
 //:end
-//:if ACC
-      C[at] += sum;
+//:for i 0 4
+      s${i} += vec4f(dot(a${i}, b0), dot(a${i}, b1), dot(a${i}, b2), dot(a${i}, b3));
+//:end
 //:else
-      C[at] = sum;
+//:for j 0 4
+      let b${j} = tile_b[(k * 4u + ${j}u) * 16u + l.x];
+//:for i 0 4
+      s${i} = fma(vec4f(a${i}[${j}]), b${j}, s${i});
+//:end
+//:end
 //:end
     }
 //:end
   }
+//:for i 0 4
+//:if NT
+//:for j 0 4
+  put(m0 + l.y * 4u + ${i}u, n0 + l.x + 16u * ${j}u, s${i}[${j}]);
+//:end
+//:else
+  put_four(m0 + l.y * 4u + ${i}u, n0 + l.x * 4u, s${i});
+//:end
 //:end
 }

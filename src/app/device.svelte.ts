@@ -2,8 +2,10 @@
 import type { Attempts } from './attempts.svelte.ts';
 import { errorInfo } from './client.ts';
 import type {
+  Capabilities,
   GoldenResult,
   KernelCheck,
+  Kernels,
   MemoryInfo,
   MemoryPlan,
   ShaderInfo,
@@ -41,6 +43,9 @@ export class Device {
   shaders = $state.raw<ShaderInfo[]>([]);
   profile = $state.raw<StepProfile | null>(null);
   profiling = $state(false);
+  /** Null until the device is open. */
+  kernels = $state.raw<Kernels | null>(null);
+  measuring = $state(false);
 
   constructor(attempts: Attempts) {
     this.#attempts = attempts;
@@ -71,6 +76,21 @@ export class Device {
     this.profiling = true;
     this.profile = (await this.#attempts.try('profile', { nodeId })) ?? this.profile;
     this.profiling = false;
+  }
+
+  /**
+   * What a device that was just opened uses; where nothing was measured for it, that is done now. Not on a software adapter: the
+   * defaults come from measurements on those, and compiling for the race would take the processor from the user for seconds.
+   */
+  async begin({ kernels, software }: Capabilities): Promise<void> {
+    this.kernels = kernels;
+    if (!kernels.measured && !software) await this.measureKernels(false);
+  }
+
+  async measureKernels(again = true): Promise<void> {
+    this.measuring = true;
+    this.kernels = (await this.#attempts.try('kernels', { again })) ?? this.kernels;
+    this.measuring = false;
   }
 
   async loadShaders(): Promise<void> {

@@ -179,6 +179,7 @@ export class Lab {
         this.downloads.refresh(),
       ]);
       this.phase = init.capabilities ? 'ready' : 'no-gpu';
+      this.#begin(init.capabilities);
     } catch (e) {
       this.fatal = errorInfo(e);
       this.phase = 'closed';
@@ -192,6 +193,7 @@ export class Lab {
     this.capabilities = capabilities;
     this.gpuError = null;
     this.phase = 'ready';
+    this.#begin(capabilities);
   }
 
   async loadEmbedded(name: EmbeddedName): Promise<LabNode | null> {
@@ -269,6 +271,11 @@ export class Lab {
   }
 
   // --------------------------------------------------------------------------------------------------------- within
+
+  /** A device is there: which kernels suit it is measured in the background, where that is not known. */
+  #begin(capabilities: Capabilities | null): void {
+    if (capabilities) void this.device.begin(capabilities);
+  }
 
   /** Starts the engine again, but not over and over. */
   #onCrash(error: ErrorInfo): void {

@@ -1,16 +1,7 @@
 import { LabError } from '../core/errors.ts';
 import { expandShader, type Defines } from './wgsl.ts';
 import { shaderSource } from './shaders.ts';
-
-/** Which kernel family computes what. Part of a run's configuration: another table may round differently. */
-export interface KernelTable {
-  /** `subgroup`: register tiles fed by subgroup broadcasts, workgroup = one subgroup; `tile`: shared-memory tile. */
-  matmul: 'subgroup' | 'tile';
-  attention: 'subgroup' | 'plain';
-  reduce: 'subgroup' | 'shared';
-  /** Lanes of a subgroup; 0 where the adapter has no single fixed size. */
-  subgroupSize: number;
-}
+import { defaultTable, type KernelTable } from '../core/kernel-table.ts';
 
 export interface AdapterSummary {
   vendor: string;
@@ -82,12 +73,6 @@ export async function openGpu(options: OpenOptions = {}): Promise<Gpu> {
     },
   });
   const usable = fixed >= 4 && fixed <= 64;
-  const table: KernelTable = {
-    matmul: usable ? 'subgroup' : 'tile',
-    attention: usable ? 'subgroup' : 'plain',
-    reduce: usable ? 'subgroup' : 'shared',
-    subgroupSize: usable ? fixed : 0,
-  };
   const summary: AdapterSummary = {
     vendor: info.vendor,
     architecture: info.architecture,
@@ -100,60 +85,65 @@ export async function openGpu(options: OpenOptions = {}): Promise<Gpu> {
       maxComputeInvocationsPerWorkgroup: adapter.limits.maxComputeInvocationsPerWorkgroup,
     },
   };
-  return new Gpu(device, summary, table, options.nap);
+  return Gpu.of(device, summary, defaultTable(usable ? fixed : 0), options.nap);
 }
 
 /** Milliseconds of one nap. */
 const LEAST_NAP = 0.25;
 const MOST_NAP = 20;
 
-/** One device with its pipelines and its count of what is alive. Every buffer of the engine is made here. */
+/** What all views of one device share. */
+interface Shared {
+  device: GPUDevice;
+  info: AdapterSummary;
+  nap: ((ms: number) => Promise<void>) | undefined;
+  lost: Promise<LabError>;
+  stats: GpuStats;
+  onError: ((error: LabError) => void) | undefined;
+  alive: Set<GPUBuffer>;
+  /** Buffers made since `allocate` was entered; null outside of it. */
+  making: GPUBuffer[] | null;
+  submitFlops: number;
+  pipelines: Map<string, GPUComputePipeline>;
+  layouts: Map<string, GPUBindGroupLayout>;
+}
+
+/**
+ * One device with its pipelines and its count of what is alive, and the table of the kernels to use on it. Every buffer of the
+ * engine is made here.
+ */
 export class Gpu {
   readonly device: GPUDevice;
   readonly info: AdapterSummary;
   readonly table: KernelTable;
-  readonly stats: GpuStats = {
-    buffers: 0,
-    bytes: 0,
-    peakBytes: 0,
-    bindGroups: 0,
-    pipelines: 0,
-    dispatches: 0,
-    submits: 0,
-  };
+  readonly stats: GpuStats;
   /** Resolves with words for the user when the device is gone for another reason than destroy(). */
   readonly lost: Promise<LabError>;
-  /** First validation or memory error that no caller caught. */
-  onError: ((error: LabError) => void) | undefined;
   /**
    * Sleeps the calling thread, then lets pending results in. Given in Node only, where Dawn looks for a pending result in every
    * turn of the event loop and so takes a core from a software adapter.
    */
   readonly nap: ((ms: number) => Promise<void>) | undefined;
 
-  /**
-   * Floating-point operations of one submit: a tenth of a second at 200 GFLOP/s, as integrated GPUs reach. Longer ones freeze the
-   * desktop, and after some seconds the system resets the GPU.
-   */
-  submitFlops = 2e10;
+  private readonly shared: Shared;
 
-  private readonly alive = new Set<GPUBuffer>();
-  /** Buffers made since `allocate` was entered; null outside of it. */
-  private making: GPUBuffer[] | null = null;
-  private readonly pipelines = new Map<string, GPUComputePipeline>();
-  private readonly layouts = new Map<string, GPUBindGroupLayout>();
+  private constructor(shared: Shared, table: KernelTable) {
+    this.shared = shared;
+    this.table = table;
+    this.device = shared.device;
+    this.info = shared.info;
+    this.stats = shared.stats;
+    this.lost = shared.lost;
+    this.nap = shared.nap;
+  }
 
-  constructor(
+  static of(
     device: GPUDevice,
     info: AdapterSummary,
     table: KernelTable,
     nap?: (ms: number) => Promise<void>,
-  ) {
-    this.nap = nap;
-    this.device = device;
-    this.info = info;
-    this.table = table;
-    this.lost = device.lost.then((reason) => {
+  ): Gpu {
+    const lost = device.lost.then((reason) => {
       const why =
         reason.reason === 'destroyed' ? 'was closed' : `was lost (${reason.message || 'no reason given'})`;
       return new LabError('device-lost', `The graphics device ${why}.`, {
@@ -161,6 +151,28 @@ export class Gpu {
         next: 'Start the engine again; a run in progress goes on from its last checkpoint.',
       });
     });
+    const stats = {
+      buffers: 0,
+      bytes: 0,
+      peakBytes: 0,
+      bindGroups: 0,
+      pipelines: 0,
+      dispatches: 0,
+      submits: 0,
+    };
+    const shared: Shared = {
+      device,
+      info,
+      nap,
+      lost,
+      stats,
+      onError: undefined,
+      alive: new Set(),
+      making: null,
+      submitFlops: 2e10,
+      pipelines: new Map(),
+      layouts: new Map(),
+    };
     device.addEventListener('uncapturederror', (event) => {
       const { error } = event as GPUUncapturedErrorEvent;
       const memory = typeof GPUOutOfMemoryError !== 'undefined' && error instanceof GPUOutOfMemoryError;
@@ -170,9 +182,32 @@ export class Gpu {
             safe: 'Saved checkpoints are whole.',
             next: 'Please report this with the text of the GPU page.',
           });
-      if (this.onError) this.onError(labError);
+      if (shared.onError) shared.onError(labError);
       else console.error(labError);
     });
+    return new Gpu(shared, table);
+  }
+
+  /** The same device, with its buffers, pipelines and counters, computing with other kernels. */
+  with(table: KernelTable): Gpu {
+    return new Gpu(this.shared, table);
+  }
+
+  /**
+   * Floating-point operations of one submit: a tenth of a second at 200 GFLOP/s, as integrated GPUs reach. Longer ones freeze the
+   * desktop, and after some seconds the system resets the GPU.
+   */
+  get submitFlops(): number {
+    return this.shared.submitFlops;
+  }
+
+  set submitFlops(most: number) {
+    this.shared.submitFlops = most;
+  }
+
+  /** Told of the first validation or memory error that no caller caught. */
+  set onError(tell: ((error: LabError) => void) | undefined) {
+    this.shared.onError = tell;
   }
 
   /** A buffer that this Gpu counts; `bytes` is rounded up to 16. Free it with `free`. */
@@ -194,8 +229,8 @@ export class Gpu {
       size,
       usage: mappable ? usage : usage | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC,
     });
-    this.alive.add(buffer);
-    this.making?.push(buffer);
+    this.shared.alive.add(buffer);
+    this.shared.making?.push(buffer);
     this.stats.buffers++;
     this.stats.bytes += size;
     this.stats.peakBytes = Math.max(this.stats.peakBytes, this.stats.bytes);
@@ -210,14 +245,14 @@ export class Gpu {
   async allocate<T>(make: () => T): Promise<T> {
     const made: GPUBuffer[] = [];
     this.device.pushErrorScope('out-of-memory');
-    this.making = made;
+    this.shared.making = made;
     let result: { value: T } | { thrown: unknown };
     try {
       result = { value: make() };
     } catch (thrown) {
       result = { thrown };
     } finally {
-      this.making = null;
+      this.shared.making = null;
     }
     const full = await this.device.popErrorScope();
     if ('value' in result && !full) return result.value;
@@ -227,7 +262,7 @@ export class Gpu {
 
   /** Gives a buffer back; a second call for the same buffer does nothing. */
   free(buffer: GPUBuffer): void {
-    if (!this.alive.delete(buffer)) return;
+    if (!this.shared.alive.delete(buffer)) return;
     this.stats.buffers--;
     this.stats.bytes -= buffer.size;
     buffer.destroy();
@@ -235,29 +270,25 @@ export class Gpu {
 
   /** The compute pipeline of shaders/<shader>.wgsl with these defines, compiled once. */
   pipeline(shader: string, defines: Defines, access: string): GPUComputePipeline {
-    const key = `${shader} ${access} ${JSON.stringify(defines)}`;
-    let pipeline = this.pipelines.get(key);
+    const all = this.definesOf(defines);
+    const key = `${shader} ${access} ${JSON.stringify(all)}`;
+    let pipeline = this.shared.pipelines.get(key);
     if (!pipeline) {
-      const code = this.shaderText(shader, defines);
+      const code = expandShader(shader, all, shaderSource);
       pipeline = this.device.createComputePipeline({
         label: shader,
         layout: this.device.createPipelineLayout({ bindGroupLayouts: [this.layout(access)] }),
         compute: { module: this.device.createShaderModule({ label: shader, code }), entryPoint: 'main' },
       });
-      this.pipelines.set(key, pipeline);
+      this.shared.pipelines.set(key, pipeline);
       this.stats.pipelines++;
     }
     return pipeline;
   }
 
-  /** The WGSL that `pipeline` compiles, with what this adapter's table adds. */
-  shaderText(shader: string, defines: Defines): string {
-    const sg = this.table.subgroupSize;
-    return expandShader(
-      shader,
-      { SG: sg, REDUCE_SUBGROUP: this.table.reduce === 'subgroup', ...defines },
-      shaderSource,
-    );
+  /** With what the kernel table adds. */
+  private definesOf(defines: Defines): Defines {
+    return { SG: this.table.subgroupSize, REDUCE_SUBGROUP: this.table.reduce === 'subgroup', ...defines };
   }
 
   /** @throws LabError 'out-of-memory' naming a storage buffer that is longer than this adapter's kernels reach */
@@ -332,7 +363,7 @@ export class Gpu {
   }
 
   private layout(access: string): GPUBindGroupLayout {
-    let layout = this.layouts.get(access);
+    let layout = this.shared.layouts.get(access);
     if (!layout) {
       const types = { r: 'read-only-storage', w: 'storage', u: 'uniform' } as const;
       layout = this.device.createBindGroupLayout({
@@ -342,7 +373,7 @@ export class Gpu {
           buffer: { type: types[letter as Access] },
         })),
       });
-      this.layouts.set(access, layout);
+      this.shared.layouts.set(access, layout);
     }
     return layout;
   }

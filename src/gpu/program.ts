@@ -126,7 +126,7 @@ export class Program<D> {
     this.ops.forEach((op, i) => this.staging.set(op.uniforms(dims), i * SLOT_WORDS));
     this.gpu.device.queue.writeBuffer(this.uniforms, 0, this.staging);
     this.grids = this.ops.map((op) => op.workgroups(dims));
-    this.work = this.ops.map((op) => op.flops?.(dims) ?? 0);
+    this.work = this.ops.map((op, i) => (this.grids[i]!.includes(0) ? 0 : (op.flops?.(dims) ?? 0)));
   }
 
   /** The dispatches that `encode` records, by their place; undefined: skipped at the prepared sizes, or nothing is prepared. */

@@ -60,11 +60,12 @@ export function layerOps(net: Network, l: number, again = false): Op<Dims>[] {
   const before = again ? undefined : acts.layers[l - 1];
   const ops: Op<Dims>[] = [];
   const shared = { rows: 'tokens', width: w.hidden, eps: config.rms_norm_eps } as const;
+  const few = cache?.decode === true;
   const linear = (group: LinearGroup, x: Binding, y: Binding) => {
     const { in: width, out } = linearGroup(config, group);
     const weight = names[group];
-    ops.push(...linearForward({ gpu, params, weight, x, y, in: width, out, rows: 'tokens' }));
-    if (lora) ops.push(...loraForward(gpu, config, lora, { layer: l, group, x, y }));
+    ops.push(...linearForward({ gpu, params, weight, x, y, in: width, out, rows: 'tokens', few }));
+    if (lora) ops.push(...loraForward(gpu, config, lora, { layer: l, group, x, y, few }));
   };
   ops.push(
     rmsnorm({

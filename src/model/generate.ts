@@ -138,7 +138,7 @@ export class Generator {
       Uint32Array.from({ length: maxSeqs }, (_, i) => i),
     );
     this.acts = new Activations(gpu, config, { maxTokens: maxSeqs, maxRows: maxSeqs }, 'nothing');
-    this.head = makeHead(gpu, config, params, this.acts, maxSeqs, cap.logits);
+    this.head = makeHead(gpu, config, params, this.acts, maxSeqs, cap.logits, true);
     this.logits = new LogitsReader(this.head);
     // room for the longest list of alternatives
     this.seen = gpu.buffer('choices', 2 * maxSeqs * (MOST_ALTERNATIVES + 1) * 8);

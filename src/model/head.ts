@@ -9,6 +9,7 @@ import { sizeOf, spansOf, type Dims, type Span } from '../kernels/common.ts';
 import { crossEntropy, crossEntropyBackward, select, SOFTMAX_ROW } from '../kernels/loss.ts';
 import { matmul } from '../kernels/matmul.ts';
 import { widths, type Activations } from './activations.ts';
+import { product } from './linear.ts';
 import { ALIGN, rowsPerBinding, rowStep, type ParamSet } from './params.ts';
 import type { WeightSet } from './weights.ts';
 
@@ -64,6 +65,8 @@ export interface Head {
   hidden: number;
   vocab: number;
   piece: LogitsPiece;
+  /** See `product`. */
+  few: boolean;
   /** [rows, hidden], see Activations.rowNorm */
   input: Binding;
   /** [piece rows, piece vocab] */
@@ -72,7 +75,7 @@ export interface Head {
   parts: Span[];
 }
 
-/** A head on hidden states in `acts.rowNorm`; its buffer is one of the activations'. */
+/** A head on hidden states in `acts.rowNorm`; its buffer is one of the activations'. `few`: see `product`. */
 export function makeHead(
   gpu: Gpu,
   config: LlamaConfig,
@@ -80,6 +83,7 @@ export function makeHead(
   acts: Activations,
   maxRows: number,
   wanted?: Partial<LogitsPiece>,
+  few = false,
 ): Head {
   const { hidden, vocab } = widths(config);
   const piece = logitsPiece(config, maxRows, gpu.info.limits.maxStorageBufferBindingSize, wanted);
@@ -90,6 +94,7 @@ export function makeHead(
     hidden,
     vocab,
     piece,
+    few,
     input: acts.rowNorm,
     logits: acts.make('logits', headFloats(piece, maxRows).logits),
     rows: spansOf(maxRows, piece.rows),
@@ -103,8 +108,8 @@ function rowsOf({ buffer, offset = 0 }: Binding, { first, count }: Span, width: 
 }
 
 /** logits [rows, part.count] = n Wᵀ */
-function logitsOp(h: Head, rows: Span, part: Span): Op<Dims> {
-  return matmul(h.gpu, {
+function logitsOps(h: Head, rows: Span, part: Span): Op<Dims>[] {
+  return product(h.gpu, h.few, {
     layout: 'NT',
     a: rowsOf(h.input, rows, h.hidden),
     b: h.params.rows(h.name, undefined, part),
@@ -125,7 +130,7 @@ export interface LossBuffers {
 
 function lossOfRows(h: Head, l: LossBuffers, rows: Span): Op<Dims>[] {
   return h.parts.flatMap((part) => [
-    logitsOp(h, rows, part),
+    ...logitsOps(h, rows, part),
     crossEntropy({
       labels: rowsOf(l.labels, rows, 1),
       logits: h.logits,
@@ -156,7 +161,7 @@ export function lossBackwardOps(
   return h.rows.flatMap((rows) => {
     const ops = lossOfRows(h, l, rows);
     for (const part of h.parts.toReversed()) {
-      if (part !== last) ops.push(logitsOp(h, rows, part));
+      if (part !== last) ops.push(...logitsOps(h, rows, part));
       ops.push(
         crossEntropyBackward({
           labels: rowsOf(l.labels, rows, 1),
@@ -201,7 +206,7 @@ export function selectOps(
 ): Op<Dims & { step: number }>[] {
   return h.rows.flatMap((rows) =>
     h.parts.flatMap((part, p) => [
-      logitsOp(h, rows, part),
+      ...logitsOps(h, rows, part),
       select({ ...s, logits: h.logits, vocab: h.vocab, rows, part, turn: p % 2 }),
     ]),
   );
@@ -217,13 +222,14 @@ export class LogitsReader {
     this.program = new Program(
       head.gpu,
       'logits',
-      head.rows.flatMap((rows) => head.parts.map((part) => logitsOp(head, rows, part))),
+      head.rows.flatMap((rows) => head.parts.flatMap((part) => logitsOps(head, rows, part))),
     );
   }
 
   /** [dims.rows, vocab], after the pass that made the hidden states. */
   async read(dims: Dims): Promise<Float32Array> {
     const { gpu, rows, parts, vocab, logits } = this.head;
+    const each = this.program.length / (rows.length * parts.length);
     this.program.prepare(dims);
     const all = new Float32Array(dims.rows * vocab);
     for (const [r, span] of rows.entries()) {
@@ -231,9 +237,9 @@ export class LogitsReader {
       if (count === 0) continue;
       const bytes = await gpu.readRecorded(count * vocab * 4, (encoder, staging) => {
         for (const [p, part] of parts.entries()) {
-          const op = r * parts.length + p;
+          const op = (r * parts.length + p) * each;
           const pass = encoder.beginComputePass();
-          this.program.encode(pass, op, op + 1);
+          this.program.encode(pass, op, op + each);
           pass.end();
           // part behind part, each [count, part.count]
           encoder.copyBufferToBuffer(

@@ -1,7 +1,7 @@
 import type { Gpu } from '../gpu/gpu.ts';
 import type { Binding, Op } from '../gpu/program.ts';
 import { type Dims, type Size, type Span } from '../kernels/common.ts';
-import { matmul } from '../kernels/matmul.ts';
+import { matmul, matmulFew, type Matmul } from '../kernels/matmul.ts';
 import type { ParamSet } from './params.ts';
 import type { WeightSet } from './weights.ts';
 
@@ -24,11 +24,18 @@ function columns(span: Span, out: number) {
   return span.count === out ? null : { first: span.first, stride: out };
 }
 
-/** y [rows, out] = x Wᵀ */
-export function linearForward(o: Linear & { params: WeightSet; x: Binding; y: Binding }): Op<Dims>[] {
-  return o.params.spans(...o.weight).map((span) => {
+/** A product x Wᵀ; `few`: mostly of a few rows, as in decoding. */
+export function product(gpu: Gpu, few: boolean, m: Matmul & { layout: 'NT' }): Op<Dims>[] {
+  return few ? matmulFew(gpu, m) : [matmul(gpu, m)];
+}
+
+/** y [rows, out] = x Wᵀ; `few` as in `product` */
+export function linearForward(
+  o: Linear & { params: WeightSet; x: Binding; y: Binding; few: boolean },
+): Op<Dims>[] {
+  return o.params.spans(...o.weight).flatMap((span) => {
     const c = columns(span, o.out);
-    return matmul(o.gpu, {
+    return product(o.gpu, o.few, {
       layout: 'NT',
       a: o.x,
       b: o.params.rows(o.weight[0], o.weight[1], span),

@@ -2,8 +2,9 @@ import type { LlamaConfig } from '../core/config.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { Binding, Op } from '../gpu/program.ts';
 import type { Dims } from '../kernels/common.ts';
-import { matmul } from '../kernels/matmul.ts';
+import { matmul, type Matmul } from '../kernels/matmul.ts';
 import type { Activations, Keep } from './activations.ts';
+import { product } from './linear.ts';
 import {
   adaptedParts,
   LINEAR_GROUPS,
@@ -95,12 +96,12 @@ function places(config: LlamaConfig, stack: LoraStack, layer: number, group: Lin
   });
 }
 
-/** y += alpha / r · (x Aᵀ) Bᵀ for every adapter; W + BA is never formed. */
+/** y += alpha / r · (x Aᵀ) Bᵀ for every adapter; W + BA is never formed. `few`: see `product`. */
 export function loraForward(
   gpu: Gpu,
   config: LlamaConfig,
   stack: LoraStack,
-  at: { layer: number; group: LinearGroup; x: Binding; y: Binding },
+  at: { layer: number; group: LinearGroup; x: Binding; y: Binding; few: boolean },
 ): Op<Dims>[] {
   const { in: K, out } = linearGroup(config, at.group);
   return places(config, stack, at.layer, at.group).flatMap((place) => {
@@ -109,9 +110,9 @@ export function loraForward(
     const { r } = adapter.config;
     const M = 'tokens';
     return [
-      lowOp(gpu, place, at.x, K),
-      ...parts.map((part, j) =>
-        matmul(gpu, {
+      ...product(gpu, at.few, lowProduct(place, at.x, K)),
+      ...parts.flatMap((part, j) =>
+        product(gpu, at.few, {
           layout: 'NT',
           a: low,
           b: B(params, part),
@@ -137,21 +138,12 @@ export function loraLow(
   const { in: K } = linearGroup(config, at.group);
   return places(config, stack, at.layer, at.group)
     .filter(({ adapter }) => adapter === stack.adapters.at(-1))
-    .map((place) => lowOp(gpu, place, at.x, K));
+    .map((place) => matmul(gpu, lowProduct(place, at.x, K)));
 }
 
-function lowOp(gpu: Gpu, { adapter, width, low, A }: Place, x: Binding, K: number): Op<Dims> {
+function lowProduct({ adapter, width, low, A }: Place, x: Binding, K: number): Matmul & { layout: 'NT' } {
   const { params, scaling } = adapter;
-  return matmul(gpu, {
-    layout: 'NT',
-    a: x,
-    b: A(params),
-    c: low,
-    M: 'tokens',
-    N: width,
-    K,
-    factor: scaling,
-  });
+  return { layout: 'NT', a: x, b: A(params), c: low, M: 'tokens', N: width, K, factor: scaling };
 }
 
 /**

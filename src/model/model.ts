@@ -99,6 +99,11 @@ export class Model {
     return new Model(this.gpu, this.config, this, { adapters: [...this.adapters, ...adapters] });
   }
 
+  /** The same weights and adapters, computed with the kernels of another view of the device; a view as that of `with`. */
+  on(gpu: Gpu): Model {
+    return new Model(gpu, this.config, this, { adapters: this.adapters });
+  }
+
   /**
    * The weights as a set that can be changed.
    * @throws LabError 'bad-input' when they are stored in 16 bits

@@ -2,6 +2,7 @@ import { Rng } from '../core/rng.ts';
 import type { Half } from '../core/types.ts';
 import { narrowWords, widenWords } from '../files/dtypes.ts';
 import type { Gpu } from '../gpu/gpu.ts';
+import type { MatmulFamily } from '../core/kernel-table.ts';
 import { Program, type Binding, type Op } from '../gpu/program.ts';
 import type { Span } from '../kernels/common.ts';
 import { relError, ZERO_TOL, type Numbers } from './compare.ts';
@@ -10,6 +11,8 @@ import { relError, ZERO_TOL, type Numbers } from './compare.ts';
 export interface Check {
   /** Shader file without ending; `*` stands for the family that the adapter's kernel table chose. */
   kernel: string;
+  /** Products by this family; absent: by what the table says. */
+  family?: MatmulFamily;
   shape: string;
   tolerance: number;
   /** Largest relative error over the kernel's outputs; Infinity when it wrote where it must not. */

@@ -1,5 +1,6 @@
 import type { KernelCheck } from '../core/checks.ts';
 import type { Gpu } from '../gpu/gpu.ts';
+import { everyMatmul, matmulFamilies } from '../core/kernel-table.ts';
 import { attentionChecks } from './attention-checks.ts';
 import { Bench, OutOfBounds, type Check } from './bench.ts';
 import { matmulChecks } from './matmul-checks.ts';
@@ -29,13 +30,18 @@ function alike(checks: readonly Check[]): Check[][] {
   return [...groups.values()];
 }
 
+/** Whether an adapter has what a check's family needs. */
+export function canRun(gpu: Gpu, { family }: Check): boolean {
+  return family === undefined || matmulFamilies(gpu.table.subgroupSize).includes(family);
+}
+
 /** Runs one check; its buffers are freed again. */
 export async function runCheck(gpu: Gpu, check: Check): Promise<KernelCheck> {
-  const { shape, tolerance } = check;
-  const family = check.kernel.includes('matmul') ? gpu.table.matmul : gpu.table.attention;
-  const kernel = check.kernel.replaceAll('*', family);
+  const { family, shape, tolerance } = check;
+  const kernel = check.kernel.replaceAll('*', gpu.table.attention);
+  const on = family ? gpu.with({ ...gpu.table, matmul: everyMatmul(family) }) : gpu;
   const begun = performance.now();
-  const bench = new Bench(gpu, `${check.kernel}/${shape}`);
+  const bench = new Bench(on, `${check.kernel}/${shape}`);
   let error: number;
   try {
     error = await check.run(bench);
@@ -49,8 +55,8 @@ export async function runCheck(gpu: Gpu, check: Check): Promise<KernelCheck> {
 }
 
 /**
- * Compares every kernel with the float64 reference on this GPU; `full`: on every size that the lab's own tests use.
- * Stops early, with what it has, when aborted.
+ * Compares the kernels in use with the float64 reference on this GPU; `full`: all that it can run, on every size that the lab's own
+ * tests use. Stops early, with what it has, when aborted.
  */
 export async function runSelfCheck(
   gpu: Gpu,
@@ -60,7 +66,10 @@ export async function runSelfCheck(
     onCheck?: (check: KernelCheck, done: number, total: number) => void;
   } = {},
 ): Promise<KernelCheck[]> {
-  const checks = o.full ? kernelChecks : quickChecks;
+  const used = new Set(Object.values(gpu.table.matmul));
+  const checks = o.full
+    ? kernelChecks.filter((check) => canRun(gpu, check))
+    : quickChecks.filter(({ family }) => family === undefined || used.has(family));
   const done: KernelCheck[] = [];
   for (const check of checks) {
     if (o.signal?.aborted) break;

@@ -64,6 +64,11 @@ export function pct(x: number, digits = 0): string {
   return new Intl.NumberFormat(shown.locale, { style: 'percent', maximumFractionDigits: digits }).format(x);
 }
 
+/** A day and time, from milliseconds since 1970. */
+export function moment(at: number): string {
+  return new Intl.DateTimeFormat(shown.locale, { dateStyle: 'medium', timeStyle: 'short' }).format(at);
+}
+
 /** A size in bytes with a unit. */
 export function bytes(n: number): string {
   const units = ['B', 'kB', 'MB', 'GB'];

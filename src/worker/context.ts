@@ -14,6 +14,7 @@ import type {
   Capabilities,
   ErrorInfo,
   Evaluation,
+  Kernels,
   LabNode,
   MemoryInfo,
   Notice,
@@ -48,6 +49,7 @@ export class Context {
   modelsUrl = '';
   #options: ContextOptions;
   #gpu: Gpu | null = null;
+  #measured: Kernels['measured'] = null;
   #gpuError: LabError | null = null;
   #store: LabStore | null = null;
   #worlds = new Map<number, World>();
@@ -80,6 +82,7 @@ export class Context {
     try {
       const gpu = await openGpu(this.#options.gpu ? { gpu: this.#options.gpu } : {});
       this.#gpu = gpu;
+      this.#measured = null;
       this.#gpuError = null;
       gpu.onError = (error) => this.#gone(gpu, error);
       void gpu.lost.then((error) => this.#gone(gpu, error));
@@ -101,7 +104,7 @@ export class Context {
   }
 
   #gone(gpu: Gpu, error: LabError): void {
-    if (gpu !== this.#gpu) return;
+    if (gpu.device !== this.#gpu?.device) return;
     this.#gpu = null;
     this.#gpuError = error;
     for (const tell of this.onGpuGone) tell(error);
@@ -109,8 +112,18 @@ export class Context {
     this.notify({ type: 'device-lost', error: toErrorInfo(error) });
   }
 
+  /** Sets the kernels of models and runs that are made from now on. */
+  useKernels({ table, measured }: Kernels): void {
+    this.#gpu = this.gpu.with(table);
+    this.#measured = measured;
+  }
+
+  get kernels(): Kernels {
+    return { table: this.gpu.table, measured: this.#measured };
+  }
+
   capabilities(): Capabilities {
-    const { device, table } = this.gpu;
+    const { device } = this.gpu;
     const adapter = this.adapter();
     // GPUSupportedLimits has getters on its prototype: structured clone would see nothing.
     const limits: Record<string, number> = {};
@@ -122,7 +135,7 @@ export class Context {
       adapter,
       features: [...device.features].sort(),
       limits,
-      kernelTable: { ...table },
+      kernels: this.kernels,
       engineVersion: ENGINE_VERSION,
       software: /swiftshader|llvmpipe|lavapipe|software|basic render/i.test(
         `${adapter.vendor} ${adapter.architecture} ${adapter.description}`,

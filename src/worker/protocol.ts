@@ -11,7 +11,7 @@
  */
 import type { GenerateEvent, NodeAnswer, PromptCheck, Sampling, WorldInfo } from './protocol/chat.ts';
 import type { GoldenResult, KernelCheck, ShaderInfo, StepProfile } from './protocol/checks.ts';
-import type { Capabilities, ErrorInfo, MemoryInfo, StorageInfo } from './protocol/device.ts';
+import type { Capabilities, ErrorInfo, Kernels, MemoryInfo, StorageInfo } from './protocol/device.ts';
 import type { MemoryPlan } from './protocol/memory.ts';
 import type {
   DownloadProgress,
@@ -143,6 +143,8 @@ export interface Requests {
   };
   /** Every dispatch of one training step on a copy of a node's model, timed alone. */
   profile: { params: { nodeId: string }; result: StepProfile; event: never };
+  /** Measures which kernels suit this GPU where that is not known yet, or `again`; for models and runs made from then on. */
+  kernels: { params: { again: boolean }; result: Kernels; event: never };
   shaders: { params: Record<string, never>; result: ShaderInfo[]; event: never };
   memory: { params: Record<string, never>; result: MemoryInfo; event: never };
   /** Runs a golden case folder given as files by name. */

@@ -1,6 +1,8 @@
 /** From what the page asks for to a session that is ready to train: settings, data, model, trainer. */
 import { LabError } from '../core/errors.ts';
 import type { Example } from '../core/types.ts';
+import type { Gpu } from '../gpu/gpu.ts';
+import { readTable } from '../core/kernel-table.ts';
 import { Generator } from '../model/generate.ts';
 import type { LoraConfig } from '../model/lora.ts';
 import type { Model } from '../model/model.ts';
@@ -38,8 +40,14 @@ export interface RunParts {
 }
 
 /** What identifies the arithmetic of a run: equal strings repeat bit for bit. */
-export function arithmetic(ctx: Context): string {
-  return JSON.stringify([ENGINE_VERSION, ctx.adapter(), ctx.gpu.table]);
+export function arithmetic(ctx: Context, { model }: Pick<RunParts, 'model'>): string {
+  return JSON.stringify([ENGINE_VERSION, ctx.adapter(), model.gpu.table]);
+}
+
+/** The device with the kernels that a run was begun with; with those of today where it cannot run them. */
+function gpuOf(ctx: Context, run: RunInfo): Gpu {
+  const { gpu } = ctx;
+  return gpu.with(readTable(run.kernelTable, gpu.table.subgroupSize) ?? gpu.table);
 }
 
 /** A new run as asked for, checked. @throws LabError 'bad-input' naming the setting that is wrong */
@@ -85,6 +93,7 @@ export async function describeRun(ctx: Context, tasks: Tasks, params: TrainParam
     continuable: wanted.continuable,
     error: null,
     notBitComparable: false,
+    kernelTable: ctx.gpu.table,
     startedAt: Date.now(),
     ...(continues && { continues }),
     ...((checkpointing || context !== undefined || rows !== undefined) && {
@@ -159,8 +168,9 @@ export async function buildRun(
   if (ctx.gpu.stats.bytes + memory.total > budget) models.makeRoom(await ctx.rootId(parent));
   const stored = await models.read(parent);
   const lora = prepared.plan.lora ?? null;
+  const gpu = gpuOf(ctx, run);
   const { built, trainer, generator } = await models.on(stored, lora === null, (base) => {
-    const built = buildModel(ctx.gpu, stored, base, { lora, seed: prepared.seed, continues: run.continues });
+    const built = buildModel(gpu, stored, base, { lora, seed: prepared.seed, continues: run.continues });
     const trainer = new Trainer(built.model, prepared.plan.optim, cap);
     const generator = hooks.probe ? new Generator(built.model, generatorCap(stored.config)) : null;
     return { built, trainer, generator };
@@ -215,7 +225,7 @@ function digestOf(examples: readonly Example[]): Promise<string> {
 export function nodeOf(
   ctx: Context,
   run: RunInfo,
-  { parent, lora, dataDigest }: Pick<RunParts, 'parent' | 'lora' | 'dataDigest'>,
+  { parent, lora, dataDigest, model }: Pick<RunParts, 'parent' | 'lora' | 'dataDigest' | 'model'>,
   step: number,
 ): NewNode<LabNode> {
   return {
@@ -236,7 +246,7 @@ export function nodeOf(
     ...(run.prompts && { prompts: run.prompts }),
     adapter: ctx.adapter(),
     engineVersion: ENGINE_VERSION,
-    kernelTable: { ...ctx.gpu.table },
+    kernelTable: model.gpu.table,
     modelConfig: parent.modelConfig,
     root: parent.root,
     createdAt: Date.now(),

@@ -77,6 +77,7 @@ export class Run {
       }),
       snapshot: { at: info.saveAt, take: (step) => run.#station(step) },
     });
+    info.kernelTable = run.#parts.model.gpu.table;
     try {
       if (options.stored) await run.#restore(options.stored);
     } catch (e) {
@@ -105,7 +106,7 @@ export class Run {
     info.probes = info.probes.filter((p) => p.step <= step);
     info.state = step >= info.total ? 'finished' : 'paused';
     info.error = null;
-    info.notBitComparable ||= plain.arithmetic !== arithmetic(this.#ctx);
+    info.notBitComparable ||= plain.arithmetic !== arithmetic(this.#ctx, this.#parts);
   }
 
   /** Holds the trainer: another run cannot start. */
@@ -371,7 +372,7 @@ export class Run {
       const { dataDigest } = this.#parts;
       const plain: StoredPlain = {
         session,
-        arithmetic: arithmetic(this.#ctx),
+        arithmetic: arithmetic(this.#ctx, this.#parts),
         dataDigest,
         probeEvery: this.#probeEvery,
       };

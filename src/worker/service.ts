@@ -14,6 +14,7 @@ import { importAdapter } from './import.ts';
 import { Evaluations } from './evaluation.ts';
 import { PRIORITY } from './gate.ts';
 import { budgetOf, planNode, setBudget } from './memory.ts';
+import { measureKernels, recallKernels } from './kernels.ts';
 import { Models } from './models.ts';
 import { Runs } from './runs.ts';
 import { allShaders } from './shader-info.ts';
@@ -168,6 +169,7 @@ export class Service {
         return profileStep(ctx, models, params, signal);
       },
       shaders: () => allShaders(),
+      kernels: ({ again }, _emit, signal) => measureKernels(ctx, again, signal),
       memory: () => models.memory(),
       golden: ({ name, files }, _emit, signal) => runGolden(ctx, name, files, signal),
       releaseAll: async () => {
@@ -184,9 +186,10 @@ export class Service {
     ctx.modelsUrl = modelsUrl;
     const store = await ctx.openStore();
     const orphans = await store.sweep();
-    const capabilities = await ctx.openDevice();
+    const opened = await ctx.openDevice();
+    if (opened) await recallKernels(ctx);
     return {
-      capabilities,
+      capabilities: opened && ctx.capabilities(),
       gpuError: ctx.gpuError,
       nodes: await store.nodes(),
       readable: await this.models.opened.readable(),
@@ -198,8 +201,10 @@ export class Service {
   }
 
   async #rebuild(): Promise<Capabilities> {
-    const capabilities = await this.ctx.openDevice();
-    if (capabilities) return capabilities;
+    if (await this.ctx.openDevice()) {
+      await recallKernels(this.ctx);
+      return this.ctx.capabilities();
+    }
     const { what, safe, next } = this.ctx.gpuError!;
     throw new LabError('no-adapter', what, { safe, next });
   }

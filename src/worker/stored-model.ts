@@ -97,6 +97,7 @@ export function merged({ config, adapters }: StoredModel, tensors: Tensors): Ten
 /**
  * A node's model on top of whole weights that are on the GPU. Call it within `Gpu.allocate`, so that a part that finds no room
  * leaves nothing behind; `destroy` also ends the hold on the weights.
+ * @param gpu with the kernels that compute it
  * @param base of the node at the bottom, or, where all weights are trained, weights of its own with the adapters folded in
  * @param train what is about to be trained: a new adapter, the last of the node's own (`continues`), or all weights; absent: nothing
  */
@@ -122,8 +123,7 @@ export function buildModel(
     for (const adapter of adapters) adapter.destroy();
     base.release();
   };
-  const { model } = base;
-  return { model: adapters.length > 0 ? model.with(...adapters) : model, destroy };
+  return { model: base.model.on(gpu).with(...adapters), destroy };
 }
 
 /** What a run has trained, as it enters the store. */

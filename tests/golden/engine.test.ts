@@ -1,5 +1,6 @@
 import { basename } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { everyMatmul, MATMUL_FAMILIES, matmulFamilies } from '../../src/core/kernel-table.ts';
 import { readCase } from '../../src/cli/golden.ts';
 import { openNodeGpu } from '../../src/cli/node-gpu.ts';
 import type { Gpu } from '../../src/gpu/gpu.ts';
@@ -39,6 +40,21 @@ describe('the engine equals the golden values', () => {
   it('case A_gqa_padded without subgroups', async ({ skip }) => {
     const dir = caseDirOr(skip, 'A_gqa_padded', 'the engine on it');
     const result = await runGoldenCase(await open(false), basename(dir), readCase(dir));
+    expect(result.groups.filter((g) => !g.ok)).toEqual([]);
+    expect(result.ok).toBe(true);
+  });
+
+  it.for(
+    MATMUL_FAMILIES.flatMap((family) =>
+      ['A_gqa_padded', 'D_lora', 'R_stories260k'].map((name) => [name, family] as const),
+    ),
+  )('case %s with every product by the family %s, also in decoding', async ([name, family], { skip }) => {
+    const dir = caseDirOr(skip, name, `the kernel family ${family}`);
+    const gpu = await open();
+    const { table } = gpu;
+    if (!matmulFamilies(table.subgroupSize).includes(family)) skip(`NOT RUN: no ${family} kernels here`);
+    const forced = gpu.with({ ...table, matmul: everyMatmul(family), gemv: 0 });
+    const result = await runGoldenCase(forced, basename(dir), readCase(dir));
     expect(result.groups.filter((g) => !g.ok)).toEqual([]);
     expect(result.ok).toBe(true);
   });

@@ -8,6 +8,7 @@ import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vite
 import { nodeGpu } from '../../src/cli/node-gpu.ts';
 import { parseLlamaConfig } from '../../src/core/config.ts';
 import { LabError } from '../../src/core/errors.ts';
+import { everyMatmul, readTable } from '../../src/core/kernel-table.ts';
 import { tokenizerJson } from '../../src/data/tokenizer-files.ts';
 import { LORA_TARGETS } from '../../src/model/lora.ts';
 import { Model } from '../../src/model/model.ts';
@@ -16,7 +17,9 @@ import { readSafetensors, writeSafetensors } from '../../src/model/safetensors.t
 import { initTensors, tinyConfigJson } from '../../src/recipes/tiny.ts';
 import { relError } from '../../src/selfcheck/compare.ts';
 import { Trainer } from '../../src/train/trainer.ts';
+import { ENGINE_VERSION } from '../../src/worker/context.ts';
 import { GREEDY, type Notice, type TrainParams } from '../../src/worker/protocol.ts';
+import type { StoredPlain } from '../../src/worker/run.ts';
 import { buildModel } from '../../src/worker/stored-model.ts';
 import { Page } from './page.ts';
 
@@ -135,6 +138,65 @@ describe('a run', () => {
     await page.until(id, 'finished');
     expect(await digestAt(page, id, 3)).toBe(at3);
     expect(await digestAt(page, id, 6)).toBe(at6);
+  });
+
+  it('keeps the kernels that it was begun with, whatever this device uses by then', async () => {
+    const { at6 } = await straight();
+    const { id } = await page.ask('train', MFT);
+    await page.ask('control', { runId: id, control: { action: 'pause' } });
+    expect((await page.until(id, 'paused', 'finished')).state).toBe('paused');
+    await vi.waitUntil(async () => (await page.service.ctx.store.run(id))?.state, WAIT_MS);
+    const before = page.service.ctx.kernels.table;
+    page.die();
+
+    page = await open();
+    const { ctx } = page.service;
+    const other = { ...before, matmul: everyMatmul('plain') };
+    ctx.useKernels({ table: other, measured: null });
+    expect(await page.ask('reopenRun', { runId: id })).toMatchObject({
+      notBitComparable: false,
+      kernelTable: before,
+    });
+    await page.ask('control', { runId: id, control: { action: 'resume' } });
+    await page.until(id, 'finished');
+    expect(await digestAt(page, id, 6)).toBe(at6);
+
+    // what starts now has the new ones, which round in another order, and its nodes say so
+    const { id: next } = await page.ask('train', MFT);
+    await page.until(next, 'finished');
+    expect(await digestAt(page, next, 6)).not.toBe(at6);
+    const tables = (await page.ask('nodes', {})).map((n) => [n.runId, n.kernelTable]);
+    expect(tables).toContainEqual([id, before]);
+    expect(tables).toContainEqual([next, other]);
+  });
+
+  it('whose kernels this device cannot run goes on with others, and says so', async () => {
+    const { id } = await page.ask('train', MFT);
+    await page.ask('control', { runId: id, control: { action: 'pause' } });
+    expect((await page.until(id, 'paused', 'finished')).state).toBe('paused');
+    const { store, kernels } = page.service.ctx;
+    await vi.waitUntil(async () => (await store.run(id))?.state, WAIT_MS);
+    const stored = (await store.run(id))!;
+    const [weights, m, v] = await store.runArrays(stored);
+    const plain = stored.state!.plain as StoredPlain;
+    const foreign = { ...kernels.table, subgroupSize: 1024 };
+    await store.saveRun(
+      { ...stored, info: { ...stored.info, kernelTable: foreign } },
+      {
+        plain: {
+          ...plain,
+          arithmetic: plain.arithmetic.replace(/"subgroupSize":\d+/g, '"subgroupSize":1024'),
+        },
+        arrays: [weights!, m!, v!],
+      },
+    );
+    page.die();
+
+    page = await open();
+    expect(await page.ask('reopenRun', { runId: id })).toMatchObject({
+      notBitComparable: true,
+      kernelTable: kernels.table,
+    });
   });
 
   it('that keeps going is the same run as a longer one, also from disk', async () => {
@@ -423,5 +485,27 @@ describe('the tree', () => {
     expect(Object.values(quick.counts).reduce((a, b) => a + b)).toBe(14);
     expect((await page.ask('node', { nodeId: 'tiny-chat' })).verdicts?.V?.n).toBe(14);
     expect(await page.ask('evaluations', { nodeId: 'tiny-chat' })).toEqual([quick]);
+  });
+});
+
+describe('the kernels', () => {
+  it('are measured once, remembered for this adapter, and measured again when asked', async () => {
+    expect(page.service.ctx.kernels.measured).toBeNull();
+    const first = await page.ask('kernels', { again: false });
+    const { measured, table } = first;
+    expect(readTable(table, table.subgroupSize)).toEqual(table);
+    expect(measured!.times[0]).toMatchObject({
+      what: 'NT small',
+      family: table.subgroupSize ? 'subgroup' : 'tile',
+    });
+    for (const { microseconds } of measured!.times) expect(microseconds).toBeGreaterThan(0);
+    expect(await page.ask('kernels', { again: false })).toEqual(first);
+    page.die();
+
+    page = await open();
+    expect(page.service.ctx.kernels).toEqual(first);
+    const again = await page.ask('kernels', { again: true });
+    expect(again.measured!.at).toBeGreaterThan(measured!.at);
+    expect(await page.service.ctx.store.setting('kernels')).toMatchObject({ engine: ENGINE_VERSION });
   });
 });

@@ -1,4 +1,5 @@
 /** Errors, the GPU and the disk, as the page sees them. */
+import type { KernelMeasurement, KernelTable } from '../../core/kernel-table.ts';
 
 /** An error as it crosses the boundary: what happened, what is safe, what to do next; plain words in English. */
 export interface ErrorInfo {
@@ -16,14 +17,21 @@ export interface AdapterSummary {
   subgroupSize: number;
 }
 
+/** Which kernels the lab uses on this GPU, and why. */
+export interface Kernels {
+  table: KernelTable;
+  /** What the choice was made from; null where nothing was measured yet and the table is the default one. */
+  measured: KernelMeasurement | null;
+}
+
 export interface Capabilities {
   adapter: AdapterSummary;
   /** WebGPU features of the opened device. */
   features: string[];
   /** Limits of the opened device, by their WebGPU names. */
   limits: Record<string, number>;
-  /** The chosen kernels; part of a run's configuration. */
-  kernelTable: Record<string, unknown>;
+  /** The kernels of models and runs that are made from now on. */
+  kernels: Kernels;
   engineVersion: string;
   /** True where the adapter is a software renderer: the page says that it will be slow. */
   software: boolean;

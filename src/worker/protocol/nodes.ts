@@ -1,4 +1,5 @@
 /** Checkpoints of the family tree, what was measured on them, and the recipes that make them. */
+import type { KernelTable } from '../../core/kernel-table.ts';
 import type { SettingField, Settings } from '../../core/settings.ts';
 import type { VerdictKind } from '../../core/verdicts.ts';
 import type { AdapterSummary } from './device.ts';
@@ -116,7 +117,8 @@ export interface LabNode {
   weightsKey: string;
   adapter: AdapterSummary | null;
   engineVersion: string;
-  kernelTable: Record<string, unknown> | null;
+  /** Of older nodes in another form. */
+  kernelTable: KernelTable | null;
   /** What the stored weights are: an adapter of this form on top of the parent; absent: the whole model. */
   lora?: { r: number; alpha: number; targets: readonly string[] };
   /** Its adapter is the parent's, trained on: it stands in the place of the parent's, not on top of it. */

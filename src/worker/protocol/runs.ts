@@ -1,4 +1,5 @@
 /** Training runs: what is asked for, what is told while they go on. */
+import type { KernelTable } from '../../core/kernel-table.ts';
 import type { ErrorInfo } from './device.ts';
 import type { JudgedAnswer, LabNode, Seeds, Settings, TrainedKind } from './nodes.ts';
 import type { PromptsRef } from './prompts.ts';
@@ -74,6 +75,8 @@ export interface RunInfo {
   error: ErrorInfo | null;
   /** True where the run was begun on another adapter or kernel table: it can go on, but not bit for bit. */
   notBitComparable: boolean;
+  /** The kernels that it is trained with, also after a pause; absent in runs of before there was a choice. */
+  kernelTable?: KernelTable;
   /** What it trains on, where that is not the tiny world. */
   prompts?: PromptsRef;
   /** It trains its parent's own adapter on, from the parent's values, instead of a new one on top. */
