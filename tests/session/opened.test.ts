@@ -4,8 +4,11 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { nodeGpu } from '../../src/cli/node-gpu.ts';
+import { askedFields, defaultsOf } from '../../src/core/settings.ts';
 import { tinyConfigJson } from '../../src/recipes/tiny.ts';
 import { GREEDY, type LabNode, type ModelSource } from '../../src/worker/protocol.ts';
+import { describeRun } from '../../src/worker/run-setup.ts';
+import { Tasks } from '../../src/worker/tasks.ts';
 import { caseDirOr } from '../golden/golden-dir.ts';
 import { checkpoint, type Files } from '../support/checkpoint.ts';
 import { Page } from './page.ts';
@@ -153,6 +156,22 @@ describe('training on a prompts file', () => {
     const recipes = await page.ask('recipes', { nodeId: base.id, prompts: prompts.id });
     const n = recipes.find((r) => r.id === 'mft')!.settings.find((f) => f.key === 'n')!;
     expect(n.default).toBe(1);
+    // what the form shows, untouched or with either method chosen, is what the run has
+    const { ctx, models } = page.service;
+    const tasks = new Tasks(ctx, models);
+    for (const { id: recipe, settings: fields } of recipes) {
+      for (const own of [{}, { method: 'lora' }, { method: 'full' }]) {
+        const shown = { ...defaultsOf(fields, own), ...own };
+        const params = { parentNodeId: base.id, recipe, settings: own, seed: 3, prompts: prompts.id };
+        const { settings } = await describeRun(ctx, tasks, params);
+        const asked = askedFields(fields, own).filter((f) => f.key !== 'steps');
+        expect(shown, recipe).toMatchObject(Object.fromEntries(asked.map(({ key }) => [key, settings[key]])));
+        expect(
+          asked.some((f) => f.loraOnly),
+          recipe,
+        ).toBe(settings.method === 'lora');
+      }
+    }
     const read = vi.spyOn(page.service.ctx.store, 'weights');
     const train = async (parentNodeId: string, recipe: string): Promise<LabNode> => {
       const { id } = await page.ask('train', {
