@@ -1,5 +1,15 @@
 import { LabError } from '../core/errors.ts';
 
+const PREFIX = 'sdd-lab-run:';
+
+/** Ids of the runs that some tab has open, this one included. */
+export async function lockedRuns(): Promise<Set<string>> {
+  if (typeof navigator === 'undefined' || !navigator.locks) return new Set();
+  const { held = [] } = await navigator.locks.query();
+  const names = held.map(({ name = '' }) => name).filter((name) => name.startsWith(PREFIX));
+  return new Set(names.map((name) => name.slice(PREFIX.length)));
+}
+
 /**
  * A run belongs to one tab at a time. Holds the lock until the returned function is called (or the tab dies).
  * @throws LabError 'bad-input' when another tab has it
@@ -7,7 +17,7 @@ import { LabError } from '../core/errors.ts';
 export async function lockRun(runId: string): Promise<() => void> {
   if (typeof navigator === 'undefined' || !navigator.locks) return () => {};
   return new Promise((resolve, reject) => {
-    const name = `sdd-lab-run:${runId}`;
+    const name = `${PREFIX}${runId}`;
     const request = navigator.locks.request(name, { ifAvailable: true }, (lock) => {
       if (lock) return new Promise<void>((release) => resolve(release));
       reject(

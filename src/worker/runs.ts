@@ -1,7 +1,7 @@
 /** All runs: the one in training, and those that wait on disk. */
 import { LabError } from '../core/errors.ts';
 import { recipe } from '../recipes/index.ts';
-import { lockRun } from './run-lock.ts';
+import { lockedRuns, lockRun } from './run-lock.ts';
 import type { Context } from './context.ts';
 import type { Models } from './models.ts';
 import type { Tasks } from './tasks.ts';
@@ -95,14 +95,19 @@ export class Runs {
     });
   }
 
-  /** Forgets a run; the nodes that it saved stay. */
+  /** Forgets a run; the nodes that it saved stay. @throws LabError 'bad-input' when another tab has it open */
   discard(runId: string): Promise<void> {
     return this.#inTurn(async () => {
       if (this.#current?.run.info.id === runId) {
         await this.#current.run.control({ action: 'stop', discard: true });
         await this.#unload();
       }
-      await this.#ctx.store.deleteRun(runId);
+      const unlock = await lockRun(runId);
+      try {
+        await this.#ctx.store.deleteRun(runId);
+      } finally {
+        unlock();
+      }
       this.#ctx.notify({ type: 'run-gone', runId });
     });
   }
@@ -111,7 +116,12 @@ export class Runs {
   async list(): Promise<RunInfo[]> {
     const stored = (await this.#ctx.store.runs()).map(({ info }) => info);
     const current = this.current;
-    const others = stored.filter((info) => info.id !== current?.id).map(asInterrupted);
+    const locked = await lockedRuns();
+    const others = stored
+      .filter((info) => info.id !== current?.id)
+      .map((info) =>
+        locked.has(info.id) ? { ...asInterrupted(info), elsewhere: true } : asInterrupted(info),
+      );
     return current ? [current, ...others] : others;
   }
 

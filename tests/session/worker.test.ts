@@ -19,6 +19,7 @@ import { relError } from '../../src/selfcheck/compare.ts';
 import { Trainer } from '../../src/train/trainer.ts';
 import { GREEDY, type Notice, type TrainParams } from '../../src/worker/protocol.ts';
 import { buildModel } from '../../src/worker/stored-model.ts';
+import { Locks } from '../support/locks.ts';
 import { Page } from './page.ts';
 
 /** Software adapters on a busy machine are slow; a wait that ends early is no finding. */
@@ -201,6 +202,45 @@ describe('a run', () => {
     await page.ask('control', { runId: id, control: { action: 'resume' } });
     await page.until(id, 'finished');
     expect([await digestAt(page, id, 3), await digestAt(page, id, 6)]).toEqual([at3, at6]);
+  });
+});
+
+describe('two tabs', () => {
+  let other: Page;
+  beforeEach(async () => {
+    vi.stubGlobal('navigator', { locks: new Locks() });
+    other = await open();
+  });
+  afterEach(() => other.die());
+
+  it('do not take the run of the other for interrupted, and cannot forget it under way', async () => {
+    const { id } = await page.ask('train', { ...MFT, saveAt: [1000] });
+    await vi.waitUntil(async () => (await page.ask('runs', {}))[0]!.step >= 1, WAIT_MS);
+    await page.ask('control', { runId: id, control: { action: 'pause' } });
+    await vi.waitUntil(async () => (await page.service.ctx.store.run(id)) !== undefined, WAIT_MS);
+    expect(await other.ask('runs', {})).toMatchObject([{ id, elsewhere: true }]);
+    await expect(other.ask('discardRun', { runId: id })).rejects.toMatchObject({ code: 'bad-input' });
+    await expect(other.ask('reopenRun', { runId: id })).rejects.toMatchObject({ code: 'bad-input' });
+    expect(await page.service.ctx.store.run(id)).toBeDefined();
+
+    // left by the first, it is the second's to take up or to forget
+    await page.ask('releaseAll', {});
+    const [left] = await other.ask('runs', {});
+    expect(left).toMatchObject({ id, state: 'stopped' });
+    expect(left!.elsewhere).toBeUndefined();
+    await other.ask('discardRun', { runId: id });
+    await vi.waitFor(() => expect(page.notices).toContainEqual({ type: 'run-gone', runId: id }));
+    expect(await page.ask('runs', {})).toEqual([]);
+  });
+
+  it('hear that a run is gone only from the one that has it open', async () => {
+    const { id } = await page.ask('train', { ...MFT, saveAt: [1000] });
+    other.service.ctx.notify({ type: 'run-gone', runId: id });
+    other.service.ctx.notify({ type: 'run-gone', runId: 'long gone' });
+    await vi.waitFor(() => expect(page.notices).toContainEqual({ type: 'run-gone', runId: 'long gone' }));
+    expect(page.notices).not.toContainEqual({ type: 'run-gone', runId: id });
+    await page.ask('discardRun', { runId: id });
+    expect(page.notices).toContainEqual({ type: 'run-gone', runId: id });
   });
 });
 

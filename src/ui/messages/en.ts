@@ -287,6 +287,10 @@ export const en = {
   'swept.title': 'Some unfinished leftovers were cleared at the start',
   'interrupted.title': 'Interrupted run',
   'interrupted.text': '{name} did not finish; it is stored up to step {step} of {total}.',
+  'interrupted.elsewhere.title': 'A run in another tab',
+  'interrupted.elsewhere.text':
+    '{name} is open in another tab; it is stored up to step {step} of {total}. Go on with it there.',
+  'interrupted.look': 'Look again',
   'interrupted.resume': 'Take it up again',
   'interrupted.discard': 'Forget it',
 

@@ -281,6 +281,10 @@ export const ko: Catalogue = {
   'swept.title': '지난번에 끝나지 않은 파일을 시작할 때 정리했습니다',
   'interrupted.title': '중단된 실행',
   'interrupted.text': '{name} 학습이 끝나지 않았습니다. {total}단계 중 {step}단계까지 저장되어 있습니다.',
+  'interrupted.elsewhere.title': '다른 탭의 실행',
+  'interrupted.elsewhere.text':
+    '{name} 학습이 다른 탭에 열려 있습니다. {total}단계 중 {step}단계까지 저장되어 있습니다. 그 탭에서 이어 가세요.',
+  'interrupted.look': '다시 확인',
   'interrupted.resume': '이어서 하기',
   'interrupted.discard': '버리기',
 

@@ -64,6 +64,8 @@ export interface RunInfo {
   error: ErrorInfo | null;
   /** True where the run was begun on another adapter or kernel table: it can go on, but not bit for bit. */
   notBitComparable: boolean;
+  /** Another tab has it open, and says how it stands; here it can only be looked at again. */
+  elsewhere?: boolean;
   /** What it trains on, where that is not the tiny world. */
   prompts?: PromptsRef;
   startedAt: number;
