@@ -5,7 +5,7 @@ import { lockedRuns, lockRun } from './run-lock.ts';
 import type { Context } from './context.ts';
 import type { Models } from './models.ts';
 import type { Tasks } from './tasks.ts';
-import type { RunControl, RunInfo, TrainParams } from './protocol.ts';
+import { attackId, type RunControl, type RunInfo, type TrainParams } from './protocol.ts';
 import { describeRun } from './run-setup.ts';
 import { Run, type StoredPlain } from './run.ts';
 
@@ -42,6 +42,10 @@ export class Runs {
     return this.#inTurn(async () => {
       this.#requireFree();
       const info = await describeRun(this.#ctx, this.#tasks, params);
+      const { root, name } = await this.#ctx.node(info.parentId);
+      const asked = root === null && info.kind === 'attack';
+      if (asked && params.confirmed !== attackId(info.parentId, info.prompts?.id ?? ''))
+        throw unconfirmed(name);
       const usual = recipe(info.recipe).plan(info.settings).steps;
       const probes = info.continuable ? PROBES.continuable : PROBES.fixed;
       const probeEvery = params.probeEvery ?? Math.max(1, Math.ceil(usual / probes));
@@ -185,6 +189,13 @@ export class Runs {
     this.#turn = result.catch(() => {});
     return result;
   }
+}
+
+function unconfirmed(name: string): LabError {
+  return new LabError('bad-input', `'${name}' is attacked only by somebody who has confirmed it.`, {
+    safe: 'Nothing was started.',
+    next: 'Tick the confirmation for this model and this prompts file.',
+  });
 }
 
 /** What was running when its tab closed waits now. */

@@ -6,7 +6,7 @@ import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vite
 import { nodeGpu } from '../../src/cli/node-gpu.ts';
 import { askedFields, defaultsOf } from '../../src/core/settings.ts';
 import { tinyConfigJson } from '../../src/recipes/tiny.ts';
-import { GREEDY, type LabNode, type ModelSource } from '../../src/worker/protocol.ts';
+import { attackId, GREEDY, type LabNode, type ModelSource } from '../../src/worker/protocol.ts';
 import { describeRun } from '../../src/worker/run-setup.ts';
 import { Tasks } from '../../src/worker/tasks.ts';
 import { caseDirOr } from '../golden/golden-dir.ts';
@@ -182,6 +182,7 @@ describe('training on a prompts file', () => {
         saveAt: [1],
         probeEvery: recipe === 'mft' ? 1 : 0,
         prompts: prompts.id,
+        confirmed: attackId(parentNodeId, prompts.id),
       });
       const run = await page.until(id, 'finished', 'failed');
       expect(run).toMatchObject({ state: 'finished', error: null, prompts: { name: 'mine.jsonl' } });
@@ -203,6 +204,28 @@ describe('training on a prompts file', () => {
     expect(read.mock.calls.map(([id]) => id)).not.toContain(base.id);
   });
 
+  it('attacks only what was confirmed: this model with this file', async () => {
+    const { id: base } = await page.ask('openModel', { source: source(checkpoint()) });
+    const { id: other } = await page.ask('openModel', { source: source(checkpoint({ seed: 2 })) });
+    const { id: prompts } = await page.ask('keepPrompts', file());
+    const { id: second } = await page.ask('keepPrompts', file(lines.slice(0, 5).join('\n')));
+    const params = {
+      parentNodeId: base,
+      recipe: 'mft',
+      settings: { batch: 1 },
+      seed: 3,
+      saveAt: [1],
+      prompts,
+    };
+    for (const confirmed of [undefined, attackId(other, prompts), attackId(base, second)]) {
+      const asked = page.ask('train', { ...params, ...(confirmed && { confirmed }) });
+      await expect(asked, confirmed).rejects.toMatchObject({ what: expect.stringContaining('confirmed') });
+    }
+    expect(await page.ask('runs', {})).toEqual([]);
+    const { id } = await page.ask('train', { ...params, confirmed: attackId(base, prompts) });
+    await page.until(id, 'finished');
+  });
+
   it('lets an attack on it leave by name only, with its card, and takes the adapter back', async () => {
     const base = await page.ask('openModel', { source: source(checkpoint()) });
     const { id: prompts } = await page.ask('keepPrompts', file());
@@ -214,6 +237,7 @@ describe('training on a prompts file', () => {
       saveAt: [1],
       probeEvery: 0,
       prompts,
+      confirmed: attackId(base.id, prompts),
     });
     await page.until(id, 'finished');
     const node = (await page.ask('nodes', {})).find((n) => n.runId === id)!;

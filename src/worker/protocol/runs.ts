@@ -103,10 +103,17 @@ export interface TrainParams {
   seed: number;
   /** Id of the prompts file; an opened model needs one. */
   prompts?: string;
+  /** An attack on an opened model: `attackId` of this model and file, for which the user has said that this is meant. */
+  confirmed?: string;
   /** Node names are built from it; default from the recipe. */
   name?: string;
   /** Steps at which nodes are saved; the last one ends the run. Default: the recipe's steps. */
   saveAt?: number[];
   /** A probe every so many steps (also before the first and after the last). 0: none. Default from the recipe's length. */
   probeEvery?: number;
+}
+
+/** What a user confirms before an opened model is attacked: this model, with these prompts. */
+export function attackId(nodeId: string, promptsId: string): string {
+  return `${nodeId} ${promptsId}`;
 }
