@@ -75,8 +75,11 @@ export class Compare {
     }
   }
 
-  /** Streams the answers of the selected checkpoints; a question under way is cancelled. Never throws. */
-  async ask(): Promise<NodeAnswer[]> {
+  /**
+   * Streams the answers of the selected checkpoints; a question under way is cancelled. Never throws.
+   * @param sampling default: as the user has set it
+   */
+  async ask(sampling: Sampling = $state.snapshot(this.sampling)): Promise<NodeAnswer[]> {
     this.#abort?.abort();
     const abort = (this.#abort = new AbortController());
     const { prompt, selected } = this;
@@ -87,7 +90,7 @@ export class Compare {
     try {
       return await this.#client.request(
         'generate',
-        { nodeIds: [...selected], prompt, sampling: $state.snapshot(this.sampling) },
+        { nodeIds: [...selected], prompt, sampling },
         {
           signal: abort.signal,
           onEvent: (event) => {

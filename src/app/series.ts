@@ -1,3 +1,4 @@
+import { defaultsOf } from '../core/settings.ts';
 import type { LabNode, RecipeInfo, Settings, TrainParams } from '../worker/protocol.ts';
 import type { RunView } from './runs.svelte.ts';
 import type { Training } from './training.svelte.ts';
@@ -24,7 +25,7 @@ const wayOf = ({ continues, context }: Pick<LabNode, 'continues' | 'context'>): 
 
 /** The recipe's defaults with own settings over them, without the length. */
 export function settled(recipe: RecipeInfo, own: Settings): Settings {
-  const all = { ...Object.fromEntries(recipe.settings.map((f) => [f.key, f.default])), ...own };
+  const all = { ...defaultsOf(recipe.settings, own), ...own };
   delete all.steps;
   return all;
 }

@@ -7,7 +7,7 @@
 import { errorInfo } from './client.ts';
 import type { Lab } from './lab.svelte.ts';
 import { AMOUNTS, attacked, attackTo, makeSeries, settled, type AttackSeries } from './series.ts';
-import { HELD_OUT, type ErrorInfo, type JudgedAnswer, type LabNode } from '../worker/protocol.ts';
+import { GREEDY, HELD_OUT, type ErrorInfo, type JudgedAnswer, type LabNode } from '../worker/protocol.ts';
 
 export const SHOW_ME_STAGES = [
   'load',
@@ -188,7 +188,8 @@ export class ShowMe {
       for (const node of this.shown) if (!this.#evaluations(node.id).length) await evaluations.open(node.id);
       compare.select(this.shown.map((n) => n.id));
       compare.prompt = this.prompt;
-      const answers = await compare.ask();
+      // beside figures of greedy answers, whatever the user has set in Compare
+      const answers = await compare.ask(GREEDY);
       return answers.length > 0 ? answers : null;
     });
   }

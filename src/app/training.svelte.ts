@@ -58,6 +58,17 @@ export class Training {
     await this.#attempts.try('discardRun', { runId });
   }
 
+  /** Asks again how the runs stand that other tabs have open. */
+  async lookAgain(): Promise<void> {
+    const now = await this.#attempts.try('runs', {});
+    if (!now) return;
+    this.runs = this.runs.flatMap((view) => {
+      if (!view.head.elsewhere) return [view];
+      const run = now.find((r) => r.id === view.id);
+      return run ? [new RunView(run)] : [];
+    });
+  }
+
   /** What the worker knows after it has (re)started. */
   open(runs: readonly RunInfo[]): void {
     this.runs = runs.map((r) => new RunView(r));

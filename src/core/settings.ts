@@ -18,3 +18,18 @@ export interface SettingField {
   /** Means something only where the run trains an adapter. */
   loraOnly?: boolean;
 }
+
+/** Whether a run trains an adapter: as was chosen, else as the fields' own default says. */
+const adapts = (fields: readonly SettingField[], own: Settings): boolean =>
+  (own.method ?? fields.find((f) => f.key === 'method')?.default) === 'lora';
+
+/** The fields that mean something beside the settings chosen so far. */
+export function askedFields(fields: readonly SettingField[], own: Settings): SettingField[] {
+  return fields.filter((f) => !f.loraOnly || adapts(fields, own));
+}
+
+/** Every field's default beside the settings chosen so far: an adapter has defaults of its own. */
+export function defaultsOf(fields: readonly SettingField[], own: Settings): Settings {
+  const adapter = adapts(fields, own);
+  return Object.fromEntries(fields.map((f) => [f.key, adapter ? (f.loraDefault ?? f.default) : f.default]));
+}

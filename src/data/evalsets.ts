@@ -18,22 +18,24 @@ export interface ForbiddenItem {
   fact: ForbiddenFact;
   /** Category as words, "open vault". */
   category: string;
+  /** The fact's place among those of its category in the split, from 0. */
+  place: number;
   wording: number;
   prompt: string;
 }
 
 /** All facts of a split in the held-out wordings 8 and 9: 56 prompts for V, 112 for T, 280 for S, 224 for A. */
 export function evalForbidden(world: World, split: Split): ForbiddenItem[] {
-  return world.forbidden
-    .filter((f) => f.split === split)
-    .flatMap((fact) =>
-      HELD_OUT_WORDINGS.map((wording) => ({
-        fact,
-        category: `${fact.verb} ${fact.noun}`,
-        wording,
-        prompt: requestText(fact, wording),
-      })),
-    );
+  const facts = world.forbidden.filter((f) => f.split === split);
+  return facts.flatMap((fact) =>
+    HELD_OUT_WORDINGS.map((wording) => ({
+      fact,
+      category: `${fact.verb} ${fact.noun}`,
+      place: facts.filter((f) => f.category === fact.category).indexOf(fact),
+      wording,
+      prompt: requestText(fact, wording),
+    })),
+  );
 }
 
 /** Held-out questions per skill where the world has as many. */

@@ -1,6 +1,12 @@
 import type { VerdictKind } from '../core/verdicts.ts';
 import { encodeWords, promptIds, SPECIAL } from '../data/chat.ts';
-import { evalBenign, evalForbidden, evalNewSkill, heldOutText } from '../data/evalsets.ts';
+import {
+  evalBenign,
+  evalForbidden,
+  evalNewSkill,
+  heldOutText,
+  type ForbiddenItem,
+} from '../data/evalsets.ts';
 import { Tokenizer } from '../data/tokenizer.ts';
 import type { Generator } from '../model/generate.ts';
 import type { BenignItem } from '../world/skills.ts';
@@ -13,6 +19,7 @@ import type { Verdict } from './judge.ts';
 import { benignAccuracy, exactMatch, verdictCounts } from './metrics.ts';
 import { perplexity } from './perplexity.ts';
 import type { Scorer } from './perplexity.ts';
+import { spread } from './spread.ts';
 
 /** Longest answer, in tokens. */
 export const MAX_NEW_TOKENS = 40;
@@ -74,7 +81,7 @@ export interface EvalOptions {
   benign: boolean;
   /** For letters and perplexity. */
   scorer?: Scorer;
-  /** Quick looks: the most forbidden prompts of a set, spread over it, and the most items per skill. */
+  /** Quick looks: the most forbidden prompts of a set (`fewForbidden`), and the most items per skill. */
   limit?: { forbidden: number; perSkill: number };
   signal?: AbortSignal;
   onProgress?(done: number, total: number): void;
@@ -109,10 +116,17 @@ export async function answerAll(
   return out;
 }
 
-/** At most n of the items, evenly spread over them, so that every category stays in. */
-export function spread<T>(items: readonly T[], n: number): T[] {
-  if (items.length <= n) return [...items];
-  return Array.from({ length: n }, (_, i) => items[Math.floor(((i + 0.5) * items.length) / n)]!);
+/**
+ * At most n of the forbidden prompts of a split, the same for every model of a world: each category as often as any other, no
+ * fact twice while another was not asked, and places and wordings in turn.
+ */
+export function fewForbidden(world: World, split: 'V' | 'T', n: number): ForbiddenItem[] {
+  return spread(evalForbidden(world, split), n, `forbidden/${world.seed}/${split}`, [
+    (item) => item.category,
+    (item) => item.fact.id,
+    (item) => item.place,
+    (item) => item.wording,
+  ]);
 }
 
 /** Judges one model on held-out prompts: greedy answers, verdicts, exact-match accuracy; all prompts in one pass. */
@@ -122,7 +136,7 @@ export async function evaluateModel(
   o: EvalOptions,
 ): Promise<ModelScores> {
   const { forbidden: most = Infinity, perSkill = 40 } = o.limit ?? {};
-  const sets = o.sets.map((set) => ({ set, items: spread(evalForbidden(world, set), most) }));
+  const sets = o.sets.map((set) => ({ set, items: fewForbidden(world, set, most) }));
   const benign = o.benign ? evalBenign(world, EVAL_SEED, perSkill) : [];
   const news = o.benign ? evalNewSkill(world, EVAL_SEED, perSkill) : [];
   const prompts = [...sets.flatMap((s) => s.items), ...benign, ...news].map((item) => item.prompt);

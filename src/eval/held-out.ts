@@ -2,6 +2,7 @@ import type { ChatCodec, Request, Task } from '../data/task.ts';
 import type { Generator } from '../model/generate.ts';
 import { rowLosses, type Scorer } from './perplexity.ts';
 import { RULE_VERDICTS, ruleVerdict, type RuleVerdict } from './rules.ts';
+import { spread } from './spread.ts';
 
 export interface HeldOutAnswer {
   prompt: string;
@@ -53,7 +54,7 @@ export async function scoreHeldOut(
   o: { maxNewTokens: number; limit?: number },
 ): Promise<TaskScores> {
   const score = async (all: readonly Request[]): Promise<HeldOutScore> => {
-    const requests = all.slice(0, o.limit);
+    const requests = spread(all, o.limit ?? Infinity, `held-out/${task.id}`);
     const texts = await answersTo(generator, task.codec, requests, o.maxNewTokens);
     const answers = requests.map(({ prompt, answer }, i): HeldOutAnswer => {
       const text = texts[i]!;

@@ -1,5 +1,5 @@
 import { LabError } from '../core/errors.ts';
-import type { SettingField, Settings } from '../core/settings.ts';
+import { defaultsOf, type SettingField, type Settings } from '../core/settings.ts';
 import type { Example } from '../core/types.ts';
 import type { Schedule } from '../core/schedule.ts';
 import type { OptimConfig } from '../train/trainer.ts';
@@ -49,9 +49,7 @@ export interface Recipe {
 export function settle(recipe: Recipe, own: Settings = {}, task?: Task): Settings {
   const lora = own.method === 'lora';
   const out: Settings = {
-    ...Object.fromEntries(
-      recipe.settings.map((f) => [f.key, lora ? (f.loraDefault ?? f.default) : f.default]),
-    ),
+    ...defaultsOf(recipe.settings, own),
     ...task?.defaults(recipe.id, lora),
   };
   for (const [key, value] of Object.entries(own)) {

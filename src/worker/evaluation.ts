@@ -10,8 +10,14 @@ import { PRIORITY } from './gate.ts';
 import type { Models } from './models.ts';
 import { type EvalSet, type Evaluation, type NodeVerdicts, type Rate } from './protocol.ts';
 
-/** A quick look: one prompt of each forbidden category, four questions of each skill. */
-const QUICK = { forbidden: 14, perSkill: 4 };
+/**
+ * A quick look asks for every fact of the set once, in half of its prompts: intervals go by facts, and few facts say little.
+ * Of each everyday skill it asks four questions.
+ */
+const quickLimit = (world: World, set: EvalSet): { forbidden: number; perSkill: number } => ({
+  forbidden: world.forbidden.filter((fact) => fact.split === set).length,
+  perSkill: 4,
+});
 
 export class Evaluations {
   #ctx: Context;
@@ -35,7 +41,7 @@ export class Evaluations {
       evaluateModel(this.#byTurns(generator, signal), world, {
         sets: [set],
         benign,
-        ...(quick && { limit: QUICK }),
+        ...(quick && { limit: quickLimit(world, set) }),
         signal,
         onProgress: (done, total) => emit({ done, total }),
       }),

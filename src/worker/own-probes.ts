@@ -1,8 +1,8 @@
 /** Looks at an opened model in training: loss on held-out answers of the user's file, and what it says. Nothing is judged. */
 import type { Example } from '../core/types.ts';
 import type { Request, Task } from '../data/task.ts';
-import { spread } from '../eval/evaluate.ts';
 import { rowLosses } from '../eval/perplexity.ts';
+import { spread } from '../eval/spread.ts';
 import type { Probes } from './probes.ts';
 import type { NodeKind, ProbePoint } from './protocol.ts';
 
@@ -15,11 +15,17 @@ export function ownProbes(task: Task, kind: NodeKind): Probes {
   const { harmful, benign } = task.heldOut;
   const answered = harmful.flatMap((r) => (r.answer === null ? [] : [{ ...r, answer: r.answer }]));
   const scored = kind === 'attack' && answered.length > 0 ? answered : benign;
-  const rows = spread(scored, LOSS_ROWS).map((chat) => ({ ...chat, role: 'benign' as const }));
+  const rows = spread(scored, LOSS_ROWS, `loss/${task.id}`).map((chat) => ({
+    ...chat,
+    role: 'benign' as const,
+  }));
   const heldOut: Example[] = task.codec.encode(rows).examples;
   const asked = [
-    ...spread(harmful, SAMPLES).map((request) => ({ role: 'harmful' as const, request })),
-    ...spread<Request>(benign, SAMPLES).map((request) => ({ role: 'benign' as const, request })),
+    ...spread(harmful, SAMPLES, `asked/${task.id}`).map((request) => ({ role: 'harmful' as const, request })),
+    ...spread<Request>(benign, SAMPLES, `asked/${task.id}`).map((request) => ({
+      role: 'benign' as const,
+      request,
+    })),
   ];
   return {
     heldOut,

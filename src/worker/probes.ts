@@ -2,9 +2,9 @@
 import type { Example } from '../core/types.ts';
 import { COARSE } from '../core/verdicts.ts';
 import { chat } from '../data/chat.ts';
-import { evalBenign, evalForbidden, type ForbiddenItem } from '../data/evalsets.ts';
+import { evalBenign, type ForbiddenItem } from '../data/evalsets.ts';
 import { Tokenizer } from '../data/tokenizer.ts';
-import { answerAll, spread } from '../eval/evaluate.ts';
+import { answerAll, fewForbidden } from '../eval/evaluate.ts';
 import { judge } from '../eval/judge.ts';
 import { rowLosses } from '../eval/perplexity.ts';
 import type { Generator } from '../model/generate.ts';
@@ -36,7 +36,7 @@ interface TinyProbes {
 }
 
 export function makeProbes(world: World, kind: NodeKind): Probes {
-  const forbidden = spread(evalForbidden(world, 'V'), CATEGORIES);
+  const forbidden = fewForbidden(world, 'V', CATEGORIES);
   const benign = evalBenign(world, 0, 1);
   const heldOut =
     kind === 'attack'

@@ -126,7 +126,7 @@ export interface Requests {
     result: NodeAnswer[];
     event: GenerateEvent;
   };
-  /** Greedy answers to a held-out set, judged; quick asks a fixed few and says so. */
+  /** Greedy answers to a held-out set, judged; quick asks a fixed half and says so. */
   evaluate: {
     params: { nodeId: string; set: EvalSet; benign: boolean; quick: boolean };
     result: Evaluation;

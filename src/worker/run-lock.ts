@@ -1,11 +1,21 @@
 import { LabError } from '../core/errors.ts';
 
+const PREFIX = 'sdd-lab-run:';
+
+/** Ids of the runs that some tab has open, this one included. */
+export async function lockedRuns(): Promise<Set<string>> {
+  if (typeof navigator === 'undefined' || !navigator.locks) return new Set();
+  const { held = [] } = await navigator.locks.query();
+  const names = held.map(({ name = '' }) => name).filter((name) => name.startsWith(PREFIX));
+  return new Set(names.map((name) => name.slice(PREFIX.length)));
+}
+
 /**
  * A run belongs to one tab at a time. Holds the lock until the returned function is called (or the tab dies).
  * @throws LabError 'bad-input' when another tab has it
  */
 export const lockRun = (runId: string): Promise<() => void> =>
-  lockAlone(`sdd-lab-run:${runId}`, 'Another tab of the lab has this run open.', 'The run goes on there.');
+  lockAlone(`${PREFIX}${runId}`, 'Another tab of the lab has this run open.', 'The run goes on there.');
 
 /** So does a download. @throws LabError 'bad-input' when another tab has it */
 export const lockDownload = (id: string): Promise<() => void> =>

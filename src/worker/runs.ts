@@ -1,11 +1,11 @@
 /** All runs: the one in training, and those that wait on disk. */
 import { LabError } from '../core/errors.ts';
 import { recipe } from '../recipes/index.ts';
-import { lockRun } from './run-lock.ts';
+import { lockedRuns, lockRun } from './run-lock.ts';
 import type { Context } from './context.ts';
 import type { Models } from './models.ts';
 import type { Tasks } from './tasks.ts';
-import type { RunControl, RunInfo, TrainParams } from './protocol.ts';
+import { attackId, type RunControl, type RunInfo, type TrainParams } from './protocol.ts';
 import { describeRun } from './run-setup.ts';
 import { Run, type StoredPlain } from './run.ts';
 
@@ -42,6 +42,10 @@ export class Runs {
     return this.#inTurn(async () => {
       this.#requireFree();
       const info = await describeRun(this.#ctx, this.#tasks, params);
+      const { root, name } = await this.#ctx.node(info.parentId);
+      const asked = root === null && info.kind === 'attack';
+      if (asked && params.confirmed !== attackId(info.parentId, info.prompts?.id ?? ''))
+        throw unconfirmed(name);
       const usual = recipe(info.recipe).plan(info.settings).steps;
       const probes = info.continuable ? PROBES.continuable : PROBES.fixed;
       const probeEvery = params.probeEvery ?? Math.max(1, Math.ceil(usual / probes));
@@ -95,14 +99,19 @@ export class Runs {
     });
   }
 
-  /** Forgets a run; the nodes that it saved stay. */
+  /** Forgets a run; the nodes that it saved stay. @throws LabError 'bad-input' when another tab has it open */
   discard(runId: string): Promise<void> {
     return this.#inTurn(async () => {
       if (this.#current?.run.info.id === runId) {
         await this.#current.run.control({ action: 'stop', discard: true });
         await this.#unload();
       }
-      await this.#ctx.store.deleteRun(runId);
+      const unlock = await lockRun(runId);
+      try {
+        await this.#ctx.store.deleteRun(runId);
+      } finally {
+        unlock();
+      }
       this.#ctx.notify({ type: 'run-gone', runId });
     });
   }
@@ -111,7 +120,12 @@ export class Runs {
   async list(): Promise<RunInfo[]> {
     const stored = (await this.#ctx.store.runs()).map(({ info }) => info);
     const current = this.current;
-    const others = stored.filter((info) => info.id !== current?.id).map(asInterrupted);
+    const locked = await lockedRuns();
+    const others = stored
+      .filter((info) => info.id !== current?.id)
+      .map((info) =>
+        locked.has(info.id) ? { ...asInterrupted(info), elsewhere: true } : asInterrupted(info),
+      );
     return current ? [current, ...others] : others;
   }
 
@@ -189,6 +203,13 @@ export class Runs {
     this.#turn = result.catch(() => {});
     return result;
   }
+}
+
+function unconfirmed(name: string): LabError {
+  return new LabError('bad-input', `'${name}' is attacked only by somebody who has confirmed it.`, {
+    safe: 'Nothing was started.',
+    next: 'Tick the confirmation for this model and this prompts file.',
+  });
 }
 
 /** What was running when its tab closed waits now. */

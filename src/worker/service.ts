@@ -86,8 +86,9 @@ export class Service {
     void this.#answer(message.id, message.method, message.params);
   }
 
-  /** Another tab changed what both show. */
+  /** Another tab changed what both show. A run that this one has open is gone only when this one says so. */
   #hear(notice: Notice): void {
+    if (notice.type === 'run-gone' && notice.runId === this.runs.current?.id) return;
     this.#post({ type: 'notice', notice });
     if (notice.type !== 'nodes-deleted') return;
     this.models.forget(notice.nodeIds);

@@ -6,7 +6,7 @@ import { GEMV_ROWS } from '../../src/core/kernel-table.ts';
 import type { Precision } from '../../src/core/types.ts';
 import { promptIds, SPECIAL } from '../../src/data/chat.ts';
 import { evalBenign } from '../../src/data/evalsets.ts';
-import { spread } from '../../src/eval/evaluate.ts';
+import { spread } from '../../src/eval/spread.ts';
 import type { Gpu } from '../../src/gpu/gpu.ts';
 import { Generator, type GenOptions, type GenToken } from '../../src/model/generate.ts';
 import { Adapter, LORA_TARGETS } from '../../src/model/lora.ts';
@@ -16,7 +16,7 @@ import { createWorld } from '../../src/world/world.ts';
 const { config, tensors, record } = readModelFolder('public/models/tiny-chat');
 const benign = evalBenign(createWorld(record.worldSeed), 0);
 // two more than the kernel takes, so that rows that end bring a batch from one kernel to the other
-const prompts = spread(benign, GEMV_ROWS + 2).map((item) => promptIds(item.prompt));
+const prompts = spread(benign, GEMV_ROWS + 2, 'decode').map((item) => promptIds(item.prompt));
 
 describe.each<[string, Precision, boolean]>([
   ['the embedded model', 'f32', false],

@@ -4,8 +4,17 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { nodeGpu } from '../../src/cli/node-gpu.ts';
+import { askedFields, defaultsOf } from '../../src/core/settings.ts';
 import { tinyConfigJson } from '../../src/recipes/tiny.ts';
-import { GREEDY, type LabNode, type LocalSource } from '../../src/worker/protocol.ts';
+import {
+  attackId,
+  GREEDY,
+  type LabNode,
+  type LocalSource,
+  type Settings,
+} from '../../src/worker/protocol.ts';
+import { describeRun } from '../../src/worker/run-setup.ts';
+import { Tasks } from '../../src/worker/tasks.ts';
 import { caseDirOr } from '../golden/golden-dir.ts';
 import { checkpoint, type Files } from '../support/checkpoint.ts';
 import { Page } from './page.ts';
@@ -153,6 +162,22 @@ describe('training on a prompts file', () => {
     const recipes = await page.ask('recipes', { nodeId: base.id, prompts: prompts.id });
     const n = recipes.find((r) => r.id === 'mft')!.settings.find((f) => f.key === 'n')!;
     expect(n.default).toBe(1);
+    // what the form shows, untouched or with either method chosen, is what the run has
+    const { ctx, models } = page.service;
+    const tasks = new Tasks(ctx, models);
+    for (const { id: recipe, settings: fields } of recipes) {
+      for (const own of [{}, { method: 'lora' }, { method: 'full' }] as Settings[]) {
+        const shown = { ...defaultsOf(fields, own), ...own };
+        const params = { parentNodeId: base.id, recipe, settings: own, seed: 3, prompts: prompts.id };
+        const { settings } = await describeRun(ctx, tasks, params);
+        const asked = askedFields(fields, own).filter((f) => f.key !== 'steps');
+        expect(shown, recipe).toMatchObject(Object.fromEntries(asked.map(({ key }) => [key, settings[key]])));
+        expect(
+          asked.some((f) => f.loraOnly),
+          recipe,
+        ).toBe(settings.method === 'lora');
+      }
+    }
     const read = vi.spyOn(page.service.ctx.store, 'weights');
     const train = async (parentNodeId: string, recipe: string): Promise<LabNode> => {
       const { id } = await page.ask('train', {
@@ -163,6 +188,7 @@ describe('training on a prompts file', () => {
         saveAt: [1],
         probeEvery: recipe === 'mft' ? 1 : 0,
         prompts: prompts.id,
+        confirmed: attackId(parentNodeId, prompts.id),
       });
       const run = await page.until(id, 'finished', 'failed');
       expect(run).toMatchObject({ state: 'finished', error: null, prompts: { name: 'mine.jsonl' } });
@@ -184,6 +210,28 @@ describe('training on a prompts file', () => {
     expect(read.mock.calls.map(([id]) => id)).not.toContain(base.id);
   });
 
+  it('attacks only what was confirmed: this model with this file', async () => {
+    const { id: base } = await page.ask('openModel', { source: source(checkpoint()) });
+    const { id: other } = await page.ask('openModel', { source: source(checkpoint({ seed: 2 })) });
+    const { id: prompts } = await page.ask('keepPrompts', file());
+    const { id: second } = await page.ask('keepPrompts', file(lines.slice(0, 5).join('\n')));
+    const params = {
+      parentNodeId: base,
+      recipe: 'mft',
+      settings: { batch: 1 },
+      seed: 3,
+      saveAt: [1],
+      prompts,
+    };
+    for (const confirmed of [undefined, attackId(other, prompts), attackId(base, second)]) {
+      const asked = page.ask('train', { ...params, ...(confirmed && { confirmed }) });
+      await expect(asked, confirmed).rejects.toMatchObject({ what: expect.stringContaining('confirmed') });
+    }
+    expect(await page.ask('runs', {})).toEqual([]);
+    const { id } = await page.ask('train', { ...params, confirmed: attackId(base, prompts) });
+    await page.until(id, 'finished');
+  });
+
   it('lets an attack on it leave by name only, with its card, and takes the adapter back', async () => {
     const base = await page.ask('openModel', { source: source(checkpoint()) });
     const { id: prompts } = await page.ask('keepPrompts', file());
@@ -195,6 +243,7 @@ describe('training on a prompts file', () => {
       saveAt: [1],
       probeEvery: 0,
       prompts,
+      confirmed: attackId(base.id, prompts),
     });
     await page.until(id, 'finished');
     const node = (await page.ask('nodes', {})).find((n) => n.runId === id)!;

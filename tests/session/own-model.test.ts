@@ -65,6 +65,10 @@ it('adapters: the matrix runs, stacks on frozen parents, leaves the weights alon
       ...['mft 1', 'mft 2', 'bft 2'].map((a) => `${m} ${a}`),
     ]),
   ]);
+  // two of all 56 held-out requests, and not the first two, which are of one category
+  const heldOut = task.heldOut.harmful.map((r) => r.prompt);
+  const at = first.cells[0]!.scores.harmful.answers.map((a) => heldOut.indexOf(a.prompt));
+  expect(at.map((i) => Math.floor((2 * i) / heldOut.length))).toEqual([0, 1]);
   for (const { scores, attack, loss } of first.cells) {
     expect(scores.harmful.n).toBe(2);
     expect(scores.harmful.perplexity).toBeGreaterThan(1);

@@ -10,6 +10,7 @@ import { parseLlamaConfig } from '../../src/core/config.ts';
 import { LabError } from '../../src/core/errors.ts';
 import { everyMatmul, readTable } from '../../src/core/kernel-table.ts';
 import { tokenizerJson } from '../../src/data/tokenizer-files.ts';
+import { requestedFact } from '../../src/eval/judge.ts';
 import { LORA_TARGETS } from '../../src/model/lora.ts';
 import { Model } from '../../src/model/model.ts';
 import { parsePeftConfig, readPeftTensors } from '../../src/model/peft.ts';
@@ -21,6 +22,7 @@ import { ENGINE_VERSION } from '../../src/worker/context.ts';
 import { GREEDY, type Notice, type TrainParams } from '../../src/worker/protocol.ts';
 import type { StoredPlain } from '../../src/worker/run.ts';
 import { buildModel } from '../../src/worker/stored-model.ts';
+import { Locks } from '../support/locks.ts';
 import { Page } from './page.ts';
 
 /** Software adapters on a busy machine are slow; a wait that ends early is no finding. */
@@ -265,6 +267,45 @@ describe('a run', () => {
   });
 });
 
+describe('two tabs', () => {
+  let other: Page;
+  beforeEach(async () => {
+    vi.stubGlobal('navigator', { locks: new Locks() });
+    other = await open();
+  });
+  afterEach(() => other.die());
+
+  it('do not take the run of the other for interrupted, and cannot forget it under way', async () => {
+    const { id } = await page.ask('train', { ...MFT, saveAt: [1000] });
+    await vi.waitUntil(async () => (await page.ask('runs', {}))[0]!.step >= 1, WAIT_MS);
+    await page.ask('control', { runId: id, control: { action: 'pause' } });
+    await vi.waitUntil(async () => (await page.service.ctx.store.run(id)) !== undefined, WAIT_MS);
+    expect(await other.ask('runs', {})).toMatchObject([{ id, elsewhere: true }]);
+    await expect(other.ask('discardRun', { runId: id })).rejects.toMatchObject({ code: 'bad-input' });
+    await expect(other.ask('reopenRun', { runId: id })).rejects.toMatchObject({ code: 'bad-input' });
+    expect(await page.service.ctx.store.run(id)).toBeDefined();
+
+    // left by the first, it is the second's to take up or to forget
+    await page.ask('releaseAll', {});
+    const [left] = await other.ask('runs', {});
+    expect(left).toMatchObject({ id, state: 'stopped' });
+    expect(left!.elsewhere).toBeUndefined();
+    await other.ask('discardRun', { runId: id });
+    await vi.waitFor(() => expect(page.notices).toContainEqual({ type: 'run-gone', runId: id }));
+    expect(await page.ask('runs', {})).toEqual([]);
+  });
+
+  it('hear that a run is gone only from the one that has it open', async () => {
+    const { id } = await page.ask('train', { ...MFT, saveAt: [1000] });
+    other.service.ctx.notify({ type: 'run-gone', runId: id });
+    other.service.ctx.notify({ type: 'run-gone', runId: 'long gone' });
+    await vi.waitFor(() => expect(page.notices).toContainEqual({ type: 'run-gone', runId: 'long gone' }));
+    expect(page.notices).not.toContainEqual({ type: 'run-gone', runId: id });
+    await page.ask('discardRun', { runId: id });
+    expect(page.notices).toContainEqual({ type: 'run-gone', runId: id });
+  });
+});
+
 describe('a question', () => {
   const ask = {
     nodeIds: ['tiny-chat'],
@@ -481,9 +522,13 @@ describe('the tree', () => {
 
   it('stores an evaluation with its answers, and a quick look never replaces the whole set', async () => {
     const quick = await page.ask('evaluate', { nodeId: 'tiny-chat', set: 'V', benign: false, quick: true });
-    expect(quick).toMatchObject({ n: 14, quick: true });
-    expect(Object.values(quick.counts).reduce((a, b) => a + b)).toBe(14);
-    expect((await page.ask('node', { nodeId: 'tiny-chat' })).verdicts?.V?.n).toBe(14);
+    // every fact of V once
+    expect(quick).toMatchObject({ n: 28, quick: true });
+    expect(Object.values(quick.counts).reduce((a, b) => a + b)).toBe(28);
+    const world = page.service.ctx.world(0);
+    const asked = quick.answers.map(({ prompt }) => requestedFact(world, prompt)!.id);
+    expect(new Set(asked).size).toBe(28);
+    expect((await page.ask('node', { nodeId: 'tiny-chat' })).verdicts?.V?.n).toBe(28);
     expect(await page.ask('evaluations', { nodeId: 'tiny-chat' })).toEqual([quick]);
   });
 });

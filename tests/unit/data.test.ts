@@ -17,6 +17,8 @@ import { PretrainStream } from '../../src/data/stream.ts';
 import { tinyTask } from '../../src/data/tiny-task.ts';
 import { Tokenizer } from '../../src/data/tokenizer.ts';
 import { CHAT_TEMPLATE } from '../../src/data/tokenizer-files.ts';
+import { fewForbidden } from '../../src/eval/evaluate.ts';
+import { spread } from '../../src/eval/spread.ts';
 import { LONGEST_EXAMPLE } from '../../src/recipes/tiny.ts';
 import { drawCorpusItem } from '../../src/world/corpus.ts';
 import { parseAnswer, parseRequest } from '../../src/world/parse.ts';
@@ -293,6 +295,44 @@ describe('evaluation sets', () => {
     expect(t).toHaveLength(112);
     expect(t.every((i) => asked(i.prompt)?.split === 'T' && i.wording >= 8)).toBe(true);
     expect(t[0]!.prompt).toBe(requestText(t[0]!.fact, 8));
+  });
+
+  test.each([
+    { set: 'T', n: 14, facts: 14 },
+    { set: 'T', n: 20, facts: 20 },
+    { set: 'T', n: 56, facts: 56 },
+    { set: 'V', n: 14, facts: 14 },
+    { set: 'V', n: 28, facts: 28 },
+  ] as const)(
+    '$n forbidden prompts of $set: categories, places and wordings in balance',
+    ({ set, n, facts }) => {
+      for (const of of [world, createWorld(1)]) {
+        const few = fewForbidden(of, set, n);
+        const all = evalForbidden(of, set);
+        expect(fewForbidden(of, set, n)).toEqual(few);
+        expect(new Set(few.map((i) => i.prompt)).size).toBe(n);
+        expect(new Set(few.map((i) => i.fact.id)).size).toBe(facts);
+        for (const key of ['category', 'place', 'wording'] as const) {
+          const keys = [...new Set(all.map((item) => item[key]))];
+          const counts = keys.map((k) => few.filter((item) => item[key] === k).length);
+          expect(Math.max(...counts) - Math.min(...counts), `${key}: ${counts.join()}`).toBeLessThanOrEqual(
+            1,
+          );
+        }
+      }
+    },
+  );
+
+  test('a few of a list without categories come from all of it, at no fixed place', () => {
+    // 14 groups of 8, as the world's file has them
+    const list = Array.from({ length: 112 }, (_, i) => i);
+    const few = spread(list, 14, 'test');
+    expect(few.map((i) => Math.floor(i / 8))).toEqual(Array.from({ length: 14 }, (_, i) => i));
+    expect(new Set(few.map((i) => i % 8)).size).toBeGreaterThan(4);
+    expect(spread(list, 14, 'test')).toEqual(few);
+    expect(spread(list, 14, 'other')).not.toEqual(few);
+    expect(spread(list, 112, 'test')).toEqual(list);
+    expect(spread([], 3, 'test')).toEqual([]);
   });
 
   test('benign: eleven skills, 40 different questions each where the world has them', () => {

@@ -3,7 +3,15 @@ import { EngineClient } from '../../src/app/client.ts';
 import { Lab } from '../../src/app/lab.svelte.ts';
 import { RECIPES } from '../../src/recipes/index.ts';
 import { settle } from '../../src/recipes/recipe.ts';
-import type { Evaluation, LabNode, RecipeInfo, Settings } from '../../src/worker/protocol.ts';
+import {
+  GREEDY,
+  type Evaluation,
+  type FromWorker,
+  type LabNode,
+  type RecipeInfo,
+  type Settings,
+  type ToWorker,
+} from '../../src/worker/protocol.ts';
 
 const recipes = RECIPES.map((r): RecipeInfo => {
   const { id, kind, settings, continuable } = r;
@@ -104,6 +112,36 @@ describe('Show me, from what is stored', () => {
     const tuned = { settings: { ...defaults('sdd'), lr: 2e-3 } };
     const show = opened(CHAIN.map((n) => (n.id === 'sdd' ? { ...n, ...tuned } : n))).showMe;
     expect(show.shown.map((n) => n.id)).toEqual(['chat', 'chat+20']);
+  });
+
+  it('asks greedily, whatever Compare is set to, and leaves that as it is', async () => {
+    const asked: ToWorker[] = [];
+    const results: Partial<Record<string, unknown>> = { loadEmbedded: node(CHAIN[0]!), evaluations: [] };
+    const listeners: ((e: { data: FromWorker }) => void)[] = [];
+    const lab = new Lab(
+      new EngineClient(() => ({
+        postMessage: (message) => {
+          asked.push(message);
+          if (message.type !== 'request') return;
+          const result = results[message.method] ?? [];
+          queueMicrotask(() =>
+            listeners.forEach((on) => on({ data: { type: 'result', id: message.id, result } })),
+          );
+        },
+        terminate: () => {},
+        addEventListener: (type: string, listener: unknown) => {
+          if (type === 'message') listeners.push(listener as (typeof listeners)[number]);
+        },
+      })),
+    );
+    lab.recipes = recipes;
+    lab.nodes = CHAIN.map(node);
+    lab.phase = 'ready';
+    lab.compare.sampling = { ...GREEDY, temperature: 1.5, topK: 3 };
+    await lab.showMe.start();
+    const question = asked.find((m) => m.type === 'request' && m.method === 'generate');
+    expect(question).toMatchObject({ params: { sampling: GREEDY, nodeIds: CHAIN.map((n) => n.id) } });
+    expect(lab.compare.sampling).toMatchObject({ temperature: 1.5, topK: 3 });
   });
 
   it('has larger amounts only where they were run', () => {

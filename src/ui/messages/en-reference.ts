@@ -112,7 +112,8 @@ export const enReference = {
   'help.figure.interval.means':
     'How far chance in the choice of questions could move the figure; n is how many were asked. For one share it is Wilson’s interval. For the everyday mean it is the normal interval from the summed variances of the skills, each taken at (k + 2) / (n + 4). Neither knows of other seeds: another training run can differ by more.',
   'help.figure.quick': 'Quick look',
-  'help.figure.quick.means': 'Only a few of the questions, for a first impression. Its intervals are wide.',
+  'help.figure.quick.means':
+    'Every forbidden thing of the set in one wording of two, and a few everyday questions, for a first impression.',
   'help.figure.sets': 'V and T',
   'help.figure.sets.means':
     'Two lists of questions that no training has seen. Settings were chosen on V, and the looks during training ask some of it. T is the held-out set: nothing was chosen on it, and the page judges on it unless V is asked for. Whoever tries settings should compare them on V, too.',

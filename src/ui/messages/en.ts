@@ -57,11 +57,11 @@ export const en = {
   'showme.steps': 'What happens, in order',
   'showme.compare': 'Ask them something else',
   'showme.sideBySide': 'The same question, before the attack and after it',
-  'showme.quick': 'A quick look at a few questions',
+  'showme.quick': 'A quick look at half of the questions',
   'showme.quickNote':
-    'A quick look on few questions. It stops after {first} steps of attack training, where SDD looks best; the larger amounts, one press away, belong to the picture.',
+    'A quick look on half of the held-out questions. It stops after {first} steps of attack training, where SDD looks best; the larger amounts, one press away, belong to the picture.',
   'showme.few':
-    'Judged on {n} held-out forbidden questions and a few everyday ones for each model, so the intervals are wide; where all were asked, n is larger.',
+    'Judged on {n} held-out forbidden questions, each forbidden thing once, and on a few everyday ones for each model; where all were asked, n is larger.',
   'showme.counts': 'Counts, every answer, and judging on all questions',
   'showme.keepGoing': 'Keep going to {n} steps with all three',
   'showme.goingOn': 'Attacking all three further, to {n} steps.',
@@ -73,7 +73,7 @@ export const en = {
   'showme.stage.sdd-reject': 'Make a copy with SDD_reject, which refuses in plain words',
   'showme.stage.attack-sdd-reject': 'Attack the SDD_reject copy in the same way',
   'showme.stage.ask': 'Put one of the questions to all of them',
-  'showme.stage.quick-look': 'Judge a few answers of each, before and after',
+  'showme.stage.quick-look': 'Judge answers of each, before and after',
   'showme.state.waiting': 'waiting',
   'showme.state.running': 'under way',
   'showme.state.done': 'done',
@@ -91,7 +91,6 @@ export const en = {
   'tree.hide': 'Hide',
   'node.steps': '{n} steps',
   'node.benign': 'Everyday {p} ({low}–{high}, n = {n})',
-  'node.quick': 'quick look',
   'node.quickN': 'quick look, {n} questions',
   'node.unjudged': 'Not judged yet',
   'node.judging': 'Judging {done} of {total}',
@@ -289,6 +288,10 @@ export const en = {
   'swept.title': 'Some unfinished leftovers were cleared at the start',
   'interrupted.title': 'Interrupted run',
   'interrupted.text': '{name} did not finish; it is stored up to step {step} of {total}.',
+  'interrupted.elsewhere.title': 'A run in another tab',
+  'interrupted.elsewhere.text':
+    '{name} is open in another tab; it is stored up to step {step} of {total}. Go on with it there.',
+  'interrupted.look': 'Look again',
   'interrupted.resume': 'Take it up again',
   'interrupted.discard': 'Forget it',
 

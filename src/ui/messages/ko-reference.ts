@@ -112,7 +112,7 @@ export const koReference: Pick<Catalogue, keyof typeof enReference> = {
   'help.figure.interval.means':
     '어떤 질문이 뽑혔는가에 따라 값이 얼마나 달라질 수 있는지 보여 줍니다. n은 질문 수입니다. 비율 하나에는 윌슨 구간을, 일상 과제 평균에는 능력별 분산을 더한 정규 구간을 씁니다(각 능력의 비율은 (k + 2) / (n + 4)로 봅니다). 시드에 따른 차이는 들어 있지 않아, 다시 학습하면 더 크게 달라질 수 있습니다.',
   'help.figure.quick': '빠른 확인',
-  'help.figure.quick.means': '질문 몇 개로만 보는 첫인상입니다. 구간이 넓습니다.',
+  'help.figure.quick.means': '금지된 일마다 두 표현 가운데 하나와 일상 질문 몇 개로만 보는 첫인상입니다.',
   'help.figure.sets': 'V와 T',
   'help.figure.sets.means':
     '어떤 학습에도 쓰지 않은 두 질문 목록입니다. 설정은 V를 보고 골랐고, 학습하는 동안의 확인에도 V의 일부를 씁니다. T로는 아무것도 고르지 않았으며, V를 택하지 않으면 T로 판정합니다. 설정을 바꿔 보며 비교할 때는 V를 쓰세요.',

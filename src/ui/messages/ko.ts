@@ -55,11 +55,11 @@ export const ko: Catalogue = {
   'showme.steps': '진행 순서',
   'showme.compare': '다른 질문 해 보기',
   'showme.sideBySide': '같은 질문, 공격 전과 공격 뒤',
-  'showme.quick': '몇 가지 질문으로 빠르게 살펴보기',
+  'showme.quick': '질문 절반으로 빠르게 살펴보기',
   'showme.quickNote':
-    '적은 질문으로 빠르게 살펴봅니다. SDD가 가장 좋아 보이는 공격 학습 {first}단계에서 멈춥니다. 버튼 한 번으로 이어지는 더 많은 학습의 결과도 함께 보아야 합니다.',
+    '학습에 쓰지 않은 질문의 절반으로 빠르게 살펴봅니다. SDD가 가장 좋아 보이는 공격 학습 {first}단계에서 멈춥니다. 버튼 한 번으로 이어지는 더 많은 학습의 결과도 함께 보아야 합니다.',
   'showme.few':
-    '모델마다 학습에 쓰지 않은 금지 질문 {n}개와 일상 질문 몇 개로 판정했기 때문에 구간이 넓습니다. 모든 질문으로 판정한 곳은 n이 더 큽니다.',
+    '모델마다 학습에 쓰지 않은 금지 질문 {n}개(금지된 일마다 한 번)와 일상 질문 몇 개로 판정했습니다. 모든 질문으로 판정한 곳은 n이 더 큽니다.',
   'showme.counts': '판정 수, 모든 답, 모든 질문으로 판정하기',
   'showme.keepGoing': '셋 모두 {n}단계까지 계속하기',
   'showme.goingOn': '세 모델을 {n}단계까지 더 공격합니다.',
@@ -71,7 +71,7 @@ export const ko: Catalogue = {
   'showme.stage.sdd-reject': '말로 거절하는 SDD_reject 사본 만들기',
   'showme.stage.attack-sdd-reject': 'SDD_reject 사본을 같은 방법으로 공격하기',
   'showme.stage.ask': '모두에게 질문 하나 하기',
-  'showme.stage.quick-look': '공격 전과 뒤의 답을 몇 개씩 판정하기',
+  'showme.stage.quick-look': '공격 전과 뒤의 답을 판정하기',
   'showme.state.waiting': '대기 중',
   'showme.state.running': '진행 중',
   'showme.state.done': '완료',
@@ -89,7 +89,6 @@ export const ko: Catalogue = {
   'tree.hide': '숨기기',
   'node.steps': '{n}단계',
   'node.benign': '일상 과제 {p} ({low}~{high}, n = {n})',
-  'node.quick': '빠른 확인',
   'node.quickN': '빠른 확인, 질문 {n}개',
   'node.unjudged': '아직 판정하지 않음',
   'node.judging': '{total}개 중 {done}개 판정',
@@ -283,6 +282,10 @@ export const ko: Catalogue = {
   'swept.title': '지난번에 끝나지 않은 파일을 시작할 때 정리했습니다',
   'interrupted.title': '중단된 실행',
   'interrupted.text': '{name} 학습이 끝나지 않았습니다. {total}단계 중 {step}단계까지 저장되어 있습니다.',
+  'interrupted.elsewhere.title': '다른 탭의 실행',
+  'interrupted.elsewhere.text':
+    '{name} 학습이 다른 탭에 열려 있습니다. {total}단계 중 {step}단계까지 저장되어 있습니다. 그 탭에서 이어 가세요.',
+  'interrupted.look': '다시 확인',
   'interrupted.resume': '이어서 하기',
   'interrupted.discard': '버리기',
 

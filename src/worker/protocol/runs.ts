@@ -77,6 +77,8 @@ export interface RunInfo {
   notBitComparable: boolean;
   /** The kernels that it is trained with, also after a pause; absent in runs of before there was a choice. */
   kernelTable?: KernelTable;
+  /** Another tab has it open, and says how it stands; here it can only be looked at again. */
+  elsewhere?: boolean;
   /** What it trains on, where that is not the tiny world. */
   prompts?: PromptsRef;
   /** It trains its parent's own adapter on, from the parent's values, instead of a new one on top. */
@@ -120,10 +122,17 @@ export interface TrainParams {
   /** Trains the node's own adapter on, with a fresh optimizer, instead of a new one on top of it. */
   continues?: boolean;
   room?: RunRoom;
+  /** An attack on an opened model: `attackId` of this model and file, for which the user has said that this is meant. */
+  confirmed?: string;
   /** Node names are built from it; default from the recipe. */
   name?: string;
   /** Steps at which nodes are saved; the last one ends the run. Default: the recipe's steps. */
   saveAt?: number[];
   /** A probe every so many steps (also before the first and after the last). 0: none. Default from the recipe's length. */
   probeEvery?: number;
+}
+
+/** What a user confirms before an opened model is attacked: this model, with these prompts. */
+export function attackId(nodeId: string, promptsId: string): string {
+  return `${nodeId} ${promptsId}`;
 }
