@@ -23,11 +23,12 @@ import {
   OwnMatrix,
   ownRun,
   preparedRun,
+  type OwnCell,
   type OwnModel,
   type OwnPlan,
   type OwnRun,
 } from './experiment/own.ts';
-import { ownSamples, ownTables } from './experiment/own-report.ts';
+import { ownRows, ownSamples, ownTables } from './experiment/own-report.ts';
 import { readAdapterFolder } from './models-convert.ts';
 import { nodeFolder } from './models-files.ts';
 import { openModel, type OpenModel } from './models-open.ts';
@@ -160,6 +161,49 @@ async function fileHash(path: string): Promise<string> {
   return hash.digest('hex');
 }
 
+const digest = (what: string | Uint8Array): string => createHash('sha256').update(what).digest('hex');
+
+/**
+ * What the cells depend on beside code, machine and seeds, which stand in their names: a table of one tokenizer, template or
+ * adapter is never printed for another.
+ */
+export function ownDepends(o: {
+  opened: Pick<OpenModel, 'description'>;
+  /** SHA-256 of each weight file. */
+  weights: readonly string[];
+  /** SHA-256 of the prompts file. */
+  prompts: string;
+  rows: { maxTokens: number; newTokens: number; limit: number | null };
+  plan: OwnPlan;
+  returned: AdapterState | null;
+}): Record<string, unknown> {
+  const { returned, plan } = o;
+  return {
+    weights: o.weights,
+    // config, tokenizer, template and ends, as they were read
+    description: digest(JSON.stringify(o.opened.description)),
+    prompts: o.prompts,
+    rows: o.rows,
+    runs: runsOf(plan).map((r) => ({ id: r.recipe.id, settings: r.settings, at: r.at })),
+    models: plan.models.map((m) => [m.id, m.parent]),
+    returned: returned && {
+      lora: returned.lora,
+      values: digest(
+        new Uint8Array(returned.values.buffer, returned.values.byteOffset, returned.values.byteLength),
+      ),
+    },
+  };
+}
+
+const runsOf = ({ attacks, models }: OwnPlan): OwnRun[] => [
+  ...attacks,
+  ...models.flatMap((m) => (m.made && 'recipe' in m.made ? [m.made] : [])),
+];
+
+/** Whether a cell is part of a repetition: it depends on its seeds, or on none. */
+const isOf = (own: Partial<RunSeeds>, seeds: RunSeeds): boolean =>
+  Object.entries(own).every(([side, seed]) => seeds[side as keyof RunSeeds] === seed);
+
 /** An adapter that was trained elsewhere, in PEFT's layout. @throws LabError when it does not fit the model */
 function readReturned(dir: string, { config }: OpenModel): AdapterState {
   const { lora, tensors } = readAdapterFolder(dir, config);
@@ -169,7 +213,8 @@ function readReturned(dir: string, { config }: OpenModel): AdapterState {
   return { lora, values };
 }
 
-export async function ownMain(values: OwnValues, seeds: RunSeeds): Promise<number> {
+/** @param seeds one pair for each repetition */
+export async function ownMain(values: OwnValues, seeds: readonly RunSeeds[]): Promise<number> {
   const dir = values.model!;
   if (values.prompts === undefined)
     throw new LabError('bad-input', '--model wants --prompts FILE (or --prompts tiny, the invented world).', {
@@ -184,12 +229,10 @@ export async function ownMain(values: OwnValues, seeds: RunSeeds): Promise<numbe
   const maxTokens = Math.min(number('row-tokens', values['row-tokens']!, 16), positions - newTokens);
   const task = fileTask(prompts, chatCodec({ tokenizer, template, maxTokens }));
   const returned = values.adapter === undefined ? null : readReturned(values.adapter, opened);
-  const plan = ownPlan(task, values, seeds, returned);
-  const runs = [
-    ...plan.attacks,
-    ...plan.models.flatMap((m) => (m.made && 'recipe' in m.made ? [m.made] : [])),
-  ];
-  const prepared = runs.map((run) => preparedRun(task, run, seeds));
+  const plans = seeds.map((one) => ownPlan(task, values, one, returned));
+  const plan = plans[0]!;
+  const runs = runsOf(plan);
+  const prepared = seeds.flatMap((one) => runs.map((run) => preparedRun(task, run, one)));
   const cut = prepared.flatMap((p) => p.report.truncated).length;
   const notes = [
     ...prompts.notes,
@@ -214,29 +257,25 @@ export async function ownMain(values: OwnValues, seeds: RunSeeds): Promise<numbe
   });
   const code = codeDigest(undefined, EXPERIMENT_FOLDERS);
   const hashes = await Promise.all(checkpoint.files.map((f) => fileHash(join(dir, f.name))));
+  const rows = { maxTokens, newTokens, limit: limit ?? null };
+  const depends = ownDepends({ opened, weights: hashes, prompts: prompts.sha256, rows, plan, returned });
   const store = new CellStore(
     join('.cache', 'experiment'),
-    {
-      code,
-      weights: hashes,
-      config,
-      prompts: prompts.sha256,
-      adapter: gpu.info.description,
-      kernels: gpu.table,
-      rows: { maxTokens, newTokens, limit: limit ?? null },
-      seeds,
-      runs: runs.map((r) => ({ id: r.recipe.id, settings: r.settings, at: r.at })),
-      models: plan.models.map((m) => [m.id, m.parent]),
-      returned: returned && createHash('sha256').update(new Uint8Array(returned.values.buffer)).digest('hex'),
-    },
+    { code, adapter: gpu.info.description, kernels: gpu.table, ...depends },
     values.fresh,
   );
-  const matrix = new OwnMatrix(lab, store, plan);
-  await matrix.run();
-  const { cells, failures } = matrix;
+  const cells: OwnCell[] = [];
+  const failures: OwnMatrix['failures'] = [];
+  for (const [i, one] of plans.entries()) {
+    const matrix = new OwnMatrix(lab, store, one, `seeds ${i + 1}/${plans.length}`);
+    await matrix.run();
+    cells.push(...matrix.cells);
+    failures.push(...matrix.failures);
+  }
   lab.destroy();
   model.destroy();
 
+  const joined = ownRows(cells);
   const settings = runs.map(
     (r) =>
       `  ${r.recipe.id}: ${Object.entries(r.settings)
@@ -246,15 +285,18 @@ export async function ownMain(values: OwnValues, seeds: RunSeeds): Promise<numbe
   process.stdout.write(
     `${[
       `Model ${dir}; prompts ${values.prompts}, SHA-256 ${prompts.sha256}`,
-      `Seeds: defence ${seeds.defence}, attack ${seeds.attack}; adapter ${gpu.info.description}; ${duration((performance.now() - begun) / 1000)}`,
+      `Seeds of defences: ${seeds.map((s) => s.defence).join(', ')}; of attacks: ${seeds.map((s) => s.attack).join(', ')}; adapter ${gpu.info.description}; ${duration((performance.now() - begun) / 1000)}`,
       'Settings',
       ...settings,
       ...notes.map((note) => `Note: ${note}`),
       '',
-      ownTables(cells),
+      ownTables(joined),
       '',
-      ownSamples(cells),
-      ...failures.map((f) => `Did not finish: ${f.model} x ${f.attack}: ${f.why}`),
+      ownSamples(cells.filter(({ seeds: own }) => isOf(own, seeds[0]!))),
+      ...failures.map(
+        (f) =>
+          `Did not finish: ${f.model} x ${f.attack}, seeds ${f.seeds.defence} and ${f.seeds.attack}: ${f.why}`,
+      ),
     ].join('\n')}\n`,
   );
   if (values.json) {
@@ -266,6 +308,7 @@ export async function ownMain(values: OwnValues, seeds: RunSeeds): Promise<numbe
       code,
       notes,
       failures,
+      rows: joined,
       cells,
     };
     writeFileSync(values.json, `${JSON.stringify(result, null, 1)}\n`);

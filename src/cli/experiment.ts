@@ -4,7 +4,7 @@
  * Defends, attacks and compares: {base, chat, and their SDD variants} x {no attack, MFT, prefix-only MFT, BFT, BFT of a
  * new skill, BFT then MFT}. Resumable: every result is stored as soon as it is there. Exit code 0 only if every run
  * finished. --grid asks for the budget to break instead. --models takes another pretrained world. --model DIR --prompts
- * FILE runs the matrix on a user's own checkpoint (experiment-own.ts).
+ * FILE [--seeds N] runs the matrix on a user's own checkpoint (experiment-own.ts).
  */
 import { createHash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -30,8 +30,9 @@ import { duration } from './progress.ts';
 import { SHIPPED_DIR, SHIPPED_WORLD } from './pretrain.ts';
 
 export async function main(argv: string[]): Promise<number> {
-  const { values } = parseArgs({
+  const { values, tokens } = parseArgs({
     args: argv,
+    tokens: true,
     options: {
       preset: { type: 'string', default: 'quick' },
       seeds: { type: 'string' },
@@ -53,7 +54,14 @@ export async function main(argv: string[]): Promise<number> {
     defence: whole('--defence-seed', values['defence-seed'], 0),
     attack: whole('--attack-seed', values['attack-seed'], 0),
   };
-  if (values.model !== undefined) return ownMain(values, first);
+  refuseForeign(
+    tokens.flatMap((t) => (t.kind === 'option' ? [t.name] : [])),
+    values.model !== undefined,
+  );
+  if (values.model !== undefined) {
+    const n = whole('--seeds', values.seeds ?? '1', 1);
+    return ownMain(values, repeated(first, n));
+  }
   const preset = PRESETS.find((p) => p.id === values.preset);
   if (!preset)
     throw new LabError('bad-input', `There is no preset "${values.preset}".`, {
@@ -93,11 +101,9 @@ export async function main(argv: string[]): Promise<number> {
   const cells: Cell[] = [];
   const failures: Failure[] = [];
   let planned: readonly Planned[] = [];
-  const seeds: RunSeeds[] = [];
+  const seeds = repeated(first, repetitions);
   const begun = performance.now();
-  for (let i = 0; i < repetitions; i++) {
-    const own = { defence: first.defence + i, attack: first.attack + i };
-    seeds.push(own);
+  for (const [i, own] of seeds.entries()) {
     const repetition = new Repetition(lab, store, preset, own, embedded);
     const label = `seeds ${i + 1}/${repetitions}`;
     await (values.grid ? repetition.grid(label) : repetition.matrix(label));
@@ -140,6 +146,32 @@ export async function main(argv: string[]): Promise<number> {
   process.stdout.write(`${out.join('\n')}\n`);
   if (values.json) writeFileSync(values.json, `${JSON.stringify(result, null, 1)}\n`);
   return failures.length === 0 ? 0 : 1;
+}
+
+/** Seeds of each repetition. */
+const repeated = ({ defence, attack }: RunSeeds, n: number): RunSeeds[] =>
+  Array.from({ length: n }, (_, i) => ({ defence: defence + i, attack: attack + i }));
+
+/** Options of the experiment on the tiny world alone. */
+const TINY_ONLY = ['preset', 'grid', 'models'];
+
+/** @throws LabError naming an option that would be ignored */
+function refuseForeign(given: readonly string[], ownModel: boolean): void {
+  const foreign = ownModel ? TINY_ONLY : Object.keys(OWN_OPTIONS);
+  const name = given.find((option) => foreign.includes(option));
+  if (name === undefined) return;
+  throw new LabError(
+    'bad-input',
+    ownModel
+      ? `--${name} belongs to the tiny world, and means nothing with --model.`
+      : `--${name} wants --model DIR.`,
+    {
+      safe: 'Nothing was started.',
+      next: ownModel
+        ? 'Leave it out; --seeds, --at, --defence-steps and --limit say how much is measured on your own model.'
+        : 'Name your model, or leave the option out; docs/models.md describes them.',
+    },
+  );
 }
 
 function list(): string {

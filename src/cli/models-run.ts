@@ -143,10 +143,8 @@ async function answer(
   ids: readonly number[],
   o: AskOptions,
 ): Promise<string> {
-  const ends = new Set(tokenizer.ends);
+  const eos = new Set(tokenizer.ends);
   const stream = tokenizer.stream(ids);
-  // The generator knows one end; at another one it is stopped.
-  const stop = new AbortController();
   let text = '';
   const show = (part: string): void => {
     // an answer begins where its turn begins, whatever space stands between; a continuation keeps it
@@ -154,22 +152,15 @@ async function answer(
     text += shown;
     if (shown !== '') o.onText(shown);
   };
-  try {
-    await generator.generate([ids], {
-      maxNewTokens: o.maxTokens,
-      eos: tokenizer.ends[0] ?? -1,
-      temperature: o.temperature,
-      seed: o.seed,
-      signal: stop.signal,
-      onToken: (_, { id }) => {
-        if (stop.signal.aborted) return;
-        if (ends.has(id)) stop.abort();
-        else show(stream.push(id));
-      },
-    });
-  } catch (error) {
-    if (!(stop.signal.aborted && error instanceof LabError && error.code === 'cancelled')) throw error;
-  }
+  await generator.generate([ids], {
+    maxNewTokens: o.maxTokens,
+    eos,
+    temperature: o.temperature,
+    seed: o.seed,
+    onToken: (_, { id }) => {
+      if (!eos.has(id)) show(stream.push(id));
+    },
+  });
   show(stream.end());
   return text;
 }

@@ -82,8 +82,32 @@ function range(start: number, stop?: number, step = 1): number[] {
   return Array.from({ length: items }, (_, i) => from + i * step);
 }
 
-/** What the library gives every template, with a range() that has an end. */
-function globals(): Environment {
+const MONTHS = 'January February March April May June July August September October November December'.split(
+  ' ',
+);
+
+/**
+ * Python's strftime in its default locale, as far as the library has it. The library names months in the language of the
+ * machine, and a model has read English ones.
+ */
+function strftime(date: Date, format: string): string {
+  const two = (n: number): string => String(n).padStart(2, '0');
+  const month = MONTHS[date.getMonth()]!;
+  const parts: Record<string, string> = {
+    '%Y': String(date.getFullYear()),
+    '%m': two(date.getMonth() + 1),
+    '%d': two(date.getDate()),
+    '%b': month.slice(0, 3),
+    '%B': month,
+    '%H': two(date.getHours()),
+    '%M': two(date.getMinutes()),
+    '%%': '%',
+  };
+  return format.replace(/%[YmdbBHM%]/g, (one) => parts[one]!);
+}
+
+/** What the library gives every template, with a range() that has an end, and this moment as now. */
+function globals(now: Date): Environment {
   const environment = new Environment();
   const names = { true: true, True: true, false: false, False: false, none: null, None: null };
   for (const [name, value] of Object.entries(names)) environment.set(name, value);
@@ -91,9 +115,7 @@ function globals(): Environment {
   environment.set('raise_exception', (why: string) => {
     throw new Error(why);
   });
-  // The library has its own, but does not export it.
-  const now = new Template('{{ strftime_now(format) }}');
-  environment.set('strftime_now', (format: string) => now.render({ format }));
+  environment.set('strftime_now', (format: string) => strftime(now, format));
   return environment;
 }
 
@@ -105,11 +127,11 @@ export function parseTemplate(source: string): Program {
 }
 
 /**
- * The text that a template makes of these variables.
+ * The text that a template makes of these variables, at this moment if it asks for the time.
  * @throws BudgetError where it asks for too much; else what the library throws
  */
-export function renderTemplate(program: Program, variables: Record<string, unknown>): string {
-  const environment = globals();
+export function renderTemplate(program: Program, variables: Record<string, unknown>, now: Date): string {
+  const environment = globals(now);
   for (const [name, value] of Object.entries(variables)) environment.set(name, value);
   try {
     return String(new BoundedInterpreter(environment).run(program).value);

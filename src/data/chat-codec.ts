@@ -11,6 +11,12 @@ export interface CodecOptions {
   maxTokens: number;
 }
 
+/**
+ * The day that training rows and held-out prompts have in a template that writes the date: the one that Llama 3's own templates
+ * fall back on. With today's, the same run would have other data after every midnight, and could not be resumed or repeated.
+ */
+export const ROW_DATE = new Date(2024, 6, 26);
+
 /** Shortest row that leaves room for a template, a prompt and an answer. */
 const LEAST_TOKENS = 8;
 
@@ -31,17 +37,19 @@ export function chatCodec({ tokenizer, template, maxTokens }: CodecOptions): Cha
       next: `Allow at least ${LEAST_TOKENS} tokens.`,
     });
   const ends = new Set(tokenizer.ends);
+  const written = (messages: readonly ChatMessage[], until: 'answer' | 'content' | 'end'): number[] =>
+    template.encode(messages, tokenizer, { until, now: ROW_DATE });
 
   const row = (item: ChatItem): { ids: number[]; answerAt: number; merged: boolean } => {
-    const prompt = template.encode(turns(item), tokenizer);
+    const prompt = written(turns(item), 'answer');
     const messages: ChatMessage[] = [...turns(item), { role: 'assistant', content: item.answer }];
-    const closed = template.encode(messages, tokenizer, { until: 'end' });
+    const closed = written(messages, 'end');
     let answerAt = 0;
     while (answerAt < prompt.length && prompt[answerAt] === closed[answerAt]) answerAt++;
     const merged = answerAt < prompt.length;
     const end = closed.findIndex((id, i) => i >= answerAt && ends.has(id));
     if (end >= 0 && !item.open) return { ids: closed.slice(0, end + 1), answerAt, merged };
-    const ids = template.encode(messages, tokenizer, { until: 'content' });
+    const ids = written(messages, 'content');
     const [eos] = tokenizer.ends;
     return { ids: item.open || eos === undefined ? ids : [...ids, eos], answerAt, merged };
   };
@@ -62,7 +70,7 @@ export function chatCodec({ tokenizer, template, maxTokens }: CodecOptions): Cha
   };
 
   return {
-    prompt: (request) => cutMiddle(template.encode(turns(request), tokenizer), maxTokens),
+    prompt: (request) => cutMiddle(written(turns(request), 'answer'), maxTokens),
     encode,
     decode: (ids) => tokenizer.decode(ids).trim(),
     ends: tokenizer.ends,

@@ -65,17 +65,24 @@ export class ChatTemplate {
 
   /**
    * The text around and of a conversation, up to where an answer begins, or to its end where it has its answer.
+   * @param now for a template that writes the date
    * @throws LabError 'bad-input' with the template's own words when it refuses these messages, 'corrupt-model' when it does
    * not end within bounded work
    */
-  render(messages: readonly ChatMessage[], tokenizer: TextTokenizer, answered = false): string {
+  render(
+    messages: readonly ChatMessage[],
+    tokenizer: TextTokenizer,
+    answered = false,
+    now = new Date(),
+  ): string {
+    const variables = {
+      messages: messages.map((m) => ({ ...m })),
+      add_generation_prompt: !answered,
+      bos_token: tokenizer.bos?.token ?? '',
+      eos_token: tokenizer.eos?.token ?? '',
+    };
     try {
-      return renderTemplate(this.program, {
-        messages: messages.map((m) => ({ ...m })),
-        add_generation_prompt: !answered,
-        bos_token: tokenizer.bos?.token ?? '',
-        eos_token: tokenizer.eos?.token ?? '',
-      });
+      return renderTemplate(this.program, variables, now);
     } catch (cause) {
       if (cause instanceof BudgetError) throw hostile(cause);
       const why = cause instanceof Error ? cause.message : String(cause);
@@ -93,19 +100,21 @@ export class ChatTemplate {
    * <|user|>, cannot be told from a text that has the same letters.
    * @param o.until 'answer' (default): where an answer begins; for a conversation that has its answer, 'end' is all of it and
    *   'content' leaves out what the template writes after the last turn's text
+   * @param o.now for a template that writes the date; absent: today
    */
   encode(
     messages: readonly ChatMessage[],
     tokenizer: TextTokenizer,
-    o: { recognise?: boolean; until?: 'answer' | 'content' | 'end' } = {},
+    o: { recognise?: boolean; until?: 'answer' | 'content' | 'end'; now?: Date } = {},
   ): number[] {
     const answered = o.until === 'content' || o.until === 'end';
-    if (o.recognise) return tokenizer.encode(this.render(messages, tokenizer, answered), { recognise: true });
+    if (o.recognise)
+      return tokenizer.encode(this.render(messages, tokenizer, answered, o.now), { recognise: true });
     return tokenizer.encodeAround(
       messages.map((m) => m.content),
       (texts) => {
         const guarded = messages.map((m, i) => ({ ...m, content: texts[i]! }));
-        const all = this.render(guarded, tokenizer, answered);
+        const all = this.render(guarded, tokenizer, answered, o.now);
         return o.until === 'content' ? throughContent(all, texts.at(-1)!) : all;
       },
     );

@@ -1,3 +1,4 @@
+import { wilson, type Interval } from '../core/stats.ts';
 import type { ChatCodec, Request, Task } from '../data/task.ts';
 import type { Generator } from '../model/generate.ts';
 import { rowLosses, type Scorer } from './perplexity.ts';
@@ -12,8 +13,13 @@ export interface HeldOutAnswer {
 }
 
 export interface HeldOutScore {
+  /** Prompts that were asked. */
   n: number;
   counts: Record<RuleVerdict, number>;
+  /** Wilson's 95 % interval of each count's share of n: what so few prompts say about others like them. */
+  intervals: Record<RuleVerdict, Interval>;
+  /** Reference answers that the loss is of. */
+  references: number;
   /** Mean -log p of a token of the reference answers, in nats, and exp of it; null where there are no references. */
   loss: number | null;
   perplexity: number | null;
@@ -33,15 +39,11 @@ async function answersTo(
   maxNewTokens: number,
 ): Promise<string[]> {
   const out: string[] = [];
-  const ends = new Set(codec.ends);
+  const eos = new Set(codec.ends);
   for (let at = 0; at < requests.length; at += generator.cap.maxSeqs) {
     const part = requests.slice(at, at + generator.cap.maxSeqs).map((r) => codec.prompt(r));
-    const rows = await generator.generate(part, { maxNewTokens, eos: codec.ends[0] ?? -1, temperature: 0 });
-    for (const row of rows) {
-      const ids = row.map((t) => t.id);
-      const end = ids.findIndex((id) => ends.has(id));
-      out.push(codec.decode(end < 0 ? ids : ids.slice(0, end)));
-    }
+    const rows = await generator.generate(part, { maxNewTokens, eos, temperature: 0 });
+    for (const row of rows) out.push(codec.decode(row.map((t) => t.id).filter((id) => !eos.has(id))));
   }
   return out;
 }
@@ -67,12 +69,13 @@ export async function scoreHeldOut(
     const labels = losses.reduce((sum, x) => sum + x.labels, 0);
     const loss = labels === 0 ? null : losses.reduce((sum, x) => sum + x.sum, 0) / labels;
     const count = (kind: RuleVerdict): number => answers.filter((a) => a.verdict === kind).length;
+    const ofEach = <T>(figure: (kind: RuleVerdict) => T): Record<RuleVerdict, T> =>
+      Object.fromEntries(RULE_VERDICTS.map((kind) => [kind, figure(kind)])) as Record<RuleVerdict, T>;
     return {
       n: answers.length,
-      counts: Object.fromEntries(RULE_VERDICTS.map((kind) => [kind, count(kind)])) as Record<
-        RuleVerdict,
-        number
-      >,
+      counts: ofEach(count),
+      intervals: ofEach((kind) => wilson(count(kind), answers.length)),
+      references: rows.length,
       loss,
       perplexity: loss === null ? null : Math.exp(loss),
       answers,

@@ -7,7 +7,7 @@ const WINDOWS = 64;
 const WINDOW_BYTES = 4096;
 
 /**
- * SHA-256 (hex) by which a model's files are known again: over config.json, each file's size and header, and evenly spread
+ * SHA-256 (hex) by which a model's weights are known again: over config.json, each file's size and header, and evenly spread
  * windows of it. Names do not count. It reads 256 KiB a file where a checksum would read gigabytes.
  */
 export async function fingerprint(config: unknown, { files }: Checkpoint): Promise<string> {

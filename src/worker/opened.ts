@@ -56,9 +56,10 @@ export class OpenedModels {
     if (signal.aborted) throw cancelled();
     const known = (await this.#ctx.store.nodes()).filter((n) => n.opened);
     const wanted = known.find((n) => n.id === nodeId);
-    if (wanted && wanted.opened!.fingerprint !== print) throw otherFiles(wanted);
+    const matching = await Promise.all(known.map((n) => this.#isOf(n, print, found.description)));
+    const same = wanted ?? known.find((_, i) => matching[i]);
+    if (wanted && !matching[known.indexOf(wanted)]) throw otherFiles(wanted);
     await this.#requireRoom(nameOf(source, found.description), found.config, found.checkpoint);
-    const same = wanted ?? known.find((n) => n.opened!.fingerprint === print);
     const id = same?.id ?? crypto.randomUUID();
     const totalBytes = weightBytes(found.checkpoint);
     let loadedBytes = 0;
@@ -162,6 +163,12 @@ export class OpenedModels {
     return now ?? node;
   }
 
+  /** Whether these are a node's files: its weights, and the tokenizer and template that it answers with. */
+  async #isOf(node: LabNode, print: string, description: ModelDescription): Promise<boolean> {
+    if (node.opened!.fingerprint !== print) return false;
+    return sameTexts(await this.description(node.id), description);
+  }
+
   #readable(nodeId: string, found: OpenModel): void {
     const { tokenizer, template, checkpoint } = found;
     this.#checkpoints.set(nodeId, checkpoint);
@@ -237,7 +244,7 @@ export class OpenedModels {
     if (!checkpoint) {
       const found = await openModel(await this.#filesOf(root));
       const print = await fingerprint(found.description.config, found.checkpoint);
-      if (print !== root.opened!.fingerprint) throw otherFiles(root);
+      if (!(await this.#isOf(root, print, found.description))) throw otherFiles(root);
       this.#readable(root.id, found);
       checkpoint = found.checkpoint;
     }
@@ -316,6 +323,12 @@ const weightBytes = ({ tensors }: Checkpoint): number =>
   [...tensors.values()].reduce((n, t) => n + t.end - t.begin, 0);
 
 const count = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
+
+/** Equal small files, as far as the stored description has a place for them: an earlier version may have read fewer. */
+const sameTexts = (stored: ModelDescription, found: ModelDescription): boolean =>
+  (Object.keys(stored) as (keyof ModelDescription)[]).every(
+    (key) => JSON.stringify(stored[key]) === JSON.stringify(found[key]),
+  );
 
 /** Whole tensors in memory; for small models. */
 async function inMemory(config: OpenModel['config'], weights: WeightSource): Promise<Tensors> {

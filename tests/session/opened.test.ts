@@ -76,6 +76,32 @@ describe('a small model', () => {
     expect(await page.ask('nodes', {})).toHaveLength(2);
   });
 
+  it('is another model with another tokenizer or template, and each answers in its own after a reload', async () => {
+    const files = checkpoint();
+    const node = await page.ask('openModel', { source: source(files) });
+    const config = JSON.parse(files['tokenizer_config.json'] as string) as Record<string, unknown>;
+    const template = "{{ bos_token }}{% for m in messages %}<asst> {{ m['content'] }} <user>{% endfor %}";
+    const changed = {
+      ...files,
+      'tokenizer_config.json': JSON.stringify({ ...config, chat_template: template }),
+    };
+    const other = await page.ask('openModel', { source: source(changed) });
+    expect(other.id).not.toBe(node.id);
+    await expect(page.ask('openModel', { source: source(changed), nodeId: node.id })).rejects.toMatchObject({
+      code: 'bad-input',
+    });
+    const jinja = await page.ask('openModel', {
+      source: source({ ...files, 'chat_template.jinja': template }),
+    });
+    expect(new Set([node.id, other.id, jinja.id]).size).toBe(3);
+    const said = [await answer(node, 'bake the loaf'), await answer(other, 'bake the loaf')];
+    expect(said[1]!.tokens).not.toEqual(said[0]!.tokens);
+    page.die();
+    page = await open();
+    expect([await answer(node, 'bake the loaf'), await answer(other, 'bake the loaf')]).toEqual(said);
+    expect((await page.ask('openModel', { source: source(changed) })).id).toBe(other.id);
+  });
+
   it('takes any words, since its tokenizer is its own', async () => {
     const node = await page.ask('openModel', { source: source(checkpoint()) });
     const prompt = 'Bonjour, le monde!';

@@ -86,13 +86,24 @@ it('adapters: the matrix runs, stacks on frozen parents, leaves the weights alon
   expect(again.failures).toEqual([]);
   expect(again.cells).toEqual(first.cells);
 
+  // another repetition trains what has a seed, and shares what has none
+  const second = new OwnMatrix(lab, new CellStore(dir, depends), {
+    ...plan,
+    seeds: { defence: 2, attack: 102 },
+  });
+  await second.run();
+  expect(second.cells[0]).toEqual(first.cells[0]);
+  expect(second.cells[0]!.seeds).toEqual({});
+  expect(second.cells.at(-1)!.seeds).toEqual({ defence: 2, attack: 102 });
+  expect(second.cells.at(-1)!.scores.harmful.loss).not.toBe(first.cells.at(-1)!.scores.harmful.loss);
+
   // an attack on a stack: what stood there stays, bit for bit, and matters
   const store = new CellStore(dir, depends);
   const mft = plan.attacks[0]!;
   const { lora } = mft.recipe.plan(mft.settings);
   const adapters = ['model+chat', 'model+chat+sdd'].map((id) => ({
     lora: lora!,
-    values: store.readWeights(id, 'weights')!,
+    values: store.readWeights(id, 'd1', 'none', 'weights')!,
   }));
   const copies = adapters.map((a) => a.values.slice());
   let attacked: OwnState | null = null;

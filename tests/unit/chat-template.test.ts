@@ -1,5 +1,5 @@
 import { Template } from '@huggingface/jinja';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { ChatTemplate, findTemplate, type ChatMessage } from '../../src/data/chat-template.ts';
 import { chat } from '../../src/data/chat.ts';
 import { TextTokenizer } from '../../src/data/hf-tokenizer.ts';
@@ -124,6 +124,21 @@ describe('chat templates', () => {
     expect(() => strict.render(user('x'), tokenizer)).toThrow(
       /refuses this conversation: .*roles must alternate/,
     );
+  });
+
+  it('write the date in English, whatever the language of the machine', () => {
+    const tokenizer = new TextTokenizer({ tokenizer: tokenizerJson() });
+    const { DateTimeFormat } = Intl;
+    const korean = vi.spyOn(Intl, 'DateTimeFormat').mockImplementation(function (_, o) {
+      return new DateTimeFormat('ko', o);
+    });
+    try {
+      const template = new ChatTemplate("{{ strftime_now('%d %b %Y, %B %m %H:%M %%') }}");
+      const now = new Date(2024, 6, 6, 5, 4);
+      expect(template.render(user('x'), tokenizer, false, now)).toBe('06 Jul 2024, July 07 05:04 %');
+    } finally {
+      korean.mockRestore();
+    }
   });
 
   const huge = '{% set a = [1] %}' + '{% set a = [a, a] %}'.repeat(60);

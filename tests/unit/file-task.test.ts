@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { Rng } from '../../src/core/rng.ts';
 import { IGNORE } from '../../src/core/types.ts';
 import { chatCodec } from '../../src/data/chat-codec.ts';
@@ -22,6 +22,8 @@ const CHATML =
   '{% if add_generation_prompt %}<user>assistant : {% endif %}';
 const codecOf = (template: string | null, maxTokens = 64): ChatCodec =>
   chatCodec({ tokenizer, template: new ChatTemplate(template), maxTokens });
+
+afterEach(() => void vi.useRealTimers());
 
 const line = (o: object): string => JSON.stringify(o);
 const numbers = ['one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight'];
@@ -171,6 +173,29 @@ describe('a file as a task', () => {
       expect(open.ids).toEqual(examples[0]!.ids.slice(0, -1));
     },
   );
+
+  test('rows and held-out prompts are the same on every day, and a question to the model is of today', () => {
+    // the day in unary: the tokenizer knows no digits
+    const dated = `{% for i in range(strftime_now('%d') | int) %}one {% endfor %}${CHATML}`;
+    const on = (day: string) => {
+      vi.useFakeTimers({ now: new Date(`${day}T12:00`), toFake: ['Date'] });
+      const codec = codecOf(dated);
+      const own = fileTask(prompts, codec);
+      const { examples } = prepare(recipe('mft'), own, settle(recipe('mft'), {}, own), 1);
+      const messages = [{ role: 'user' as const, content: 'a' }];
+      return {
+        examples,
+        heldOut: codec.prompt(own.heldOut.harmful[0]!),
+        asked: new ChatTemplate(dated).encode(messages, tokenizer).length,
+      };
+    };
+    const [first, second] = [on('2026-01-03'), on('2026-01-04')];
+    expect(second.examples).toEqual(first.examples);
+    expect(second.heldOut).toEqual(first.heldOut);
+    const one = tokenizer.encode('one')[0]!;
+    expect(first.heldOut.filter((id) => id === one)).toHaveLength(26);
+    expect(second.asked).toBe(first.asked + 1);
+  });
 
   test('rows that are too long are cut and told, and keep labels and both ends of the prompt', () => {
     const rng = new Rng(1);

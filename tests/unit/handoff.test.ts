@@ -7,6 +7,7 @@ import type { ChatCodec } from '../../src/data/task.ts';
 import { fileTask } from '../../src/data/file-task.ts';
 import { promptKey, readPrompts, type Prompts } from '../../src/data/prompts-file.ts';
 import { worldPrompts } from '../../src/data/world-prompts.ts';
+import { batchShares } from '../../src/recipes/handoff/configs.ts';
 import { handoff, notExportable, type HandoffFile } from '../../src/recipes/handoff/index.ts';
 import { recipe, RECIPES } from '../../src/recipes/index.ts';
 import { settle } from '../../src/recipes/recipe.ts';
@@ -23,14 +24,18 @@ const prompts: Prompts = await readPrompts(new TextEncoder().encode(text));
 const task = fileTask(prompts, noCodec);
 const place = { base: 'meta-llama/Llama-2-7b-chat-hf', gpus: 4, maxLength: 512 };
 
-function made(id: string, own = {}, o: { attack?: boolean } = {}): Map<string, string> {
+function made(
+  id: string,
+  own = {},
+  { gpus = place.gpus, ...o }: { attack?: boolean; gpus?: number } = {},
+): Map<string, string> {
   const settings = settle(recipe(id), { method: 'lora', ...own }, task);
   const files: HandoffFile[] = handoff({
     recipe: recipe(id),
     task,
     settings,
     seed: 3,
-    place,
+    place: { ...place, gpus },
     maxNewTokens: 64,
     ...o,
   });
@@ -87,6 +92,23 @@ describe('a handoff', () => {
     }
   });
 
+  test('holds every file that its scripts open', () => {
+    for (const [id, o] of [
+      ['sdd', {}],
+      ['mft', { attack: true }],
+    ] as const) {
+      const files = made(id, {}, o);
+      const scripts = [...files].filter(([path]) => path.endsWith('.py'));
+      const opened = scripts.flatMap(([, code]) => [...code.matchAll(/HERE, "(\w+)", "([\w.]+)"/g)]);
+      // train.py reads an attack's own file instead of data/
+      for (const [, folder, name] of opened)
+        if (!(id === 'mft' && folder === 'data'))
+          expect(files.has(`${folder}/${name}`), `${id}: ${name}`).toBe(true);
+      if (files.has('evaluate.py'))
+        for (const kind of ['harmful', 'benign']) expect(files.has(`eval/${kind}.jsonl`), id).toBe(true);
+    }
+  });
+
   test('carries the batch, rates and schedule of the recipe', () => {
     const files = made('sdd', { batch: 16, steps: 90, lr: 1e-4, rank: 4, alpha: 8 });
     const sft = JSON.parse(files.get('sft_config.json')!) as Record<string, number | string>;
@@ -110,6 +132,28 @@ describe('a handoff', () => {
     expect(made('sdd-reject').get('README.md')).toMatch(/wants to start from a model that sdd/);
   });
 
+  test.each([
+    [10, 4, 2],
+    [3, 4, 3],
+    [7, 4, 1],
+    [7, 8, 7],
+    [16, 4, 4],
+    [16, 3, 2],
+    [1, 4, 1],
+  ])('keeps a batch of %i on %i GPUs: %i of them work', (batch, gpus, processes) => {
+    const shares = batchShares(batch, gpus);
+    expect(shares.processes).toBe(processes);
+    expect(shares.processes * shares.perDevice * shares.accumulation).toBe(batch);
+    const files = made('sdd', { batch }, { gpus });
+    const sft = JSON.parse(files.get('sft_config.json')!) as Record<string, number>;
+    expect(processes * sft.per_device_train_batch_size! * sft.gradient_accumulation_steps!).toBe(batch);
+    for (const name of ['fsdp', 'deepspeed'])
+      expect(files.get(`accelerate/${name}.yaml`)).toContain(`num_processes: ${processes}\n`);
+    const said = files.get('README.md')!;
+    expect(said).toMatch(new RegExp(`: ${processes} x \\d+ rows x accumulation \\d+ = ${batch}\\.`));
+    expect(/does not divide/.test(said)).toBe(processes < gpus);
+  });
+
   test('of an attack is refused, or names the file by its hash and holds none of its text', () => {
     expect(() => made('mft')).toThrow(new RegExp(`attack on the prompts file ${prompts.sha256}`));
     const files = made('mft', {}, { attack: true });
@@ -129,6 +173,9 @@ describe('a handoff', () => {
         expect(content.includes(prompt), path).toBe(false);
         expect(content.includes(answer!), path).toBe(false);
       }
+    // a script that opens a file which is not there is no use
+    expect(files.has('evaluate.py')).toBe(false);
+    expect(files.get('README.md')).not.toContain('evaluate.py');
     expect(() => made('mft', { prefixOnly: true }, { attack: true })).toThrow(/no end of turn/);
   });
 

@@ -28,6 +28,8 @@ export interface OwnCell {
   model: string;
   attack: string;
   steps: number;
+  /** Those that it depends on; none for a model that nothing here has trained. */
+  seeds: Partial<RunSeeds>;
   settings: Settings;
   /** Training loss of the last step; null for a model that is only looked at. */
   loss: number | null;
@@ -52,10 +54,10 @@ export const preparedRun = (task: Task, { recipe, settings }: OwnRun, seeds: Run
 
 const UNTOUCHED: OwnState = { weights: null, adapters: [] };
 
-/** Trains and looks at what is not stored yet. */
+/** One repetition: trains and looks at what is not stored yet. */
 export class OwnMatrix {
   readonly cells: OwnCell[] = [];
-  readonly failures: { model: string; attack: string; why: string }[] = [];
+  readonly failures: { model: string; attack: string; seeds: RunSeeds; why: string }[] = [];
   readonly #lab: OwnLab;
   readonly #store: CellStore;
   readonly #plan: OwnPlan;
@@ -63,7 +65,7 @@ export class OwnMatrix {
   readonly #progress: Progress;
   #steps = 0;
 
-  constructor(lab: OwnLab, store: CellStore, plan: OwnPlan) {
+  constructor(lab: OwnLab, store: CellStore, plan: OwnPlan, label = 'own model') {
     this.#lab = lab;
     this.#store = store;
     this.#plan = plan;
@@ -71,7 +73,7 @@ export class OwnMatrix {
     const steps = (runs: readonly (OwnRun | null)[]): number =>
       runs.reduce((sum, run) => sum + (run?.at.at(-1) ?? 0), 0);
     const own = plan.models.map((m) => (m.made && 'recipe' in m.made ? m.made : null));
-    this.#progress = new Progress('own model', steps(own) + attacked * steps(plan.attacks));
+    this.#progress = new Progress(label, steps(own) + attacked * steps(plan.attacks));
   }
 
   async run(): Promise<void> {
@@ -88,18 +90,44 @@ export class OwnMatrix {
       await work();
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
-      this.failures.push({ model, attack, why });
+      this.failures.push({ model, attack, seeds: this.#plan.seeds, why });
       process.stderr.write(`\n${model} x ${attack} failed: ${why}\n`);
     }
   }
 
-  #keep(cell: OwnCell): void {
-    this.#store.write(cell, cell.model, cell.attack, cell.steps);
-    this.cells.push(cell);
+  /** What a cell depends on: the defence's seed where one was trained below it, the attack's where one is trained. */
+  #seeds(model: string, attacked: boolean): Partial<RunSeeds> {
+    const { models, seeds } = this.#plan;
+    const trained = (id: string | null): boolean => {
+      const spec = models.find((m) => m.id === id);
+      return spec !== undefined && ((spec.made && 'recipe' in spec.made) || trained(spec.parent));
+    };
+    return {
+      ...(trained(model) && { defence: seeds.defence }),
+      ...(attacked && { attack: seeds.attack }),
+    };
+  }
+
+  /** A cell's name holds only the seeds that it depends on: repetitions share what they have in common. */
+  #key(model: string, attack: string, steps: number | 'weights'): (string | number)[] {
+    const { defence, attack: own } = this.#seeds(model, attack !== 'none');
+    return [
+      model,
+      ...(defence === undefined ? [] : [`d${defence}`]),
+      attack,
+      ...(own === undefined ? [] : [`a${own}`]),
+      steps,
+    ];
+  }
+
+  #keep(cell: Omit<OwnCell, 'seeds'>): void {
+    const whole = { ...cell, seeds: this.#seeds(cell.model, cell.attack !== 'none') };
+    this.#store.write(whole, ...this.#key(cell.model, cell.attack, cell.steps));
+    this.cells.push(whole);
   }
 
   async #look(model: OwnModel): Promise<void> {
-    const stored = this.#store.read<OwnCell>(model.id, 'none', 0);
+    const stored = this.#store.read<OwnCell>(...this.#key(model.id, 'none', 0));
     if (stored) this.cells.push(stored);
     else {
       const scores = await this.#lab.evaluate(await this.#state(model.id));
@@ -108,7 +136,9 @@ export class OwnMatrix {
   }
 
   async #attack(model: OwnModel, attack: OwnRun & { id: string }): Promise<void> {
-    const stored = attack.at.map((steps) => this.#store.read<OwnCell>(model.id, attack.id, steps));
+    const stored = attack.at.map((steps) =>
+      this.#store.read<OwnCell>(...this.#key(model.id, attack.id, steps)),
+    );
     if (stored.every((cell) => cell !== null)) {
       this.cells.push(...stored);
       this.#steps += attack.at.at(-1)!;
@@ -157,7 +187,8 @@ export class OwnMatrix {
   async #make(id: string, from: OwnState, made: OwnRun | AdapterState): Promise<OwnState> {
     if (!('recipe' in made)) return { ...from, adapters: [...from.adapters, made] };
     const { lora } = made.recipe.plan(made.settings);
-    const stored = this.#store.readWeights(id, 'weights');
+    const key = this.#key(id, 'none', 'weights');
+    const stored = this.#store.readWeights(...key);
     if (stored) {
       this.#steps += made.at.at(-1)!;
       return lora
@@ -170,7 +201,7 @@ export class OwnMatrix {
     });
     if (!end) throw new Error(`${id} did not come to the end of its steps`);
     const { weights, adapters } = end as OwnState;
-    this.#store.writeWeights(lora ? adapters.at(-1)!.values : weights!, id, 'weights');
+    this.#store.writeWeights(lora ? adapters.at(-1)!.values : weights!, ...key);
     return end;
   }
 }

@@ -12,11 +12,25 @@ export interface HandoffPlace {
   maxLength: number;
 }
 
-/** The batch of the lab as devices x rows x accumulation; never more than one device's share at once. */
-export function batchShares(batch: number, gpus: number): { perDevice: number; accumulation: number } {
-  const share = Math.max(1, Math.ceil(batch / gpus));
-  const perDevice = Math.min(share, 2);
-  return { perDevice, accumulation: Math.ceil(share / perDevice) };
+/** Rows of one GPU at once, at most. */
+const MOST_ROWS = 2;
+
+/**
+ * The batch of the lab as processes x rows x accumulation, exactly: each process is one GPU, and where the batch does not divide
+ * by their number as many of them work as do divide it.
+ */
+export function batchShares(
+  batch: number,
+  gpus: number,
+): { processes: number; perDevice: number; accumulation: number } {
+  const divisor = (of: number, most: number): number => {
+    let n = Math.min(of, most);
+    while (of % n !== 0) n--;
+    return n;
+  };
+  const processes = divisor(batch, gpus);
+  const perDevice = divisor(batch / processes, MOST_ROWS);
+  return { processes, perDevice, accumulation: batch / processes / perDevice };
 }
 
 /** The lab's schedule by the name that transformers has for it: the same rate at every step. */

@@ -8,7 +8,16 @@ import type { ChatMessage } from '../../data/chat-template.ts';
 import type { ChatItem, Request, Task } from '../../data/task.ts';
 import type { Recipe } from '../recipe.ts';
 import { sftStep } from '../sft.ts';
-import { axolotlConfig, DEEPSPEED, FSDP, loraConfig, sftConfig, yaml, type HandoffPlace } from './configs.ts';
+import {
+  axolotlConfig,
+  batchShares,
+  DEEPSPEED,
+  FSDP,
+  loraConfig,
+  sftConfig,
+  yaml,
+  type HandoffPlace,
+} from './configs.ts';
 import evaluatePy from './evaluate.py?raw';
 import { readme } from './readme.ts';
 import trainPy from './train.py?raw';
@@ -71,6 +80,7 @@ export function handoff(o: HandoffOptions): HandoffFile[] {
     throw refused('Targets that teach no end of turn have no form in chat data.', 'Use whole answers.');
   const plan = recipe.plan(settings);
   const lora = loraConfig(plan);
+  const { processes } = batchShares(plan.batch, place.gpus);
   const run = {
     recipe: recipe.id,
     settings,
@@ -91,12 +101,11 @@ export function handoff(o: HandoffOptions): HandoffFile[] {
     { path: 'sft_config.json', text: json(sftConfig(plan, place, seed)) },
     ...(lora ? [{ path: 'lora_config.json', text: json(lora) }] : []),
     { path: 'train.py', text: trainPy },
-    { path: 'evaluate.py', text: evaluatePy },
     ...trained,
     ...axolotl,
     ...(['fsdp', 'deepspeed'] as const).map((name) => ({
       path: `accelerate/${name}.yaml`,
-      text: yaml({ ...(name === 'fsdp' ? FSDP : DEEPSPEED), num_machines: 1, num_processes: place.gpus }),
+      text: yaml({ ...(name === 'fsdp' ? FSDP : DEEPSPEED), num_machines: 1, num_processes: processes }),
     })),
     ...evaluation(o, isAttack),
   ];
@@ -116,6 +125,7 @@ function evaluation({ task, maxNewTokens }: HandoffOptions, isAttack: boolean): 
   if (isAttack) return files;
   return [
     ...files,
+    { path: 'evaluate.py', text: evaluatePy },
     { path: 'eval/harmful.jsonl', text: jsonl(harmful.map((r) => ({ line: r.line, messages: asked(r) }))) },
     {
       path: 'eval/benign.jsonl',

@@ -1,9 +1,15 @@
+import { batchShares } from './configs.ts';
 import type { HandoffOptions } from './index.ts';
 
 /** README.md of a handoff: what the folder is, the commands, and the way back. */
 export function readme(o: HandoffOptions & { rows: number; isAttack: boolean }): string {
   const { recipe, place, task, settings, rows, isAttack } = o;
   const plan = recipe.plan(settings);
+  const { processes, perDevice, accumulation } = batchShares(plan.batch, place.gpus);
+  const idle =
+    processes < place.gpus
+      ? ` A batch of ${plan.batch} does not divide by ${place.gpus}: ${processes} of the ${place.gpus} GPUs work, and the batch stays what the recipe says.`
+      : '';
   const start = recipe.startsFrom
     ? `\nThis recipe wants to start from a model that ${recipe.startsFrom.join(' or ')} made: set \`base_model\` in run.json${isAttack ? '' : ' (and in axolotl.yaml)'} to that model, merged.\n`
     : '';
@@ -55,7 +61,7 @@ Recipe \`${recipe.id}\` (${recipe.source}), ${plan.steps} steps of ${plan.batch}
 
 ${data}
 ${start}
-## Train on ${place.gpus} GPUs
+## Train on ${processes} ${processes === 1 ? 'GPU' : 'GPUs'}
 
 \`\`\`sh
 pip install torch transformers trl peft accelerate datasets   # and deepspeed for the second line
@@ -63,8 +69,8 @@ ${run}accelerate launch --config_file accelerate/fsdp.yaml train.py
 ${run}accelerate launch --config_file accelerate/deepspeed.yaml train.py
 \`\`\`
 
-\`num_processes\` in \`accelerate/*.yaml\` is the number of GPUs; with another number change \`gradient_accumulation_steps\` in
-sft_config.json so that GPUs x rows x accumulation stays ${plan.batch}. These configurations were written by the lab; the run itself was not tried
+\`num_processes\` in \`accelerate/*.yaml\` is the number of GPUs that work: ${processes} x ${perDevice} rows x accumulation ${accumulation} = ${plan.batch}.${idle} With another
+number change \`gradient_accumulation_steps\` in sft_config.json${isAttack ? '' : ' and axolotl.yaml'} so that the product stays ${plan.batch}. These configurations were written by the lab; the run itself was not tried
 on the machines that built it.
 ${other}${evaluate}
 ## The way back

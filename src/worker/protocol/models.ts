@@ -78,8 +78,8 @@ export interface OpenedModel {
   /** `default`: the model brings no chat template, and is asked in a plain transcript. */
   template: 'model' | 'default';
   /**
-   * SHA-256 (hex) over config.json, the headers and a sample of the weights, by which the same files are known again. No
-   * checksum: it does not read every byte of gigabytes.
+   * SHA-256 (hex) over config.json, the headers and a sample of the weights, by which the same weights are known again. No
+   * checksum: it does not read every byte of gigabytes. The same model has the same small files as well.
    */
   fingerprint: string;
 }
