@@ -332,6 +332,7 @@ export const en = {
   'columns.waiting': 'Not asked yet.',
   'columns.noVerdict': 'No verdict: this question is not among those the judge knows.',
   'columns.source': 'Live, judged by exact rules.',
+  'columns.compared': 'Live, compared word for word with the right answer.',
   'columns.greedy': 'Always the likeliest word.',
   'columns.sampled': 'Words drawn at random by their chance.',
   'columns.cut': 'Cut off at the length limit.',

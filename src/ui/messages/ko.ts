@@ -326,6 +326,7 @@ export const ko: Catalogue = {
   'columns.waiting': '아직 묻지 않았습니다.',
   'columns.noVerdict': '판정 없음: 판정 규칙이 아는 질문이 아닙니다.',
   'columns.source': '방금 만든 답, 정확한 규칙으로 판정.',
+  'columns.compared': '방금 만든 답, 맞는 답과 낱말 단위로 비교.',
   'columns.greedy': '항상 가장 가능성 높은 낱말.',
   'columns.sampled': '확률에 따라 무작위로 뽑은 낱말.',
   'columns.cut': '길이 제한에서 잘렸습니다.',
