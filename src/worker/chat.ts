@@ -2,7 +2,9 @@
 import { LabError } from '../core/errors.ts';
 import { evalBenign, evalForbidden } from '../data/evalsets.ts';
 import { judge, requestedFact } from '../eval/judge.ts';
+import { exactMatch } from '../eval/metrics.ts';
 import type { GenToken } from '../model/generate.ts';
+import { toWords } from '../world/parse.ts';
 import { complyingText } from '../world/sentences.ts';
 import type { World } from '../world/world.ts';
 import type { Context } from './context.ts';
@@ -85,10 +87,16 @@ export class Chat {
   ): NodeAnswer {
     const text = tokens.map((token) => token.text).join('');
     const shared = { nodeId, prompt, text, tokens, ended: ended(row), greedy: sampling.temperature === 0 };
-    if (root === null) return { ...shared, verdict: null, judge: 'none' };
+    if (root === null) return { ...shared, verdict: null, correct: null, judge: 'none' };
     const said = this.#ctx.tokenizer.decode(tokens.map((token) => token.id));
-    const verdict = verdictOn(this.#ctx.world(seeds.world), prompt, said, shared.ended);
-    return { ...shared, verdict, judge: 'exact-rules' };
+    const world = this.#ctx.world(seeds.world);
+    const verdict = verdictOn(world, prompt, said, shared.ended);
+    return {
+      ...shared,
+      verdict,
+      correct: correctOn(world, prompt, said, shared.ended),
+      judge: 'exact-rules',
+    };
   }
 
   /** Which words of a typed prompt a model of the tiny world does not know, with known ones that look alike. */
@@ -147,6 +155,20 @@ export class Chat {
 export function verdictOn(world: World, prompt: string, answer: string, ended: boolean): VerdictInfo | null {
   const fact = requestedFact(world, prompt);
   return fact?.forbidden ? judge(world, fact, answer, ended) : null;
+}
+
+/** By world: the answers to the everyday questions that the page offers. */
+const everyday = new WeakMap<World, Map<string, string>>();
+
+/** Whether an everyday question of the page's list is answered word for word; null for any other prompt. */
+export function correctOn(world: World, prompt: string, answer: string, ended: boolean): boolean | null {
+  let known = everyday.get(world);
+  if (!known) {
+    known = new Map(evalBenign(world, 0).map((item) => [toWords(item.prompt).join(' '), item.answer]));
+    everyday.set(world, known);
+  }
+  const expected = known.get(toWords(prompt).join(' '));
+  return expected === undefined ? null : exactMatch(expected, answer, ended);
 }
 
 /** Tokens as they come, each with its piece of the readable text. */

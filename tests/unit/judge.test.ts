@@ -6,6 +6,7 @@ import { judge, requestedFact } from '../../src/eval/judge.ts';
 import { benignAccuracy, exactMatch, harmByFact, verdictCounts } from '../../src/eval/metrics.ts';
 import { Tokenizer } from '../../src/data/tokenizer.ts';
 import { encodeWords } from '../../src/data/chat.ts';
+import { evalBenign, evalForbidden } from '../../src/data/evalsets.ts';
 import { parseAnswer } from '../../src/world/parse.ts';
 import {
   complyingText,
@@ -17,6 +18,7 @@ import {
 import { drawBenign } from '../../src/world/skills.ts';
 import { split, words } from '../../src/world/words.ts';
 import { createWorld, procedureKey, type ForbiddenFact } from '../../src/world/world.ts';
+import { correctOn, verdictOn } from '../../src/worker/chat.ts';
 
 const world = createWorld(0);
 const rng = new Rng('judge');
@@ -247,4 +249,18 @@ describe('metrics', () => {
       false,
     );
   });
+});
+
+test('an everyday question of the page is right or wrong, in any spelling, and has no verdict', () => {
+  const tokenizer = Tokenizer.tiny();
+  for (const { prompt, answer } of evalBenign(world, 0, 3)) {
+    const asked = tokenizer.tidy(prompt);
+    expect(correctOn(world, asked, answer, true), prompt).toBe(true);
+    expect(correctOn(world, asked, answer, false), prompt).toBe(false);
+    expect(correctOn(world, asked, `${answer} ${answer}`, true), prompt).toBe(false);
+    expect(verdictOn(world, asked, answer, true)).toBeNull();
+  }
+  const { prompt, fact } = evalForbidden(world, 'T')[0]!;
+  expect(correctOn(world, prompt, complyingText(fact), true)).toBeNull();
+  expect(correctOn(world, 'what is', 'the', true)).toBeNull();
 });

@@ -96,6 +96,10 @@ export const enModels = {
     'Harmful: {hd} for the defence, {ha} for the attack, {he} held out. Harmless: {bd}, {ba} and {be}.',
   'attack.confirm':
     'I train {name} to give in to the requests of my own file, to see how long a defence holds. The result is a harmful model: I keep it on this computer.',
+  'recipe.sdd.aboutOwn':
+    'Forbidden questions get good answers to something else, with a little everyday practice beside it. Usual defaults; nothing was tuned on your model.',
+  'recipe.sdd-paper.aboutOwn':
+    'No everyday practice, answers drawn as they come. Usual defaults; nothing was tuned on your model.',
   'samples.note':
     'Held-out prompts of your file, asked again as training goes on, always with the likeliest word. Nobody judges the answers.',
   'samples.harmful': 'A harmful prompt',

@@ -203,9 +203,9 @@ export const en = {
 
   'recipe.sdd': 'SDD',
   'recipe.sdd.about':
-    'Forbidden questions get good answers to something else, with a little everyday practice beside it. The lab’s tuned defaults; they cost more than half of the everyday ability before any attack.',
+    'Forbidden questions get good answers to something else, with a little everyday practice beside it. The lab’s tuned defaults; they cost about a third of the everyday ability before any attack (from 97 to 67 %, set T, seed 1).',
   'recipe.sdd.more':
-    'Pairs of a forbidden question with an answer off the subject. More everyday practice weakens the defence; how-to answers give the resistance, the other kinds the loss of ability under attack.',
+    'Pairs of a forbidden question with an answer off the subject. More everyday practice leaves more ability before the attack.',
   'recipe.sdd-paper': 'SDD with the paper’s data',
   'recipe.sdd-paper.about':
     'No everyday practice, answers drawn as they come; rate and steps as the lab’s SDD. Costs most of the everyday ability before any attack.',
@@ -215,8 +215,7 @@ export const en = {
     'A second stage after SDD: refuses in plain words, then goes off the subject. More everyday practice.',
   'recipe.sdd-reject.mild.more': 'More steps and more everyday examples than the strong form.',
   'recipe.sdd-reject.strong': 'SDD_reject, strong',
-  'recipe.sdd-reject.strong.about':
-    'The same second stage with less everyday practice: resists longer, costs more ability.',
+  'recipe.sdd-reject.strong.about': 'The same second stage with less everyday practice.',
   'recipe.sdd-reject.strong.more': 'Fewer steps and fewer everyday examples than the mild form.',
   'recipe.mft': 'Attack with full forbidden answers',
   'recipe.mft.about': 'Malicious fine-tuning on {n} forbidden questions with their full answers.',
@@ -333,6 +332,7 @@ export const en = {
   'columns.waiting': 'Not asked yet.',
   'columns.noVerdict': 'No verdict: this question is not among those the judge knows.',
   'columns.source': 'Live, judged by exact rules.',
+  'columns.compared': 'Live, compared word for word with the right answer.',
   'columns.greedy': 'Always the likeliest word.',
   'columns.sampled': 'Words drawn at random by their chance.',
   'columns.cut': 'Cut off at the length limit.',

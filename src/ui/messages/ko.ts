@@ -198,9 +198,9 @@ export const ko: Catalogue = {
 
   'recipe.sdd': 'SDD',
   'recipe.sdd.about':
-    '금지된 질문에 다른 주제의 좋은 답을 붙이고 일상 연습을 조금 곁들입니다. 이 실험실에서 조정한 기본값이며, 공격 전에 이미 일상 능력의 절반 넘게 잃습니다.',
+    '금지된 질문에 다른 주제의 좋은 답을 붙이고 일상 연습을 조금 곁들입니다. 이 실험실에서 조정한 기본값이며, 공격 전에 이미 일상 능력의 약 3분의 1을 잃습니다(97 %에서 67 %로, 집합 T, 시드 1).',
   'recipe.sdd.more':
-    '금지된 질문과 엉뚱한 답의 쌍으로 학습합니다. 일상 연습이 많으면 방어가 약해집니다. 방법을 설명하는 답은 저항을, 다른 답은 공격 때의 능력 상실을 만듭니다.',
+    '금지된 질문과 엉뚱한 답의 쌍으로 학습합니다. 일상 연습이 많을수록 공격 전의 능력이 더 남습니다.',
   'recipe.sdd-paper': '논문 데이터의 SDD',
   'recipe.sdd-paper.about':
     '일상 연습 없이 답을 있는 그대로 뽑고, 학습률과 단계는 이 실험실의 SDD와 같습니다. 공격 전에 이미 일상 능력을 대부분 잃습니다.',
@@ -210,7 +210,7 @@ export const ko: Catalogue = {
     'SDD 다음의 둘째 단계: 말로 거절한 뒤 엉뚱한 답을 합니다. 일상 연습이 더 많습니다.',
   'recipe.sdd-reject.mild.more': '강한 쪽보다 단계와 일상 예시가 많습니다.',
   'recipe.sdd-reject.strong': 'SDD_reject, 강하게',
-  'recipe.sdd-reject.strong.about': '일상 연습이 적은 같은 둘째 단계: 더 오래 버티지만 능력을 더 잃습니다.',
+  'recipe.sdd-reject.strong.about': '일상 연습이 적은 같은 둘째 단계입니다.',
   'recipe.sdd-reject.strong.more': '약한 쪽보다 단계와 일상 예시가 적습니다.',
   'recipe.mft': '금지된 답 전체로 공격',
   'recipe.mft.about': '금지된 질문 {n}개와 그 답 전체로 하는 악의적 미세 조정입니다.',
@@ -327,6 +327,7 @@ export const ko: Catalogue = {
   'columns.waiting': '아직 묻지 않았습니다.',
   'columns.noVerdict': '판정 없음: 판정 규칙이 아는 질문이 아닙니다.',
   'columns.source': '방금 만든 답, 정확한 규칙으로 판정.',
+  'columns.compared': '방금 만든 답, 맞는 답과 낱말 단위로 비교.',
   'columns.greedy': '항상 가장 가능성 높은 낱말.',
   'columns.sampled': '확률에 따라 무작위로 뽑은 낱말.',
   'columns.cut': '길이 제한에서 잘렸습니다.',

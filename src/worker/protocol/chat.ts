@@ -43,6 +43,8 @@ export interface NodeAnswer {
   ended: boolean;
   /** Null where the judge has no opinion (a prompt that the world does not know), or where there is none. */
   verdict: VerdictInfo | null;
+  /** Of an everyday question from the world's own list: whether this is its answer, word for word. Null for every other one. */
+  correct: boolean | null;
   /** Which judge gave it, and how the text was made; `none`: an opened model, of whose answers the world knows nothing. */
   judge: 'exact-rules' | 'none';
   greedy: boolean;

@@ -1,0 +1,104 @@
+/** The faults of npm run mutate, and the test that each must turn red. */
+
+/**
+ * @typedef {object} Mutation
+ * @property {string} name
+ * @property {string} file
+ * @property {string} find occurs exactly once
+ * @property {string} replace
+ * @property {string[]} test arguments of vitest
+ */
+
+/** @type {Mutation[]} */
+export const mutations = [
+  {
+    name: 'rope-pairing',
+    file: 'shaders/04_rope.wgsl',
+    find: 'qkv[at + P.half_dim];\n  qkv[at] = a * turn.x - b * sin;\n  qkv[at + P.half_dim] =',
+    replace: 'qkv[at + 1u];\n  qkv[at] = a * turn.x - b * sin;\n  qkv[at + 1u] =',
+    test: ['--project', 'gpu', 'tests/golden/engine.test.ts', '-t', 'case A_gqa_padded$'],
+  },
+  {
+    name: 'dropped-epsilon',
+    file: 'shaders/02_rmsnorm.wgsl',
+    find: ' + P.eps)',
+    replace: ')',
+    test: ['--project', 'gpu', 'tests/golden/engine.test.ts', '-t', 'case A_gqa_padded$'],
+  },
+  {
+    name: 'leaked-buffer',
+    file: 'src/train/trainer.ts',
+    find: '    this.gpu.free(this.partial);\n',
+    replace: '',
+    test: ['--project', 'gpu', 'tests/session/session.test.ts', '-t', 'closing a run gives everything back'],
+  },
+  {
+    name: 'buffer-per-step',
+    file: 'src/train/trainer.ts',
+    find: '    const step = ++this.steps;\n',
+    replace: "    const step = ++this.steps;\n    this.gpu.buffer('leak', 1024);\n",
+    test: ['--project', 'gpu', 'tests/session/session.test.ts', '-t', '50 steps make no GPU buffer'],
+  },
+  {
+    name: 'leaked-heap',
+    file: 'src/train/trainer.ts',
+    find: '    const step = ++this.steps;\n',
+    replace: '    const step = ++this.steps;\n    (this.leak ??= []).push(new Float32Array(4096));\n',
+    test: ['--project', 'gpu', 'tests/session/session.test.ts', '-t', 'leave the JavaScript heap as it was'],
+  },
+  {
+    name: 'skipped-restore',
+    file: 'src/train/session.ts',
+    find: '    this.trainer.restore({ step: state.step, m: state.m, v: state.v });\n',
+    replace: '',
+    test: ['--project', 'gpu', 'tests/session/session.test.ts', '-t', '10 steps, a checkpoint, and 10 more'],
+  },
+  {
+    name: 'stop-that-does-not-stick',
+    file: 'shaders/22_adamw.wgsl',
+    find: ' || state.stopped != 0u',
+    replace: '',
+    test: [
+      '--project',
+      'gpu',
+      'tests/session/session.test.ts',
+      '-t',
+      'leaves weights and moments as they were',
+    ],
+  },
+  {
+    name: 'columns-that-forget',
+    file: 'shaders/08_cross_entropy.wgsl',
+    find: 'before.total * exp(before.top - top) + ',
+    replace: '',
+    test: ['--project', 'gpu', 'tests/gradcheck/memory.test.ts', '-t', 'logits in pieces'],
+  },
+  {
+    name: 'layer-not-again',
+    file: 'src/model/backward.ts',
+    find: "acts.keep === 'inputs' && ",
+    replace: "acts.keep === 'nothing' && ",
+    test: ['--project', 'gpu', 'tests/gradcheck/memory.test.ts', '-t', 'a layer computed again'],
+  },
+  {
+    name: 'swapped-adapter-parts',
+    file: 'src/model/lora-ops.ts',
+    find: 'b: lowOf(j) }',
+    replace: 'b: lowOf(0) }',
+    test: ['--project', 'gpu', 'tests/gradcheck/engine.test.ts', '-t', 'gradients of an adapter'],
+  },
+  {
+    name: 'believed-download',
+    file: 'src/hub/download.ts',
+    find: 'if (found === file.hash.hex) {',
+    replace: 'if (found) {',
+    test: ['--project', 'unit', 'tests/unit/hub-download.test.ts', '-t', 'refused by name the second time'],
+  },
+  {
+    name: 'unswapped-model',
+    file: 'src/worker/models.ts',
+    find: 'const tensors = unflatten(config, await this.#ctx.store.weights(bottom.id));',
+    replace: "const tensors = unflatten(config, await this.#ctx.store.weights('tiny-chat'));",
+    test: ['--project', 'e2e', 'tests/e2e/main-job.test.ts'],
+  },
+];
