@@ -1,17 +1,18 @@
 /** A model folder, with adapters folded in or apart, written anew in Hugging Face's or PEFT's layout. */
 import { existsSync, readFileSync } from 'node:fs';
-import { copyFile, mkdir, open, readdir, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, open, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseLlamaConfig, tensorShapes, type LlamaConfig } from '../core/config.ts';
 import { LabError } from '../core/errors.ts';
 import { INDEX, openCheckpoint } from '../files/checkpoint.ts';
-import { narrowF16 } from '../files/dtypes.ts';
+import { encode } from '../files/dtypes.ts';
 import { readDescription } from '../files/model-files.ts';
 import { planShards, SHARD_BYTES } from '../files/shards.ts';
 import { openWeights } from '../model/hf.ts';
 import { joinAdapters, sliceMerger, type StoredAdapter } from '../model/lora-stack.ts';
 import { parsePeftConfig, peftConfigJson, readPeftTensors } from '../model/peft.ts';
 import { writeSafetensors } from '../model/safetensors.ts';
+import { attackedFiles, confirmed } from './models-attacked.ts';
 import { nodeFolder } from './models-files.ts';
 
 export interface ConvertOptions {
@@ -19,6 +20,8 @@ export interface ConvertOptions {
   /** PEFT folders, the lowest first. */
   adapters: readonly string[];
   dtype: 'F32' | 'F16';
+  /** Name of what an attack made, where that is to be written. */
+  confirm?: string | undefined;
   shardBytes?: number;
 }
 
@@ -56,7 +59,10 @@ export function readAdapterFolder(dir: string, config: LlamaConfig): StoredAdapt
   return { lora, tensors: readPeftTensors(config, lora, weights) };
 }
 
-/** @returns the names of the files written. @throws LabError with the reason why this cannot be converted */
+/**
+ * @returns the names of the files written
+ * @throws LabError with the reason why this cannot be converted, and when what an attack made is not confirmed by its name
+ */
 export async function convertModel(dir: string, out: string, o: ConvertOptions): Promise<string[]> {
   if (o.to === 'mlc')
     throw new LabError('bad-input', 'MLC weights arrive with a later version of the lab.', {
@@ -73,6 +79,12 @@ export async function convertModel(dir: string, out: string, o: ConvertOptions):
     throw new LabError('not-found', `${dir} has no config.json.`, { safe: 'Nothing was written.' });
   const config = parseLlamaConfig(json);
   const adapters = o.adapters.map((path) => readAdapterFolder(path, config));
+  const attacked = confirmed([dir, ...o.adapters], o.confirm);
+  const mark = async (): Promise<string[]> => {
+    const files = attacked ? attackedFiles(attacked) : [];
+    for (const { name, text } of files) await writeFile(join(out, name), text);
+    return files.map((f) => f.name);
+  };
   if (existsSync(out) && (await readdir(out)).length > 0)
     throw new LabError('bad-input', `${out} is not empty.`, {
       safe: 'Nothing was written.',
@@ -83,26 +95,36 @@ export async function convertModel(dir: string, out: string, o: ConvertOptions):
       throw new LabError('bad-input', '--to peft wants at least one --adapter.', {
         safe: 'Nothing was written.',
       });
-    return writePeft(out, joinAdapters(config, adapters), dir);
+    await mkdir(out, { recursive: true });
+    // before the weights: they are never there without it
+    return [...(await mark()), ...(await writePeft(out, joinAdapters(config, adapters), dir))];
   }
   const source = await openWeights(config, await openCheckpoint(folder));
   const merge = sliceMerger(config, adapters);
   const { shards, index } = planShards(tensorShapes(config), o.dtype, o.shardBytes ?? SHARD_BYTES);
   await mkdir(out, { recursive: true });
-  for (const { file, names, head } of shards) {
-    const handle = await open(join(out, file), 'w');
-    try {
-      await handle.writeFile(head);
-      for (const name of names)
-        for await (const { at, values } of source.values(name)) {
-          merge(name, at, values);
-          await handle.writeFile(stored(values, o.dtype));
-        }
-    } finally {
-      await handle.close();
+  const marked = await mark();
+  try {
+    for (const { file, names, head } of shards) {
+      const handle = await open(join(out, file), 'w');
+      try {
+        await handle.writeFile(head);
+        for (const name of names)
+          for await (const { at, values } of source.values(name)) {
+            merge(name, at, values);
+            await handle.writeFile(encode(name, values, o.dtype));
+          }
+      } finally {
+        await handle.close();
+      }
     }
+  } catch (error) {
+    // half a model is of no use, and would be in the way of the next try
+    const begun = [...marked, ...shards.map((s) => s.file)];
+    await Promise.all(begun.map((file) => rm(join(out, file), { force: true })));
+    throw error;
   }
-  const written = shards.map((s) => s.file);
+  const written = [...marked, ...shards.map((s) => s.file)];
   if (index) {
     await writeFile(join(out, INDEX), `${JSON.stringify(index, null, 2)}\n`);
     written.push(INDEX);
@@ -133,16 +155,4 @@ export async function writePeft(
     `${JSON.stringify(peftConfigJson(lora, base), null, 2)}\n`,
   );
   return ['adapter_model.safetensors', 'adapter_config.json'];
-}
-
-/** Values as they lie in a file, little-endian. */
-function stored(values: Float32Array<ArrayBufferLike>, dtype: 'F32' | 'F16'): Uint8Array {
-  const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
-  const width = dtype === 'F32' ? 4 : 2;
-  const view = new DataView(new ArrayBuffer(bits.length * width));
-  for (let i = 0; i < bits.length; i++) {
-    if (dtype === 'F32') view.setUint32(i * 4, bits[i]!, true);
-    else view.setUint16(i * 2, narrowF16(bits[i]!), true);
-  }
-  return new Uint8Array(view.buffer);
 }
