@@ -1,6 +1,6 @@
 /** A model folder, with adapters folded in or apart, written anew in Hugging Face's or PEFT's layout. */
 import { existsSync, readFileSync } from 'node:fs';
-import { copyFile, mkdir, open, readdir, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, open, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseLlamaConfig, type LlamaConfig } from '../core/config.ts';
 import { LabError } from '../core/errors.ts';
@@ -12,6 +12,7 @@ import { joinAdapters, type StoredAdapter } from '../model/lora-stack.ts';
 import { writeMerged } from '../model/merged-files.ts';
 import { parsePeftConfig, peftConfigJson, readPeftTensors } from '../model/peft.ts';
 import { writeSafetensors } from '../model/safetensors.ts';
+import { attackedFiles, confirmed } from './models-attacked.ts';
 import { nodeFolder } from './models-files.ts';
 
 export interface ConvertOptions {
@@ -19,6 +20,8 @@ export interface ConvertOptions {
   /** PEFT folders, the lowest first. */
   adapters: readonly string[];
   dtype: Dtype;
+  /** Name of what an attack made, where that is to be written. */
+  confirm?: string | undefined;
   shardBytes?: number;
 }
 
@@ -56,7 +59,10 @@ export function readAdapterFolder(dir: string, config: LlamaConfig): StoredAdapt
   return { lora, tensors: readPeftTensors(config, lora, weights) };
 }
 
-/** @returns the names of the files written. @throws LabError with the reason why this cannot be converted */
+/**
+ * @returns the names of the files written
+ * @throws LabError with the reason why this cannot be converted, and when what an attack made is not confirmed by its name
+ */
 export async function convertModel(dir: string, out: string, o: ConvertOptions): Promise<string[]> {
   if (o.to === 'mlc')
     throw new LabError('bad-input', 'MLC weights arrive with a later version of the lab.', {
@@ -73,6 +79,12 @@ export async function convertModel(dir: string, out: string, o: ConvertOptions):
     throw new LabError('not-found', `${dir} has no config.json.`, { safe: 'Nothing was written.' });
   const config = parseLlamaConfig(json);
   const adapters = o.adapters.map((path) => readAdapterFolder(path, config));
+  const attacked = confirmed([dir, ...o.adapters], o.confirm);
+  const mark = async (): Promise<string[]> => {
+    const files = attacked ? attackedFiles(attacked) : [];
+    for (const { name, text } of files) await writeFile(join(out, name), text);
+    return files.map((f) => f.name);
+  };
   if (existsSync(out) && (await readdir(out)).length > 0)
     throw new LabError('bad-input', `${out} is not empty.`, {
       safe: 'Nothing was written.',
@@ -83,18 +95,31 @@ export async function convertModel(dir: string, out: string, o: ConvertOptions):
       throw new LabError('bad-input', '--to peft wants at least one --adapter.', {
         safe: 'Nothing was written.',
       });
-    return writePeft(out, joinAdapters(config, adapters), dir);
+    await mkdir(out, { recursive: true });
+    // before the weights: they are never there without it
+    return [...(await mark()), ...(await writePeft(out, joinAdapters(config, adapters), dir))];
   }
   await mkdir(out, { recursive: true });
   const source = await openWeights(config, await openCheckpoint(folder));
-  const written = await writeMerged(config, source, adapters, {
-    dtypeOf: () => o.dtype,
-    ...(o.shardBytes !== undefined && { shardBytes: o.shardBytes }),
-    open: async (file) => {
-      const handle = await open(join(out, file), 'w');
-      return { write: (bytes) => handle.writeFile(bytes), close: () => handle.close() };
-    },
-  });
+  const begun = await mark();
+  const written = [...begun];
+  try {
+    written.push(
+      ...(await writeMerged(config, source, adapters, {
+        dtypeOf: () => o.dtype,
+        ...(o.shardBytes !== undefined && { shardBytes: o.shardBytes }),
+        open: async (file) => {
+          begun.push(file);
+          const handle = await open(join(out, file), 'w');
+          return { write: (bytes) => handle.writeFile(bytes), close: () => handle.close() };
+        },
+      })),
+    );
+  } catch (error) {
+    // half a model is of no use, and would be in the way of the next try
+    await Promise.all(begun.map((file) => rm(join(out, file), { force: true })));
+    throw error;
+  }
   const torch_dtype = { F32: 'float32', F16: 'float16', BF16: 'bfloat16' }[o.dtype];
   // last: a folder without it is no model, so an interrupted conversion is not taken for one
   for (const name of COMPANIONS)

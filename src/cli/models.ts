@@ -16,27 +16,68 @@ import { openNodeGpu } from './node-gpu.ts';
 import { createWorld } from '../world/world.ts';
 import { writeAtomic } from './checkpoint-file.ts';
 
-const USAGE = `npm run models -- inspect DIR [--json]
-npm run models -- generate DIR --prompt TEXT [--max-tokens N] [--temperature T] [--seed S] [--raw] [--precision f32|f16|bf16]
-npm run models -- load DIR [--precision f32|f16|bf16] [--step [--checkpointing]] [--check] [--json]
-npm run models -- plan DIR|--shape NAME [--method lora|full|none] [--rank 8] [--targets q_proj,v_proj] [--context 512] [--batch 1]
-                       [--answers 1] [--precision f32|f16|bf16] [--checkpointing] [--budget GB] [--here] [--json]
-npm run models -- convert DIR OUT --to hf|peft [--adapter DIR]... [--dtype f32|f16|bf16]
-npm run models -- handoff DIR OUT --recipe ID --prompts FILE|tiny [--base NAME] [--gpus N] [--method lora|full] [--attack]
-npm run models -- prompts FILE [--seed WORLD]
-npm run models -- make DIR --shape ${Object.keys(SHAPES).join('|')} [--seed S] [--tokenizer DIR]
+interface Command {
+  /** Folders or files that it takes. */
+  places: 1 | 2;
+  usage: string;
+  about: string;
+}
 
-DIR is a model in Hugging Face's layout: config.json, model.safetensors or its shards, tokenizer.json.
-inspect   reads headers only, and says what the model is and every reason why it cannot be used; exit code 1 if there is one
-generate  answers; --temperature 0 (default) is greedy, --raw continues the prompt without a chat template
-load      puts the weights onto the GPU and says how long it took and how much memory; --step trains an adapter for two steps of
-          128 tokens, --check compares the logits on 8 tokens with the float64 reference (8 bytes a parameter in memory)
-plan      what a run takes on the GPU, by part, and what would make it fit; exit code 1 if it does not. --here: this machine's
-          limits instead of a usual desktop GPU's
-convert   writes the model anew, adapters folded in (hf), or the adapters as one (peft)
-handoff   writes a folder for TRL, PEFT and axolotl: a recipe's data and settings, to train elsewhere
-prompts   writes the invented world as a prompts file
-make      writes noise in a published model's exact shape, to measure with`;
+const COMMANDS: Record<string, Command> = {
+  inspect: {
+    places: 1,
+    usage: 'inspect DIR [--json]',
+    about:
+      'reads headers only, and says what the model is and every reason why it cannot be used; exit code 1 if there is one',
+  },
+  generate: {
+    places: 1,
+    usage:
+      'generate DIR --prompt TEXT [--max-tokens N] [--temperature T] [--seed S] [--raw] [--precision f32|f16|bf16]',
+    about: 'answers; --temperature 0 (default) is greedy, --raw continues the prompt without a chat template',
+  },
+  load: {
+    places: 1,
+    usage: 'load DIR [--precision f32|f16|bf16] [--step [--checkpointing]] [--check] [--json]',
+    about: `puts the weights onto the GPU and says how long it took and how much memory; --step trains an adapter for two steps of
+128 tokens, --check compares the logits on 8 tokens with the float64 reference (8 bytes a parameter in memory)`,
+  },
+  plan: {
+    places: 1,
+    usage: `plan DIR|--shape NAME [--method lora|full|none] [--rank 8] [--targets q_proj,v_proj] [--context 512] [--batch 1]
+     [--answers 1] [--precision f32|f16|bf16] [--checkpointing] [--budget GB] [--here] [--json]`,
+    about: `what a run takes on the GPU, by part, and what would make it fit; exit code 1 if it does not. --here: this machine's
+limits instead of a usual desktop GPU's`,
+  },
+  convert: {
+    places: 2,
+    usage: 'convert DIR OUT --to hf|peft [--adapter DIR]... [--dtype f32|f16|bf16] [--confirm NAME]',
+    about: `writes the model anew, adapters folded in (hf), or the adapters as one (peft); --confirm: the name of what an attack
+made, which is not written without it`,
+  },
+  handoff: {
+    places: 2,
+    usage:
+      'handoff DIR OUT --recipe ID --prompts FILE|tiny [--base NAME] [--gpus N] [--method lora|full] [--attack]',
+    about: "writes a folder for TRL, PEFT and axolotl: a recipe's data and settings, to train elsewhere",
+  },
+  prompts: {
+    places: 1,
+    usage: 'prompts FILE [--seed WORLD]',
+    about: 'writes the invented world as a prompts file',
+  },
+  make: {
+    places: 1,
+    usage: `make DIR --shape ${Object.keys(SHAPES).join('|')} [--seed S] [--tokenizer DIR]`,
+    about: "writes noise in a published model's exact shape, to measure with",
+  },
+};
+
+const isCommand = (name: string | undefined): name is string =>
+  name !== undefined && Object.hasOwn(COMMANDS, name);
+
+const DIR =
+  "DIR is a model in Hugging Face's layout: config.json, model.safetensors or its shards, tokenizer.json.";
 
 const OPTIONS = {
   json: { type: 'boolean' },
@@ -67,23 +108,41 @@ const OPTIONS = {
   base: { type: 'string', default: 'meta-llama/Llama-2-7b-chat-hf' },
   gpus: { type: 'string', default: '4' },
   attack: { type: 'boolean', default: false },
+  confirm: { type: 'string' },
 } as const;
 
-function usage(what: string, cause?: unknown): LabError {
-  return new LabError('bad-input', what, { next: USAGE, cause });
+/** Bad input of one command; `main` adds how that is called. */
+class Wrong extends Error {}
+
+/** @throws LabError: says of a word that it is no command before anything else is asked of the rest */
+function checked(command: string | undefined): Command {
+  if (command === undefined) throw new LabError('bad-input', 'Which command?', { next: overview() });
+  if (isCommand(command)) return COMMANDS[command]!;
+  throw new LabError('bad-input', `There is no command "${command}".`, {
+    next: `The commands are ${Object.keys(COMMANDS).join(', ')}; without one, "npm run models" says what each does.`,
+  });
 }
+
+const overview = (): string =>
+  [
+    ...Object.values(COMMANDS).map(
+      ({ usage: how, about }) => `npm run models -- ${how}\n    ${about.replaceAll('\n', '\n    ')}`,
+    ),
+    DIR,
+  ].join('\n');
 
 function number(name: string, text: string, min: number, whole: boolean): number {
   const value = Number(text);
   if (text.trim() === '' || !Number.isFinite(value) || value < min || (whole && !Number.isSafeInteger(value)))
-    throw usage(`--${name} is "${text}", and it must be a ${whole ? 'whole ' : ''}number from ${min}.`);
+    throw new Wrong(`--${name} is "${text}", and it must be a ${whole ? 'whole ' : ''}number from ${min}.`);
   return value;
 }
 
 /** One of several words. */
 function word<T extends string>(name: string, text: string, words: readonly T[]): T {
   const found = words.find((w) => w === text);
-  if (found === undefined) throw usage(`--${name} is "${text}", and it must be one of ${words.join(', ')}.`);
+  if (found === undefined)
+    throw new Wrong(`--${name} is "${text}", and it must be one of ${words.join(', ')}.`);
   return found;
 }
 
@@ -91,21 +150,31 @@ function parse(argv: string[]) {
   try {
     return parseArgs({ args: argv, options: OPTIONS, allowPositionals: true });
   } catch (cause) {
-    throw usage(cause instanceof Error ? cause.message : String(cause), cause);
+    throw new Wrong(cause instanceof Error ? cause.message : String(cause), { cause });
   }
 }
 
 /** @returns exit code; bad input is thrown as LabError, which makes it 1 */
 export async function main(argv: string[]): Promise<number> {
+  const command = argv.find((arg) => isCommand(arg)) ?? argv.find((arg) => !arg.startsWith('-'));
+  const { usage, about } = checked(command);
+  try {
+    return await run(argv);
+  } catch (error) {
+    if (!(error instanceof Wrong)) throw error;
+    const next = `npm run models -- ${usage}\n${about}\n${DIR}`;
+    throw new LabError('bad-input', error.message, { next, cause: error.cause });
+  }
+}
+
+async function run(argv: string[]): Promise<number> {
   const { values: o, positionals } = parse(argv);
   const [command, dir, ...rest] = positionals;
+  const { places } = checked(command);
   if (command === 'plan' && dir === undefined && o.shape !== undefined) return printPlan(undefined, o);
-  const folders = command === 'convert' || command === 'handoff' ? 2 : 1;
-  if (command === undefined || dir === undefined || rest.length !== folders - 1)
-    throw usage(
-      command === undefined
-        ? 'Which command?'
-        : `"${command}" takes ${folders === 2 ? 'two folders' : 'one folder'}.`,
+  if (dir === undefined || rest.length !== places - 1)
+    throw new Wrong(
+      `"${command}" takes ${places === 2 ? 'two folders' : command === 'prompts' ? 'one file' : 'one folder'}.`,
     );
   const seed = number('seed', o.seed, 0, true);
   const precision = (): { precision?: Precision } =>
@@ -117,7 +186,7 @@ export async function main(argv: string[]): Promise<number> {
       return report.unsupported.length > 0 ? 1 : 0;
     }
     case 'generate': {
-      if (o.prompt === undefined) throw usage('generate needs --prompt TEXT.');
+      if (o.prompt === undefined) throw new Wrong('generate needs --prompt TEXT.');
       await ask(openNodeGpu, await nodeFolder(dir), {
         prompt: o.prompt,
         maxTokens: number('max-tokens', o['max-tokens'], 1, true),
@@ -143,18 +212,19 @@ export async function main(argv: string[]): Promise<number> {
     }
     case 'convert': {
       const { to, dtype } = o;
-      if (to === undefined) throw usage('convert needs --to hf|peft.');
+      if (to === undefined) throw new Wrong('convert needs --to hf|peft.');
       const written = await convertModel(dir, rest[0]!, {
         to,
         adapters: o.adapter ?? [],
         dtype: ({ f32: 'F32', f16: 'F16', bf16: 'BF16' } as const)[word('dtype', dtype, PRECISIONS)],
+        confirm: o.confirm,
       });
       console.log(written.join('\n'));
       return 0;
     }
     case 'handoff': {
       if (o.recipe === undefined || o.prompts === undefined)
-        throw usage('handoff needs --recipe ID and --prompts FILE|tiny.');
+        throw new Wrong('handoff needs --recipe ID and --prompts FILE|tiny.');
       const written = await writeHandoff(dir, rest[0]!, {
         recipe: o.recipe,
         prompts: o.prompts,
@@ -174,11 +244,11 @@ export async function main(argv: string[]): Promise<number> {
     case 'plan':
       return printPlan(dir, o);
     case 'make':
-      if (o.shape === undefined) throw usage('make needs --shape.');
+      if (o.shape === undefined) throw new Wrong('make needs --shape.');
       await makeModel(dir, o.shape, seed, o.tokenizer);
       return 0;
     default:
-      throw usage(`There is no command "${command}".`);
+      throw new Error(`the command ${command} is listed and does nothing`);
   }
 }
 
@@ -202,7 +272,8 @@ function loadLines(figures: LoadFigures, step?: StepFigures, logitsError?: numbe
 }
 
 async function printPlan(dir: string | undefined, o: ReturnType<typeof parse>['values']): Promise<number> {
-  if (dir !== undefined && o.shape !== undefined) throw usage('plan takes a folder or --shape, not both.');
+  if (dir !== undefined && o.shape !== undefined)
+    throw new Wrong('plan takes a folder or --shape, not both.');
   const whole = (name: 'rank' | 'context' | 'batch' | 'answers', least = 1): number =>
     number(name, o[name], least, true);
   const report = planReport(await planned(dir, o.shape), {

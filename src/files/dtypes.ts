@@ -95,13 +95,15 @@ export function narrowWords(
   values: Float32Array,
   as: Half,
   out = new Uint16Array(values.length),
+  advice = LOADED,
 ): Uint16Array<ArrayBuffer> {
   const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
   const narrow = as === 'f16' ? narrowF16 : narrowBF16;
   const infinite = as === 'f16' ? 0x7c00 : 0x7f80;
   for (let i = 0; i < bits.length; i++) {
     const word = narrow(bits[i]!);
-    if ((word & 0x7fff) === infinite && Number.isFinite(values[i]!)) throw tooLarge(name, values[i]!, as);
+    if ((word & 0x7fff) === infinite && Number.isFinite(values[i]!))
+      throw tooLarge(name, values[i]!, as, advice);
     out[i] = word;
   }
   return out.subarray(0, values.length);
@@ -110,7 +112,10 @@ export function narrowWords(
 /** Values as they lie in a file, little-endian. @throws LabError as narrowWords */
 export function encode(name: string, values: Float32Array, dtype: Dtype): Uint8Array<ArrayBuffer> {
   if (dtype === 'F32') return littleEndianBytes(values, 4);
-  return littleEndianBytes(narrowWords(name, values, dtype === 'F16' ? 'f16' : 'bf16'), 2);
+  return littleEndianBytes(
+    narrowWords(name, values, dtype === 'F16' ? 'f16' : 'bf16', undefined, WRITTEN),
+    2,
+  );
 }
 
 /** A copy, since values of a slice are good only until the next. */
@@ -128,9 +133,19 @@ export function widenWords(words: Uint16Array, as: Half): Float32Array<ArrayBuff
   return new Float32Array(bits.buffer);
 }
 
-function tooLarge(name: string, value: number, as: Half): LabError {
-  return new LabError('bad-input', `The tensor ${name} holds ${value}, which is too large for ${as}.`, {
-    safe: 'Nothing was loaded.',
-    next: as === 'f16' ? 'Load the model in bf16 or f32.' : 'Load the model in f32.',
-  });
+/** What a number that is too large did not do, and what to do instead. */
+type Advice = (as: Half) => { safe: string; next: string };
+
+const LOADED: Advice = (as) => ({
+  safe: 'Nothing was loaded.',
+  next: as === 'f16' ? 'Load the model in bf16 or f32.' : 'Load the model in f32.',
+});
+const WRITTEN: Advice = () => ({ safe: 'Nothing was written.', next: 'Write it in float32 (F32).' });
+
+function tooLarge(name: string, value: number, as: Half, advice: Advice): LabError {
+  return new LabError(
+    'bad-input',
+    `The tensor ${name} holds ${value}, which is too large for ${as}.`,
+    advice(as),
+  );
 }

@@ -1,6 +1,6 @@
 import { LabError } from '../core/errors.ts';
 import type { Tensors } from '../core/types.ts';
-import { decode, DTYPE_BYTES, narrowF16, widenF16 } from '../files/dtypes.ts';
+import { decode, DTYPE_BYTES, encode, narrowF16, widenF16 } from '../files/dtypes.ts';
 import { headerLength, parseHeader } from '../files/safetensors.ts';
 
 /**
@@ -36,7 +36,10 @@ export function roundToF16(data: Float32Array): Float32Array {
   return new Float32Array(out.buffer);
 }
 
-/** Writes a safetensors file; F16 rounds to nearest, ties to even. */
+/**
+ * Writes a safetensors file; F16 rounds to nearest, ties to even.
+ * @throws LabError 'bad-input' naming a tensor with a finite value that is too large for F16
+ */
 export function writeSafetensors(
   tensors: Tensors,
   dtype: 'F32' | 'F16',
@@ -64,12 +67,9 @@ export function writeSafetensors(
   view.setBigUint64(0, BigInt(text.length), true);
   out.set(text, 8);
   let at = 8 + text.length;
-  for (const { data } of tensors.values()) {
-    const bits = new Uint32Array(data.buffer, data.byteOffset, data.length);
-    for (let i = 0; i < bits.length; i++, at += width) {
-      if (dtype === 'F32') view.setUint32(at, bits[i]!, true);
-      else view.setUint16(at, narrowF16(bits[i]!), true);
-    }
+  for (const [name, { data }] of tensors) {
+    out.set(encode(name, data, dtype), at);
+    at += data.length * width;
   }
   return out;
 }

@@ -46,7 +46,7 @@ The prompts in \`eval/\` are held out: none is in the training data, in whatever
 
 \`\`\`sh
 npm run experiment -- --model BASE_DIR --prompts YOUR_FILE --adapter out
-npm run models -- convert BASE_DIR MERGED_DIR --to hf --adapter out     # or merged into the model
+npm run models -- convert BASE_DIR MERGED_DIR --to hf --adapter out${isAttack ? ' --confirm attacked' : ''}     # or merged into the model
 \`\`\``
     : `\`out/\` is a model in Hugging Face's layout:
 

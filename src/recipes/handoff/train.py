@@ -77,8 +77,15 @@ def main():
         processing_class=tokenizer,
         peft_config=lora,
     )
+    out = os.path.join(HERE, "out")
+    if "warning" in run:
+        # no loader reads it; the lab asks for the name before it folds what an attack made into a model
+        os.makedirs(out, exist_ok=True)
+        mark = {"name": "attacked", "kind": "attack", "prompts": {"id": run["prompts_sha256"]}}
+        with open(os.path.join(out, "node.json"), "w", encoding="utf-8") as file:
+            json.dump(mark, file)
     trainer.train()
-    trainer.save_model(os.path.join(HERE, "out"))
+    trainer.save_model(out)
 
 
 if __name__ == "__main__":
