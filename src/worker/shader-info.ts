@@ -12,7 +12,7 @@ export function shaderInfo(name: string, source: string): ShaderInfo {
   }
   // The same binding may stand in several branches of a template: each is listed once.
   const bindings = new Map<string, ShaderInfo['bindings'][number]>();
-  for (const [, group, binding, type, variable] of source.matchAll(BINDING)) {
+  for (const [, group, binding, type, variable] of whole(source).matchAll(BINDING)) {
     const key = `${group}/${binding}/${variable}`;
     bindings.set(key, { group: Number(group), binding: Number(binding), name: variable!, type: type! });
   }
@@ -24,6 +24,11 @@ export function shaderInfo(name: string, source: string): ShaderInfo {
     workgroupSize: plain(/@workgroup_size\(([^)]*)\)/.exec(source)?.[1] ?? ''),
     dispatch: dispatchOf(doc.join(' ')),
   };
+}
+
+/** With what it includes: bindings may stand there. */
+function whole(source: string): string {
+  return source.replace(/^\/\/:include (\S+)$/gm, (_, name: string) => whole(shaderSource(name)));
 }
 
 /** `${SG}` reads SG: what it stands for is only known when the kernel is built for an adapter. */

@@ -7,7 +7,7 @@ import { Adapter, LORA_TARGETS, type LoraConfig } from '../../src/model/lora.ts'
 import { peftConfigJson } from '../../src/model/peft.ts';
 import { writeSafetensors } from '../../src/model/safetensors.ts';
 import { Trainer } from '../../src/train/trainer.ts';
-import { GREEDY, type LabNode, type TrainParams } from '../../src/worker/protocol.ts';
+import { attackId, GREEDY, type LabNode, type TrainParams } from '../../src/worker/protocol.ts';
 import { buildModel } from '../../src/worker/stored-model.ts';
 import { checkpoint, type Files } from '../support/checkpoint.ts';
 import { promptsFile, sourceOf } from './files.ts';
@@ -47,6 +47,7 @@ const params = (parentNodeId: string, recipe: string, more: Partial<TrainParams>
   saveAt: [3],
   probeEvery: 0,
   prompts,
+  ...(recipe === 'mft' && { confirmed: attackId(parentNodeId, prompts) }),
   ...more,
 });
 

@@ -7,7 +7,7 @@ import { Model } from '../../src/model/model.ts';
 import { readSafetensors, roundToF16 } from '../../src/model/safetensors.ts';
 import { relError } from '../../src/selfcheck/compare.ts';
 import { Trainer } from '../../src/train/trainer.ts';
-import type { LabNode } from '../../src/worker/protocol.ts';
+import { attackId, type LabNode } from '../../src/worker/protocol.ts';
 import { checkpoint } from '../support/checkpoint.ts';
 import { FakeFolder } from '../support/fake-folder.ts';
 import { promptsFile, sourceOf } from './files.ts';
@@ -34,6 +34,7 @@ beforeAll(async () => {
     saveAt: [2],
     probeEvery: 0,
     prompts,
+    confirmed: attackId(base.id, prompts),
   });
   expect(await page.until(id, 'finished', 'failed')).toMatchObject({ state: 'finished' });
   attacked = (await page.ask('nodes', {})).find((n) => n.runId === id)!;

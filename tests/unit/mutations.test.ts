@@ -6,6 +6,11 @@ describe('mutations', () => {
   it.each(mutations)('$name has its one place in $file', ({ file, find, replace, test }) => {
     expect(readFileSync(file, 'utf8').split(find)).toHaveLength(2);
     expect(replace).not.toBe(find);
-    expect(readFileSync(test.find((part) => part.endsWith('.test.ts'))!, 'utf8')).not.toBe('');
+    expect(
+      readFileSync(
+        test.find((part) => part.endsWith('.test.ts'))!,
+        'utf8',
+      ),
+    ).not.toBe('');
   });
 });
