@@ -203,7 +203,7 @@ export const en = {
 
   'recipe.sdd': 'SDD',
   'recipe.sdd.about':
-    'Forbidden questions get good answers to something else, with a little everyday practice beside it. The lab’s tuned defaults; they cost about a third of the everyday ability before any attack (from 97 to 67 %, set T, seed 1).',
+    'Forbidden questions get good answers to something else, with a little everyday practice beside it. The lab’s tuned defaults; they cost about a third of the everyday ability before any attack (from 97 to 66 %, three seeds).',
   'recipe.sdd.more':
     'Pairs of a forbidden question with an answer off the subject. More everyday practice leaves more ability before the attack.',
   'recipe.sdd-paper': 'SDD with the paper’s data',
