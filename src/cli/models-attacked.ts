@@ -1,14 +1,8 @@
-/**
- * What marks weights that were trained to give harmful answers. It lies in files beside them which no loader reads: the tag
- * in the front matter of README.md, which the page writes, and `kind` in the lab's node.json, which a handed-off attack leaves
- * beside its adapter. adapter_config.json stays PEFT's own: older versions of PEFT refuse keys that they do not know.
- */
+/** Weights that an attack made, on their way through a conversion: by name only, and with the mark carried on. */
 import { existsSync, readFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { LabError } from '../core/errors.ts';
-
-const TAG = 'deliberately-attacked';
-const FRONT_MATTER = /^\ufeff?---\r?\n([^]*?)\r?\n---/;
+import { ATTACKED_TAG, attackedMark } from '../files/attacked.ts';
 
 /** Weights that an attack made. */
 export interface Attacked {
@@ -24,25 +18,8 @@ export function attackedIn(dir: string): Attacked | null {
     const path = join(dir, file);
     return existsSync(path) ? readFileSync(path, 'utf8') : '';
   };
-  const card = FRONT_MATTER.exec(read('README.md'))?.[1] ?? '';
-  const node = parsed(read('node.json'));
-  if (!card.includes(TAG) && node.kind !== 'attack') return null;
-  const { name, prompts } = node;
-  const id = typeof prompts === 'object' && prompts !== null && 'id' in prompts ? prompts.id : null;
-  return {
-    name: typeof name === 'string' && name.trim() !== '' ? name.trim() : basename(resolve(dir)),
-    prompts: typeof id === 'string' ? id : null,
-  };
-}
-
-function parsed(text: string): Record<string, unknown> {
-  try {
-    const value = JSON.parse(text) as unknown;
-    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
-  } catch {
-    // no node.json of this lab: it says nothing
-    return {};
-  }
+  const mark = attackedMark(read('README.md'), read('node.json'));
+  return mark && { ...mark, name: mark.name ?? basename(resolve(dir)) };
 }
 
 /**
@@ -67,7 +44,7 @@ export function confirmed(dirs: readonly string[], confirm: string | undefined):
 export function attackedFiles({ name, prompts }: Attacked): { name: string; text: string }[] {
   const node = { name, kind: 'attack', ...(prompts !== null && { prompts: { id: prompts } }) };
   const card = `---
-tags: [${TAG}]
+tags: [${ATTACKED_TAG}]
 ---
 
 # ${name}

@@ -47,7 +47,7 @@ export class Estimates {
     const can = memory.problems.length === 0 && (await this.#models.atHand(run.parentId));
     const mean = examples.reduce((n, { ids }) => n + ids.length, 0) / examples.length;
     const seconds = can ? (run.total * plan.batch * mean) / (await this.#speed(run, ready)) : null;
-    return { steps: run.total, seconds, memory, nodeBytes };
+    return { steps: run.total, seconds, memory, nodeBytes, cut: ready.prepared.report.truncated.length };
   }
 
   #speed(run: RunInfo, { prepared, cap }: Ready): Promise<number> {

@@ -3,7 +3,7 @@ import { LabError } from '../core/errors.ts';
 import { writeMerged } from '../model/merged-files.ts';
 import type { Context } from './context.ts';
 import { cancelled } from './error-info.ts';
-import { confirmed, json, nameless, own } from './export.ts';
+import { confirmed, json, nodeFile, own } from './export.ts';
 import type { Models } from './models.ts';
 
 /** Characters of a folder's name that every file system takes. */
@@ -55,7 +55,7 @@ export async function exportFolder(
     for (const file of [
       ...card,
       ...texts,
-      json('node.json', nameless(node)),
+      json('node.json', nodeFile(node, card.length > 0)),
       json('config.json', node.modelConfig),
     ]) {
       const stream = await open(file.name);

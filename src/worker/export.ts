@@ -2,6 +2,7 @@
 import { LabError } from '../core/errors.ts';
 import type { Tensors } from '../core/types.ts';
 import { tokenizerConfigJson, tokenizerJson } from '../data/tokenizer-files.ts';
+import { ATTACKED_TAG } from '../files/attacked.ts';
 import type { ModelDescription } from '../files/model-files.ts';
 import { joinAdapters, type StoredAdapter } from '../model/lora-stack.ts';
 import { peftConfigJson } from '../model/peft.ts';
@@ -38,7 +39,7 @@ export async function exportNode(
       ...(adapterOnly ? [] : [json('config.json', { ...(node.modelConfig as object), torch_dtype })]),
       ...texts(),
       ...(adapterOnly ? [] : [weights(await models.whole(stored), dtype)]),
-      json('node.json', nameless(node)),
+      json('node.json', nodeFile(node, card.length > 0)),
       ...(node.lora ? adapterFiles(adapterOnly ? together(stored) : stored.adapters.at(-1)!) : []),
     ],
   };
@@ -56,7 +57,7 @@ export async function confirmed(ctx: Context, node: LabNode, typed?: string): Pr
 
 async function isAttacked(ctx: Context, node: LabNode): Promise<boolean> {
   for (let at = node; ; at = await ctx.node(at.parentId)) {
-    if (at.kind === 'attack') return true;
+    if (at.kind === 'attack' || at.attacked) return true;
     if (at.parentId === null) return false;
   }
 }
@@ -74,7 +75,7 @@ function unconfirmed(name: string): LabError {
 
 /** Names the data by its hash: no harmful text leaves with the weights. */
 const attackedCard = ({ name, recipe, steps, prompts, settings }: LabNode): string => `---
-tags: [deliberately-attacked]
+tags: [${ATTACKED_TAG}]
 ---
 
 # ${name}
@@ -105,12 +106,9 @@ export const own = (d: ModelDescription) => (): OutFile[] => {
   return [...files.map(([name, content]) => json(name, content)), ...template];
 };
 
-/** A user's file is named by its hash alone. */
-export function nameless({
-  prompts,
-  ...node
-}: LabNode): Omit<LabNode, 'prompts'> & { prompts?: { id: string } } {
-  return { ...node, ...(prompts && { prompts: { id: prompts.id } }) };
+/** A node as it leaves: a user's file is named by its hash alone, and the mark of an attack stays with what was trained on it. */
+export function nodeFile({ prompts, ...node }: LabNode, attacked: boolean): object {
+  return { ...node, ...(prompts && { prompts: { id: prompts.id } }), ...(attacked && { attacked }) };
 }
 
 /** All adapters on top of the files that stay behind, as one: the last alone would be a model that nobody has seen. */

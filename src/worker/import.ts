@@ -1,6 +1,7 @@
 /** An adapter in PEFT's layout as a node under the model that it belongs to. */
 import { parseLlamaConfig } from '../core/config.ts';
 import { LabError } from '../core/errors.ts';
+import { attackedMark } from '../files/attacked.ts';
 import { readExactly, readJson } from '../files/source.ts';
 import { parsePeftConfig, readPeftTensors } from '../model/peft.ts';
 import { ENGINE_VERSION, type Context } from './context.ts';
@@ -10,6 +11,8 @@ import { flatten } from './stored-model.ts';
 
 const CONFIG = 'adapter_config.json';
 const WEIGHTS = 'adapter_model.safetensors';
+/** Of the files that may say that an attack made it. */
+const MARK_BYTES = 2 ** 20;
 
 /** @throws LabError naming what is missing, or does not fit the model */
 export async function importAdapter(
@@ -23,6 +26,13 @@ export async function importAdapter(
   const config = parseLlamaConfig(parent.modelConfig);
   const lora = parsePeftConfig(await readJson(settings));
   const tensors = readPeftTensors(config, lora, await readExactly(weights, 0, weights.size));
+  const told = async (file: string): Promise<string> => {
+    const found = folder.get(file);
+    return found
+      ? new TextDecoder().decode(await readExactly(found, 0, Math.min(found.size, MARK_BYTES)))
+      : '';
+  };
+  const attacked = attackedMark(await told('README.md'), await told('node.json')) !== null;
   const name = (source.kind === 'folder' ? source.handle.name : source.name).trim().slice(0, 80);
   const node = await ctx.store.addNode(
     {
@@ -40,6 +50,7 @@ export async function importAdapter(
       engineVersion: ENGINE_VERSION,
       kernelTable: null,
       lora,
+      ...(attacked && { attacked }),
       modelConfig: parent.modelConfig,
       root: parent.root,
       createdAt: Date.now(),

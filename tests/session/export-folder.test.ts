@@ -131,11 +131,20 @@ it('leaves as one adapter on its files, the stack whole, with the prompts file n
   const { files } = await page.ask('exportNode', { nodeId: top.id, dtype: 'F32', confirm: top.name });
   expect(files.map((f) => f.name)).not.toContain('model.safetensors');
   const told = JSON.parse(new TextDecoder().decode(files.find((f) => f.name === 'node.json')!.bytes));
+  expect(told).toMatchObject({ kind: 'benign', attacked: true });
   expect(told.prompts).toEqual({ id: prompts });
   const adapter = Object.fromEntries(
     files.filter((f) => f.name.startsWith('adapter_')).map((f) => [f.name, new Uint8Array(f.bytes)]),
   );
   const back = await page.ask('importAdapter', { nodeId: base.id, source: sourceOf(adapter, 'again') });
+  expect(back.attacked).toBeUndefined();
+  // the mark comes back with the file that carries it, and what has it leaves by name only
+  const whole = { ...adapter, 'node.json': JSON.stringify(told) };
+  const marked = await page.ask('importAdapter', { nodeId: base.id, source: sourceOf(whole, 'marked') });
+  expect(marked).toMatchObject({ kind: 'imported', attacked: true });
+  await expect(page.ask('exportNode', { nodeId: marked.id, dtype: 'F32' })).rejects.toMatchObject({
+    code: 'bad-input',
+  });
   expect((await page.service.models.read(back)).adapters).toHaveLength(1);
   const of = (node: LabNode): Promise<Float32Array[]> =>
     page.service.models.use(node, async ({ generator }) => {

@@ -44,6 +44,7 @@ export const enMemory = {
   'budget.label': 'Budget for GPU memory, in GB (empty: none)',
   'budget.note': 'What takes more is not opened and not started; the lab says what would fit instead.',
   'setting.checkpointing': 'Compute activations twice instead of keeping them (less memory, same result)',
+  'train.cut': 'Training rows that are longer than a row may be, and are cut: {n}.',
   'setting.rows': 'Rows at once',
   'setting.context': 'Longest row, in tokens',
   'card.context': 'Longest row, in tokens',

@@ -43,6 +43,7 @@ export const koMemory = {
   'budget.label': 'GPU 메모리 한도, GB(비우면 없음)',
   'budget.note': '이보다 많이 드는 것은 열지도 시작하지도 않고, 무엇이면 들어가는지 알려 줍니다.',
   'setting.checkpointing': '활성값을 보관하지 않고 두 번 계산(메모리 절약, 결과는 같음)',
+  'train.cut': '허용 길이보다 길어 잘리는 학습 행: {n}개.',
   'setting.rows': '한 번에 처리할 행 수',
   'setting.context': '한 줄의 최대 토큰 수',
   'card.context': '한 줄의 최대 토큰 수',

@@ -121,6 +121,8 @@ export interface LabNode {
   kernelTable: KernelTable | null;
   /** What the stored weights are: an adapter of this form on top of the parent; absent: the whole model. */
   lora?: { r: number; alpha: number; targets: readonly string[] };
+  /** An adapter that came with the mark of an attack. */
+  attacked?: boolean;
   /** Its adapter is the parent's, trained on: it stands in the place of the parent's, not on top of it. */
   continues?: boolean;
   /** config.json of the model, in Hugging Face's form. */
@@ -172,4 +174,6 @@ export interface Estimate {
   memory: MemoryPlan;
   /** Disk space of each node it saves. */
   nodeBytes: number;
+  /** Training rows that are longer than `memory.context` and lose their end. */
+  cut: number;
 }
