@@ -234,34 +234,6 @@ describe.each([
     a.logprobs.forEach((x, i) => expect(Math.abs(x - b.logprobs[i]!)).toBeLessThan(1e-4));
   }
 
-  it('a step cut into many submits gives the same bits, and so does the text', async () => {
-    const config = shape();
-    const batch = rowsOf([12, 30, 7], VOCAB);
-    const o = { steps: 3, capacity: { maxTokens: 49, maxLabels: 49 } };
-    const run = async () => {
-      const { submits } = gpu.stats;
-      const trained = await train(config, [batch, batch], o);
-      const model = Model.create(gpu, config, weights(config));
-      const generator = new Generator(model, { maxSeqs: 3, maxLen: 60 });
-      const text = await generator.generate(
-        batch.map((row) => row.ids),
-        { maxNewTokens: 20, eos: -1 },
-      );
-      generator.destroy();
-      model.destroy();
-      return { trained, text, submits: gpu.stats.submits - submits };
-    };
-    const whole = await run();
-    const most = gpu.submitFlops;
-    gpu.submitFlops = 20_000;
-    const cut = await run();
-    gpu.submitFlops = most;
-    expect(cut.submits).toBeGreaterThan(5 * whole.submits);
-    expect(bits(cut.trained.weights)).toEqual(bits(whole.trained.weights));
-    expect(cut.trained.losses).toEqual(whole.trained.losses);
-    expect(cut.text).toEqual(whole.text);
-  });
-
   it('text from logits in pieces is the text from whole ones', async () => {
     const config = shape();
     const whole = await say(gpu, config);

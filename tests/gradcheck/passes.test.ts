@@ -1,4 +1,4 @@
-/** A batch that is longer than a trainer's room is trained in several passes, with the same result. */
+/** A step in several submits, and a batch in several passes: the same result. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openNodeGpu } from '../../src/cli/node-gpu.ts';
 import { parseLlamaConfig, tensorShapes } from '../../src/core/config.ts';
@@ -6,6 +6,7 @@ import { Rng } from '../../src/core/rng.ts';
 import { IGNORE, type Batch, type Tensors } from '../../src/core/types.ts';
 import type { Gpu } from '../../src/gpu/gpu.ts';
 import { fitting } from '../../src/model/batch.ts';
+import { Generator } from '../../src/model/generate.ts';
 import { Model } from '../../src/model/model.ts';
 import { relError } from '../../src/selfcheck/compare.ts';
 import { Trainer } from '../../src/train/trainer.ts';
@@ -46,6 +47,36 @@ function batch(): Batch {
 }
 
 const lengths = (parts: readonly Batch[]) => parts.map((p) => p.map((row) => row.ids.length));
+
+describe('several submits', () => {
+  it('give the same bits, and the same text', async () => {
+    const gpu = await openNodeGpu();
+    const run = async () => {
+      const { submits } = gpu.stats;
+      const model = Model.create(gpu, config, weights());
+      const trainer = new Trainer(model, optim, { maxTokens: 64, maxLabels: 64 });
+      const losses: number[] = [];
+      trainer.onStats = (s) => losses.push(s.loss);
+      for (let i = 0; i < 3; i++) await trainer.step([batch(), batch()], 1e-3);
+      await trainer.flush();
+      const generator = new Generator(model, { maxSeqs: 6, maxLen: 32 });
+      const prompts = batch().map((row) => row.ids.slice(0, 5));
+      const text = await generator.generate(prompts, { maxNewTokens: 20, eos: new Set<number>() });
+      const trained = await model.trained.read();
+      generator.destroy();
+      trainer.destroy();
+      model.destroy();
+      const bits = new Uint32Array(trained.buffer, trained.byteOffset, trained.length);
+      return { bits, losses, text, submits: gpu.stats.submits - submits };
+    };
+    const whole = await run();
+    gpu.submitFlops = 20_000;
+    const cut = await run();
+    expect(cut.submits).toBeGreaterThan(5 * whole.submits);
+    expect({ ...cut, submits: 0 }).toEqual({ ...whole, submits: 0 });
+    gpu.destroy();
+  });
+});
 
 describe('several passes', () => {
   let gpu: Gpu;
