@@ -10,6 +10,7 @@ import {
   layer,
   measure,
   OPTIM,
+  PROMPT,
   wanted,
   weights,
 } from './common.mjs';
@@ -105,6 +106,8 @@ const training = await measure(async () => {
   await model.step(adam, c.rows);
   return loss;
 });
+// makes the cache; the prompt is then replayed token by token, which fills it anew
+await model.prefillCache(Uint32Array.from(ids.subarray(0, PROMPT)));
 const likeliest = (row) => row.reduce((best, x, i) => (x > row[best] ? i : best), 0);
 const decoding = await decode(async (id, i) => likeliest(await model.decodeOne(id, i)));
 finish({ ...training, ...decoding });
