@@ -104,7 +104,10 @@ it('leaves by name only, never over something else, and nothing where it fails o
   });
   expect(folder.folders.size).toBe(0);
   folder.room = Infinity;
-  await expect(page.ask('exportFolder', confirmed, 5)).rejects.toMatchObject({ code: 'cancelled' });
+  const begun = new Promise<void>((resolve) => {
+    folder.onWrite = resolve;
+  });
+  await expect(page.ask('exportFolder', confirmed, begun)).rejects.toMatchObject({ code: 'cancelled' });
   await expect.poll(() => folder.folders.size).toBe(0);
   await page.ask('exportFolder', confirmed);
   await expect(page.ask('exportFolder', confirmed)).rejects.toMatchObject({

@@ -7,6 +7,8 @@ export class FakeFolder {
   largest = 0;
   /** Bytes after which the disk is full. */
   room = Infinity;
+  /** Told of each write. */
+  onWrite: (() => void) | undefined;
   readonly #parent: FakeFolder | null;
 
   constructor(name: string, parent: FakeFolder | null = null) {
@@ -57,7 +59,9 @@ export class FakeFolder {
             top.room -= part.length;
             top.largest = Math.max(top.largest, part.length);
             parts.push(part);
-            return Promise.resolve();
+            top.onWrite?.();
+            // as a disk does, it lets others run
+            return new Promise<void>((done) => setTimeout(done));
           },
           close: () => {
             this.files.set(name, parts);
