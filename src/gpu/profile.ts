@@ -1,5 +1,6 @@
 import type { Gpu } from './gpu.ts';
 import type { Replayable } from './program.ts';
+import { Stopwatch } from './stopwatch.ts';
 
 /** All dispatches of one kernel variant in a list of programs. */
 export interface KernelTime {
@@ -26,7 +27,7 @@ const SHORT_MS = 0.5;
  * what the programs compute is worthless afterwards.
  */
 export async function profile(gpu: Gpu, programs: readonly Replayable[]): Promise<Profile> {
-  const clock = gpu.device.features.has('timestamp-query') ? new GpuClock(gpu) : new WallClock(gpu);
+  const watch = new Stopwatch(gpu);
   const found = new Map<string, KernelTime>();
   try {
     for (const program of programs)
@@ -34,7 +35,7 @@ export async function profile(gpu: Gpu, programs: readonly Replayable[]): Promis
         const about = program.describe(i);
         if (!about) continue;
         const run = (times: number): Promise<number> =>
-          clock.time((pass) => {
+          watch.time((pass) => {
             for (let n = 0; n < times; n++) program.encode(pass, i, i + 1);
           });
         await run(1);
@@ -54,72 +55,7 @@ export async function profile(gpu: Gpu, programs: readonly Replayable[]): Promis
         found.set(about.kernel, sum);
       }
   } finally {
-    clock.destroy();
+    watch.destroy();
   }
-  return { kernels: [...found.values()].sort((a, b) => b.ms - a.ms), clock: clock.kind };
-}
-
-interface Clock {
-  readonly kind: Profile['clock'];
-  /** Milliseconds of what `record` puts into one pass. */
-  time(record: (pass: GPUComputePassEncoder) => void): Promise<number>;
-  destroy(): void;
-}
-
-class WallClock implements Clock {
-  readonly kind = 'wall';
-  readonly #gpu: Gpu;
-
-  constructor(gpu: Gpu) {
-    this.#gpu = gpu;
-  }
-
-  async time(record: (pass: GPUComputePassEncoder) => void): Promise<number> {
-    const { device } = this.#gpu;
-    const encoder = device.createCommandEncoder();
-    const pass = encoder.beginComputePass();
-    record(pass);
-    pass.end();
-    const start = performance.now();
-    this.#gpu.submit(encoder);
-    await this.#gpu.patiently(device.queue.onSubmittedWorkDone());
-    return performance.now() - start;
-  }
-
-  destroy(): void {
-    // nothing is held
-  }
-}
-
-class GpuClock implements Clock {
-  readonly kind = 'timestamp';
-  readonly #gpu: Gpu;
-  readonly #set: GPUQuerySet;
-  readonly #resolved: GPUBuffer;
-
-  constructor(gpu: Gpu) {
-    this.#gpu = gpu;
-    this.#set = gpu.device.createQuerySet({ type: 'timestamp', count: 2 });
-    this.#resolved = gpu.buffer('timestamps', 16, GPUBufferUsage.QUERY_RESOLVE);
-  }
-
-  async time(record: (pass: GPUComputePassEncoder) => void): Promise<number> {
-    const bytes = await this.#gpu.readRecorded(16, (encoder, staging) => {
-      const pass = encoder.beginComputePass({
-        timestampWrites: { querySet: this.#set, beginningOfPassWriteIndex: 0, endOfPassWriteIndex: 1 },
-      });
-      record(pass);
-      pass.end();
-      encoder.resolveQuerySet(this.#set, 0, 2, this.#resolved, 0);
-      encoder.copyBufferToBuffer(this.#resolved, 0, staging, 0, 16);
-    });
-    const [begin, end] = new BigUint64Array(bytes);
-    // A clock that was set back in between counts as no time.
-    return Math.max(0, Number(end! - begin!) / 1e6);
-  }
-
-  destroy(): void {
-    this.#set.destroy();
-    this.#gpu.free(this.#resolved);
-  }
+  return { kernels: [...found.values()].sort((a, b) => b.ms - a.ms), clock: watch.clock };
 }

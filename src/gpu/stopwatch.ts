@@ -1,7 +1,6 @@
 import type { Gpu } from './gpu.ts';
-import type { Program } from './program.ts';
 
-/** Times what a program takes on the GPU: by its own clock where it has one, else from submit to done. */
+/** Times work on the GPU: by its own clock where it has one, else from submit to done. */
 export class Stopwatch {
   private readonly gpu: Gpu;
   private readonly marks: { set: GPUQuerySet; resolved: GPUBuffer } | null;
@@ -16,8 +15,13 @@ export class Stopwatch {
       : null;
   }
 
-  /** Milliseconds of so many runs of a prepared program, one after the other in one pass. */
-  async time(program: Program<never>, repeats: number): Promise<number> {
+  /** By which clock. */
+  get clock(): 'timestamp' | 'wall' {
+    return this.marks ? 'timestamp' : 'wall';
+  }
+
+  /** Milliseconds of what is recorded into one pass. */
+  async time(record: (pass: GPUComputePassEncoder) => void): Promise<number> {
     const { gpu, marks } = this;
     const { queue } = gpu.device;
     await gpu.patiently(queue.onSubmittedWorkDone());
@@ -27,7 +31,7 @@ export class Stopwatch {
         ? { timestampWrites: { querySet: marks.set, beginningOfPassWriteIndex: 0, endOfPassWriteIndex: 1 } }
         : {},
     );
-    for (let i = 0; i < repeats; i++) program.encode(pass);
+    record(pass);
     pass.end();
     if (marks) encoder.resolveQuerySet(marks.set, 0, 2, marks.resolved, 0);
     const begun = performance.now();

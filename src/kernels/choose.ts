@@ -170,14 +170,16 @@ class MatmulBench {
     const program = new Program(this.gpu, 'measured', [this.op(what, family, sizes)]);
     this.programs.push(program);
     program.prepare({ tokens: 0, rows: 0, distinct: 0, scale: 1 });
-    await this.watch.time(program, 1); // compiles
-    const once = await this.watch.time(program, 1);
+    await this.watch.time((pass) => program.encode(pass)); // compiles
+    const once = await this.watch.time((pass) => program.encode(pass));
     const repeats = Math.min(MOST_REPEATS, Math.max(1, Math.ceil(SAMPLE_MS / Math.max(once, 1e-3))));
     return { what, family, sizes, program, repeats, samples: [] };
   }
 
   async sample(runner: Runner): Promise<void> {
-    const milliseconds = await this.watch.time(runner.program, runner.repeats);
+    const milliseconds = await this.watch.time((pass) => {
+      for (let i = 0; i < runner.repeats; i++) runner.program.encode(pass);
+    });
     runner.samples.push((milliseconds * 1000) / runner.repeats);
   }
 
