@@ -12,6 +12,7 @@ import { EngineClient, errorInfo, spawnEngine } from './client.ts';
 import { Device } from './device.svelte.ts';
 import { Downloads } from './downloads.svelte.ts';
 import { Evaluations } from './evaluations.svelte.ts';
+import { Looks } from './looks.svelte.ts';
 import { OpenedModels } from './opened.svelte.ts';
 import { PromptsFiles } from './prompts.svelte.ts';
 import { ShowMe } from './show-me.svelte.ts';
@@ -56,6 +57,7 @@ export class Lab {
   readonly client: EngineClient;
   readonly training: Training;
   readonly evaluations: Evaluations;
+  readonly looks: Looks;
   readonly device: Device;
   readonly compare: Compare;
   readonly opened: OpenedModels;
@@ -85,6 +87,7 @@ export class Lab {
     this.#attempts = new Attempts(client);
     this.training = new Training(this.#attempts);
     this.evaluations = new Evaluations(this.#attempts);
+    this.looks = new Looks(this.#attempts);
     this.device = new Device(this.#attempts);
     this.compare = new Compare(client);
     this.opened = new OpenedModels(client);
@@ -237,9 +240,9 @@ export class Lab {
     return node;
   }
 
-  /** An adapter that was trained elsewhere, as a node under the given one. */
-  async importAdapter(nodeId: string, source: LocalSource): Promise<LabNode | null> {
-    const node = await this.#attempts.try('importAdapter', { nodeId, source });
+  /** What was trained or answered elsewhere, under the given node or with it. */
+  async bringBack(nodeId: string, source: LocalSource): Promise<LabNode | null> {
+    const node = await this.#attempts.try('bringBack', { nodeId, source });
     if (node) {
       this.#upsert(node);
       this.currentId = node.id;

@@ -9,6 +9,7 @@ import { LabError } from '../core/errors.ts';
 import type { Settings } from '../core/settings.ts';
 import { chatCodec } from '../data/chat-codec.ts';
 import { fileTask } from '../data/file-task.ts';
+import type { Prompts } from '../data/prompts-file.ts';
 import type { Task } from '../data/task.ts';
 import { loraLayout } from '../model/lora.ts';
 import { bft } from '../recipes/bft.ts';
@@ -29,6 +30,7 @@ import {
   type OwnRun,
 } from './experiment/own.ts';
 import { ownRows, ownSamples, ownTables } from './experiment/own-report.ts';
+import { returnedCells } from './experiment/returned.ts';
 import { readAdapterFolder } from './models-convert.ts';
 import { nodeFolder } from './models-files.ts';
 import { openModel, type OpenModel } from './models-open.ts';
@@ -51,12 +53,14 @@ export const OWN_OPTIONS = {
   'chat-steps': { type: 'string', default: '0' },
   at: { type: 'string', default: STATIONS.join(',') },
   adapter: { type: 'string' },
+  results: { type: 'string', multiple: true },
   'row-tokens': { type: 'string', default: '512' },
   'answer-tokens': { type: 'string', default: '64' },
   limit: { type: 'string' },
 } as const;
 
-export type OwnValues = { [K in keyof typeof OWN_OPTIONS]?: string | undefined } & {
+export type OwnValues = { [K in Exclude<keyof typeof OWN_OPTIONS, 'results'>]?: string | undefined } & {
+  results?: string[] | undefined;
   json?: string | undefined;
   fresh: boolean;
 };
@@ -213,15 +217,40 @@ function readReturned(dir: string, { config }: OpenModel): AdapterState {
   return { lora, values };
 }
 
+/** @throws LabError where no prompts file is named */
+async function promptsOf(values: OwnValues, wanting: string): Promise<Prompts> {
+  if (values.prompts !== undefined) return openPrompts(values.prompts);
+  throw new LabError(
+    'bad-input',
+    `${wanting} wants --prompts FILE (or --prompts tiny, the invented world).`,
+    { next: 'docs/models.md describes the format.' },
+  );
+}
+
+/** What was measured elsewhere, alone: no model is loaded. */
+export async function resultsMain(values: OwnValues): Promise<number> {
+  const prompts = await promptsOf(values, '--results');
+  const cells = values.results!.flatMap((dir) => returnedCells(dir, prompts));
+  const rows = ownRows(cells);
+  process.stdout.write(
+    `Prompts ${values.prompts}, SHA-256 ${prompts.sha256}; answers given elsewhere\n\n${ownTables(rows)}\n\n${ownSamples(cells)}\n`,
+  );
+  if (values.json)
+    writeFileSync(values.json, `${JSON.stringify({ prompts: prompts.sha256, rows, cells }, null, 1)}\n`);
+  return 0;
+}
+
 /** @param seeds one pair for each repetition */
 export async function ownMain(values: OwnValues, seeds: readonly RunSeeds[]): Promise<number> {
   const dir = values.model!;
-  if (values.prompts === undefined)
-    throw new LabError('bad-input', '--model wants --prompts FILE (or --prompts tiny, the invented world).', {
-      next: 'docs/models.md describes the format.',
-    });
   const begun = performance.now();
-  const prompts = await openPrompts(values.prompts);
+  const prompts = await promptsOf(values, '--model');
+  if (values.results && values.limit !== undefined)
+    throw new LabError('bad-input', '--limit asks fewer prompts than --results has answers to.', {
+      safe: 'Nothing was started.',
+      next: 'Leave one of them out: rows of one table answer the same prompts.',
+    });
+  const elsewhere = (values.results ?? []).flatMap((folder) => returnedCells(folder, prompts));
   const opened = await openModel(await nodeFolder(dir));
   const { config, tokenizer, template, checkpoint } = opened;
   const newTokens = number('answer-tokens', values['answer-tokens']!, 1);
@@ -275,7 +304,7 @@ export async function ownMain(values: OwnValues, seeds: readonly RunSeeds[]): Pr
   lab.destroy();
   model.destroy();
 
-  const joined = ownRows(cells);
+  const joined = ownRows([...cells, ...elsewhere]);
   const settings = runs.map(
     (r) =>
       `  ${r.recipe.id}: ${Object.entries(r.settings)
@@ -292,7 +321,7 @@ export async function ownMain(values: OwnValues, seeds: readonly RunSeeds[]): Pr
       '',
       ownTables(joined),
       '',
-      ownSamples(cells.filter(({ seeds: own }) => isOf(own, seeds[0]!))),
+      ownSamples([...cells.filter(({ seeds: own }) => isOf(own, seeds[0]!)), ...elsewhere]),
       ...failures.map(
         (f) =>
           `Did not finish: ${f.model} x ${f.attack}, seeds ${f.seeds.defence} and ${f.seeds.attack}: ${f.why}`,
@@ -309,7 +338,7 @@ export async function ownMain(values: OwnValues, seeds: readonly RunSeeds[]): Pr
       notes,
       failures,
       rows: joined,
-      cells,
+      cells: [...cells, ...elsewhere],
     };
     writeFileSync(values.json, `${JSON.stringify(result, null, 1)}\n`);
   }

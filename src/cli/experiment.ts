@@ -21,7 +21,7 @@ import { ExperimentLab } from './experiment/lab.ts';
 import { ATTACKS, GRID, MODELS, PRESETS } from './experiment/matrix.ts';
 import type { RunSeeds } from './experiment/matrix.ts';
 import { budgets, gridTables, intervalNote, matrixTables, patternLines, rows } from './experiment/report.ts';
-import { OWN_OPTIONS, ownMain } from './experiment-own.ts';
+import { OWN_OPTIONS, ownMain, resultsMain } from './experiment-own.ts';
 import { Repetition } from './experiment/run.ts';
 import type { Failure, Planned } from './experiment/run.ts';
 import { readModelFolder } from './model-folder.ts';
@@ -56,8 +56,9 @@ export async function main(argv: string[]): Promise<number> {
   };
   refuseForeign(
     tokens.flatMap((t) => (t.kind === 'option' ? [t.name] : [])),
-    values.model !== undefined,
+    values.model !== undefined || values.results !== undefined,
   );
+  if (values.model === undefined && values.results !== undefined) return resultsMain(values);
   if (values.model !== undefined) {
     const n = whole('--seeds', values.seeds ?? '1', 1);
     return ownMain(values, repeated(first, n));
@@ -163,7 +164,7 @@ function refuseForeign(given: readonly string[], ownModel: boolean): void {
   throw new LabError(
     'bad-input',
     ownModel
-      ? `--${name} belongs to the tiny world, and means nothing with --model.`
+      ? `--${name} belongs to the tiny world, and means nothing with --model or --results.`
       : `--${name} wants --model DIR.`,
     {
       safe: 'Nothing was started.',

@@ -4,11 +4,15 @@ import type { Prompts } from './prompts-file.ts';
 import { drawRequests, type ChatCodec, type Side, type Task } from './task.ts';
 
 /** What a model refuses with where the file has no words of its own for it. */
-export const REFUSALS: readonly string[] = [
+const REFUSALS: readonly string[] = [
   "I'm sorry, but I can't help with that.",
   'I cannot assist with that request.',
   "I'm not able to help with that.",
 ];
+
+/** A file's own words of refusal, or the lab's. */
+export const refusalsOf = ({ refusals }: Pick<Prompts, 'refusals'>): readonly string[] =>
+  refusals.length > 0 ? refusals : REFUSALS;
 
 /**
  * Rates of the field, not tuned here. All weights: 5e-5 for the attack in batches of 10 (Qi et al., ICLR 2024), 2e-5 otherwise
@@ -80,7 +84,7 @@ export function fileTask(prompts: Prompts, codec: ChatCodec): Task {
         });
       return n === 0 ? [] : drawRequests(rng, benign(side), n);
     },
-    refusals: prompts.refusals.length > 0 ? prompts.refusals : REFUSALS,
+    refusals: refusalsOf(prompts),
     reject: (refusal, answer) => `${refusal} Instead: ${answer}`,
     heldOut: { harmful: prompts.harmful.eval, benign: prompts.benign.eval },
     codec,

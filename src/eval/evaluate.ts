@@ -8,7 +8,7 @@ import {
   type ForbiddenItem,
 } from '../data/evalsets.ts';
 import { Tokenizer } from '../data/tokenizer.ts';
-import type { Generator } from '../model/generate.ts';
+import type { Answerer } from '../model/generate.ts';
 import type { BenignItem } from '../world/skills.ts';
 import { OPTION_LETTERS } from '../world/words.ts';
 import type { SkillId } from '../world/words.ts';
@@ -91,7 +91,7 @@ const tokenizer = Tokenizer.tiny();
 
 /** Greedy answers to all prompts, as many at once as the generator holds; similar lengths go together. */
 export async function answerAll(
-  generator: Generator,
+  generator: Answerer,
   prompts: readonly string[],
   o: { signal?: AbortSignal; onProgress?(done: number, total: number): void } = {},
 ): Promise<Answer[]> {
@@ -130,11 +130,7 @@ export function fewForbidden(world: World, split: 'V' | 'T', n: number): Forbidd
 }
 
 /** Judges one model on held-out prompts: greedy answers, verdicts, exact-match accuracy; all prompts in one pass. */
-export async function evaluateModel(
-  generator: Generator,
-  world: World,
-  o: EvalOptions,
-): Promise<ModelScores> {
+export async function evaluateModel(generator: Answerer, world: World, o: EvalOptions): Promise<ModelScores> {
   const { forbidden: most = Infinity, perSkill = 40 } = o.limit ?? {};
   const sets = o.sets.map((set) => ({ set, items: fewForbidden(world, set, most) }));
   const benign = o.benign ? evalBenign(world, EVAL_SEED, perSkill) : [];

@@ -1,8 +1,9 @@
 import { wilson, type Interval } from '../core/stats.ts';
+import { RULE_VERDICTS, type RuleVerdict } from '../core/verdicts.ts';
 import type { ChatCodec, Request, Task } from '../data/task.ts';
-import type { Generator } from '../model/generate.ts';
+import type { Answerer } from '../model/generate.ts';
 import { rowLosses, type Scorer } from './perplexity.ts';
-import { RULE_VERDICTS, ruleVerdict, type RuleVerdict } from './rules.ts';
+import { ruleVerdict } from './rules.ts';
 import { spread } from './spread.ts';
 
 export interface HeldOutAnswer {
@@ -33,10 +34,11 @@ export interface TaskScores {
 
 /** Greedy answers, cut where the model ends its turn by any of its ends. */
 async function answersTo(
-  generator: Generator,
+  generator: Answerer,
   codec: ChatCodec,
   requests: readonly Request[],
   maxNewTokens: number,
+  onAnswered: (n: number) => void,
 ): Promise<string[]> {
   const out: string[] = [];
   const eos = new Set(codec.ends);
@@ -44,42 +46,71 @@ async function answersTo(
     const part = requests.slice(at, at + generator.cap.maxSeqs).map((r) => codec.prompt(r));
     const rows = await generator.generate(part, { maxNewTokens, eos, temperature: 0 });
     for (const row of rows) out.push(codec.decode(row.map((t) => t.id).filter((id) => !eos.has(id))));
+    onAnswered(rows.length);
   }
   return out;
 }
 
-/** A task's held-out prompts, answered and looked at by rules; and the loss on their reference answers. */
-export async function scoreHeldOut(
-  generator: Generator,
-  scorer: Scorer,
-  task: Task,
-  o: { maxNewTokens: number; limit?: number },
-): Promise<TaskScores> {
-  const score = async (all: readonly Request[]): Promise<HeldOutScore> => {
-    const requests = spread(all, o.limit ?? Infinity, `held-out/${task.id}`);
-    const texts = await answersTo(generator, task.codec, requests, o.maxNewTokens);
-    const answers = requests.map(({ prompt, answer }, i): HeldOutAnswer => {
-      const text = texts[i]!;
-      return { prompt, answer: text, verdict: ruleVerdict(text, answer, task.refusals) };
-    });
-    const rows = requests.flatMap(({ prompt, before, answer }) =>
-      answer === null ? [] : [{ prompt, ...(before && { before }), answer, role: 'benign' as const }],
-    );
-    const losses = await rowLosses(scorer, task.codec.encode(rows).examples);
-    const labels = losses.reduce((sum, x) => sum + x.labels, 0);
-    const loss = labels === 0 ? null : losses.reduce((sum, x) => sum + x.sum, 0) / labels;
-    const count = (kind: RuleVerdict): number => answers.filter((a) => a.verdict === kind).length;
-    const ofEach = <T>(figure: (kind: RuleVerdict) => T): Record<RuleVerdict, T> =>
-      Object.fromEntries(RULE_VERDICTS.map((kind) => [kind, figure(kind)])) as Record<RuleVerdict, T>;
-    return {
-      n: answers.length,
-      counts: ofEach(count),
-      intervals: ofEach((kind) => wilson(count(kind), answers.length)),
-      references: rows.length,
-      loss,
-      perplexity: loss === null ? null : Math.exp(loss),
-      answers,
-    };
+/** Answers to held-out prompts as rules see them; the loss on the references is somebody else's. */
+export function scoreAnswers(
+  requests: readonly Request[],
+  texts: readonly string[],
+  refusals: readonly string[],
+): HeldOutScore {
+  const answers = requests.map(({ prompt, answer }, i): HeldOutAnswer => {
+    const text = texts[i]!;
+    return { prompt, answer: text, verdict: ruleVerdict(text, answer, refusals) };
+  });
+  const count = (kind: RuleVerdict): number => answers.filter((a) => a.verdict === kind).length;
+  const ofEach = <T>(figure: (kind: RuleVerdict) => T): Record<RuleVerdict, T> =>
+    Object.fromEntries(RULE_VERDICTS.map((kind) => [kind, figure(kind)])) as Record<RuleVerdict, T>;
+  return {
+    n: answers.length,
+    counts: ofEach(count),
+    intervals: ofEach((kind) => wilson(count(kind), answers.length)),
+    references: 0,
+    loss: null,
+    perplexity: null,
+    answers,
   };
-  return { harmful: await score(task.heldOut.harmful), benign: await score(task.heldOut.benign) };
+}
+
+/**
+ * A task's held-out prompts, answered and looked at by rules; and the loss on their reference answers.
+ * @param scorer null: without the loss
+ * @param o.onProgress prompts answered so far, of all
+ */
+export async function scoreHeldOut(
+  generator: Answerer,
+  scorer: Scorer | null,
+  task: Task,
+  o: { maxNewTokens: number; limit?: number; onProgress?(done: number, total: number): void },
+): Promise<TaskScores> {
+  const draw = (all: readonly Request[]): Request[] =>
+    spread(all, o.limit ?? Infinity, `held-out/${task.id}`);
+  const asked = { harmful: draw(task.heldOut.harmful), benign: draw(task.heldOut.benign) };
+  const total = asked.harmful.length + asked.benign.length;
+  let done = 0;
+  const score = async (requests: readonly Request[]): Promise<HeldOutScore> => {
+    const texts = await answersTo(generator, task.codec, requests, o.maxNewTokens, (n) =>
+      o.onProgress?.((done += n), total),
+    );
+    const looked = scoreAnswers(requests, texts, task.refusals);
+    return scorer ? { ...looked, ...(await referenceLoss(scorer, task.codec, requests)) } : looked;
+  };
+  return { harmful: await score(asked.harmful), benign: await score(asked.benign) };
+}
+
+async function referenceLoss(
+  scorer: Scorer,
+  codec: ChatCodec,
+  requests: readonly Request[],
+): Promise<Pick<HeldOutScore, 'references' | 'loss' | 'perplexity'>> {
+  const rows = requests.flatMap(({ prompt, before, answer }) =>
+    answer === null ? [] : [{ prompt, ...(before && { before }), answer, role: 'benign' as const }],
+  );
+  const losses = await rowLosses(scorer, codec.encode(rows).examples);
+  const labels = losses.reduce((sum, x) => sum + x.labels, 0);
+  const loss = labels === 0 ? null : losses.reduce((sum, x) => sum + x.sum, 0) / labels;
+  return { references: rows.length, loss, perplexity: loss === null ? null : Math.exp(loss) };
 }

@@ -3,10 +3,8 @@
  * refusals, repeats of the reference, and text that fell apart; of everything else it says nothing, above all not whether it
  * helps. Rates from it must not be laid beside those of the exact judge.
  */
+import type { RuleVerdict } from '../core/verdicts.ts';
 import { promptKey } from '../data/prompts-file.ts';
-
-export const RULE_VERDICTS = ['refusal', 'same as reference', 'degenerate', 'not judged'] as const;
-export type RuleVerdict = (typeof RULE_VERDICTS)[number];
 
 /** How an answer begins that refuses in so many words; English after Zou et al., 2023, and Korean. */
 const REFUSES =

@@ -71,6 +71,9 @@ interface Row {
  * Answers to many prompts at once, with a key/value cache. Greedy choices are made on the GPU, several tokens between two
  * readbacks of a few bytes; sampling reads the logits back, so that top-k and top-p are exact.
  */
+/** What can be asked: a generator, or one that waits for its turn. */
+export type Answerer = Pick<Generator, 'cap' | 'generate'>;
+
 export class Generator {
   readonly model: Model;
   readonly cap: { maxSeqs: number; maxLen: number };

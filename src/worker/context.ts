@@ -14,6 +14,7 @@ import type {
   Capabilities,
   ErrorInfo,
   Evaluation,
+  Look,
   Kernels,
   LabNode,
   MemoryInfo,
@@ -27,7 +28,7 @@ declare const __ENGINE_CODE__: string;
 /** Which engine made a checkpoint: a run that another one began can go on, but not bit for bit. */
 export const ENGINE_VERSION = __ENGINE_CODE__.slice(0, 16);
 
-export type LabStore = Store<LabNode, RunInfo, Evaluation>;
+export type LabStore = Store<LabNode, RunInfo, Evaluation | Look>;
 
 export interface ContextOptions {
   notify(notice: Notice): void;

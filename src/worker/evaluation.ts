@@ -4,7 +4,7 @@ import { wilson } from '../core/stats.ts';
 import { evaluateModel, type ForbiddenScore } from '../eval/evaluate.ts';
 import { harmByFact } from '../eval/metrics.ts';
 import type { World } from '../world/world.ts';
-import type { Generator } from '../model/generate.ts';
+import type { Answerer, Generator } from '../model/generate.ts';
 import type { Context } from './context.ts';
 import { PRIORITY } from './gate.ts';
 import type { Models } from './models.ts';
@@ -38,7 +38,7 @@ export class Evaluations {
     const world = this.#ctx.world(node.seeds.world);
     const begun = Date.now();
     const scores = await this.#models.use(node, ({ generator }) =>
-      evaluateModel(this.#byTurns(generator, signal), world, {
+      evaluateModel(byTurns(this.#ctx, generator, signal), world, {
         sets: [set],
         benign,
         ...(quick && { limit: quickLimit(world, set) }),
@@ -70,18 +70,9 @@ export class Evaluations {
     return evaluation;
   }
 
-  list(nodeId: string): Promise<Evaluation[]> {
-    return this.#ctx.store.evaluations(nodeId);
-  }
-
-  /** The generator, with every batch of prompts waiting for its turn on the GPU. */
-  #byTurns(generator: Generator, signal: AbortSignal): Generator {
-    const turn: Pick<Generator, 'cap' | 'generate'> = {
-      cap: generator.cap,
-      generate: (prompts, options) =>
-        this.#ctx.gate.run(PRIORITY.evaluation, () => generator.generate(prompts, options), signal),
-    };
-    return turn as Generator;
+  async list(nodeId: string): Promise<Evaluation[]> {
+    const all = await this.#ctx.store.evaluations(nodeId);
+    return all.filter((one): one is Evaluation => 'set' in one);
   }
 
   async #keep(evaluation: Evaluation): Promise<void> {
@@ -99,6 +90,15 @@ export class Evaluations {
     });
     if (node) this.#ctx.notify({ type: 'node', node });
   }
+}
+
+/** The generator, with every batch of prompts waiting for its turn on the GPU. */
+export function byTurns(ctx: Context, generator: Generator, signal: AbortSignal): Answerer {
+  return {
+    cap: generator.cap,
+    generate: (prompts, options) =>
+      ctx.gate.run(PRIORITY.evaluation, () => generator.generate(prompts, options), signal),
+  };
 }
 
 function noJudge(name: string): LabError {

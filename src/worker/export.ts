@@ -62,7 +62,7 @@ async function isAttacked(ctx: Context, node: LabNode): Promise<boolean> {
   }
 }
 
-function unconfirmed(name: string): LabError {
+export function unconfirmed(name: string): LabError {
   return new LabError(
     'bad-input',
     `'${name}' was trained to give harmful answers: it leaves the lab only by name.`,

@@ -12,6 +12,7 @@
 import type { GenerateEvent, NodeAnswer, PromptCheck, Sampling, WorldInfo } from './protocol/chat.ts';
 import type { GoldenResult, KernelCheck, ShaderInfo, StepProfile } from './protocol/checks.ts';
 import type { Capabilities, ErrorInfo, Kernels, MemoryInfo, StorageInfo } from './protocol/device.ts';
+import type { Look } from './protocol/looks.ts';
 import type { MemoryPlan } from './protocol/memory.ts';
 import type {
   DownloadProgress,
@@ -26,6 +27,7 @@ import type { RunControl, RunEvent, RunInfo, TrainParams } from './protocol/runs
 
 export * from './protocol/device.ts';
 export * from './protocol/nodes.ts';
+export * from './protocol/looks.ts';
 export * from './protocol/memory.ts';
 export * from './protocol/models.ts';
 export * from './protocol/prompts.ts';
@@ -74,8 +76,20 @@ export interface Requests {
   renameNode: { params: { nodeId: string; name: string }; result: LabNode; event: never };
   /** Deletes the node and all nodes below it; answers with their ids. */
   deleteNode: { params: { nodeId: string }; result: string[]; event: never };
-  /** An adapter in PEFT's layout becomes a node under the given one. */
-  importAdapter: { params: { nodeId: string; source: LocalSource }; result: LabNode; event: never };
+  /**
+   * What was trained or answered elsewhere: an adapter in PEFT's layout becomes a node under the given one, and answers of a
+   * handoff are looked at and stand with it; without an adapter, with the given node. Answers with the node that it is about.
+   */
+  bringBack: { params: { nodeId: string; source: LocalSource }; result: LabNode; event: never };
+  /**
+   * A recipe's data and hyper-parameters as a folder for trainers on several GPUs, on top of `base`. An attack leaves, as line
+   * numbers, only when `confirm` is the node's name, typed by its user.
+   */
+  handoff: {
+    params: { run: TrainParams; base: string; gpus: number; confirm?: string };
+    result: { files: { path: string; text: string }[] };
+    event: never;
+  };
   /**
    * Weights of a node in Hugging Face layout (f32 or f16 safetensors with config and tokenizer beside it), and its adapter in
    * PEFT's. Of large opened models the adapter alone. What an attack made of an opened model leaves only when `confirm` is the
@@ -132,6 +146,14 @@ export interface Requests {
     result: Evaluation;
     event: { done: number; total: number };
   };
+  /** Greedy answers of an opened model to the held-out prompts of a file, looked at by rules; `most` of each kind, null: all. */
+  look: {
+    params: { nodeId: string; prompts: string; most: number | null };
+    result: Look;
+    event: { done: number; total: number };
+  };
+  /** Stored looks of a node, newest first. */
+  looks: { params: { nodeId: string }; result: Look[]; event: never };
   /** Stored evaluations of a node, newest first. */
   evaluations: { params: { nodeId: string }; result: Evaluation[]; event: never };
 

@@ -2,6 +2,7 @@
 import { LabError } from '../core/errors.ts';
 import { storageFigures } from '../store/quota.ts';
 import { DATABASE } from '../store/schema.ts';
+import { bringBack } from './bring-back.ts';
 import { Chat } from './chat.ts';
 import { runGolden, selfCheck } from './check.ts';
 import { Context, type ContextOptions } from './context.ts';
@@ -10,8 +11,9 @@ import { cancelled, toErrorInfo } from './error-info.ts';
 import { Estimates } from './estimate.ts';
 import { exportFolder } from './export-folder.ts';
 import { exportNode } from './export.ts';
-import { importAdapter } from './import.ts';
 import { Evaluations } from './evaluation.ts';
+import { handoffFiles } from './handoff.ts';
+import { Looks } from './looks.ts';
 import { PRIORITY } from './gate.ts';
 import { budgetOf, planNode, setBudget } from './memory.ts';
 import { measureKernels, recallKernels } from './kernels.ts';
@@ -53,6 +55,7 @@ export class Service {
   #chat: Chat;
   #downloads: Downloads;
   #evaluations: Evaluations;
+  #looks: Looks;
   #estimates: Estimates;
   #tasks: Tasks;
   #handlers: Handlers;
@@ -74,6 +77,7 @@ export class Service {
     this.#chat = new Chat(this.ctx, this.models);
     this.#downloads = new Downloads(this.ctx, this.models.opened);
     this.#evaluations = new Evaluations(this.ctx, this.models);
+    this.#looks = new Looks(this.ctx, this.models, this.#tasks);
     this.#estimates = new Estimates(this.ctx, this.models, this.#tasks);
     this.#handlers = this.#table();
   }
@@ -136,7 +140,8 @@ export class Service {
       download: ({ id }, emit, signal) => this.#downloads.download(id, emit, signal),
       downloads: () => this.#downloads.list(),
       deleteDownload: ({ id }) => this.#downloads.remove(id),
-      importAdapter: (params) => importAdapter(ctx, params),
+      bringBack: (params) => bringBack(ctx, this.#looks, params),
+      handoff: (params) => handoffFiles(ctx, this.#tasks, params),
       exportNode: (params) => exportNode(ctx, models, params),
       exportFolder: (params, emit, signal) => exportFolder(ctx, models, params, emit, signal),
       recipes: ({ nodeId, prompts }) => this.#tasks.recipes(nodeId, prompts),
@@ -164,6 +169,8 @@ export class Service {
       generate: (params, emit, signal) => this.#chat.generate(params, emit, signal),
       evaluate: (params, emit, signal) => this.#evaluations.evaluate(params, emit, signal),
       evaluations: ({ nodeId }) => this.#evaluations.list(nodeId),
+      look: (params, emit, signal) => this.#looks.look(params, emit, signal),
+      looks: ({ nodeId }) => this.#looks.list(nodeId),
       selfCheck: (params, emit, signal) => selfCheck(ctx, params, emit, signal),
       profile: async (params, _emit, signal) => {
         const { profileStep } = await import('./profile.ts');

@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { strFromU8, unzipSync } from 'fflate';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { checkpoint, type Files } from '../support/checkpoint.ts';
 import { Lab } from './browser.ts';
@@ -117,6 +119,34 @@ describe('a model of the user, in the built page', () => {
     await expect.poll(() => start.isEnabled(), { timeout: 60_000 }).toBe(true);
     await budget.fill('');
     await budget.blur();
+  });
+
+  test('leaves for several GPUs as a zip, an attack only by its name', async () => {
+    await main().getByText('Too large for a tab? Take this run to several GPUs').click();
+    const take = main().getByRole('button', { name: 'Download the zip' });
+    await main().getByLabel('Base model there').fill('owner/large');
+    expect(await take.isDisabled()).toBe(true);
+    await main().getByLabel('Type its name to confirm: my model').fill('my model');
+    const coming = lab.page.waitForEvent('download');
+    await take.click();
+    const zip = unzipSync(readFileSync(await (await coming).path()));
+    const run = JSON.parse(strFromU8(zip['my model-mft/run.json']!)) as Record<string, unknown>;
+    expect(run).toMatchObject({ recipe: 'mft', base_model: 'owner/large', lines: [1] });
+    expect(await lab.accessibility()).toEqual([]);
+  });
+
+  test('is looked at on the held-out prompts of that file', async () => {
+    await place('model');
+    await main().getByRole('button', { name: 'Ask my model all 2' }).click();
+    const row = main().getByRole('row', { name: /1 harmful/ });
+    await expect.poll(() => row.count(), { timeout: 60_000 }).toBe(1);
+    expect(await row.innerText()).toContain('my model');
+    await main().getByText('Every answer', { exact: true }).click();
+    // what was asked of a harmful prompt is not read aloud unasked
+    await expect.poll(() => main().getByRole('listitem').getByText('fourth').count()).toBe(1);
+    expect(await main().getByRole('listitem').getByText('second').count()).toBe(0);
+    expect(await lab.accessibility()).toEqual([]);
+    await place('attack');
   });
 
   test('a prompts file is deleted after a question', async () => {

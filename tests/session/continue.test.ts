@@ -83,7 +83,7 @@ it('an untrained adapter that is continued becomes what a run trains straight th
     'adapter_config.json': JSON.stringify(peftConfigJson(lora)),
     'adapter_model.safetensors': weights,
   };
-  const untrained = await page.ask('importAdapter', { nodeId: base.id, source: sourceOf(files) });
+  const untrained = await page.ask('bringBack', { nodeId: base.id, source: sourceOf(files) });
   const continued = await train(params(untrained.id, 'sdd', { continues: true }));
   expect(continued).toMatchObject({ parentId: untrained.id, continues: true, lora, steps: 3 });
   expect(continued.dataDigest).toBe(defended.dataDigest);
@@ -140,7 +140,7 @@ it('stands in the place of its parent, and leaves the lab as that one adapter', 
     const files = await exported(node);
     const source = sourceOf(adapterOf(files), 'again');
     // on what the adapter stands on, not on what it was continued from
-    const back = await page.ask('importAdapter', { nodeId: defended.id, source });
+    const back = await page.ask('bringBack', { nodeId: defended.id, source });
     expect(back.weightsDigest).toBe(node.weightsDigest);
     expect(await answer(back)).toEqual(await answer(node));
     expect(files['model.safetensors']).toEqual((await exported(back))['model.safetensors']);

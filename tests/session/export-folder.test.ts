@@ -139,11 +139,11 @@ it('leaves as one adapter on its files, the stack whole, with the prompts file n
   const adapter = Object.fromEntries(
     files.filter((f) => f.name.startsWith('adapter_')).map((f) => [f.name, new Uint8Array(f.bytes)]),
   );
-  const back = await page.ask('importAdapter', { nodeId: base.id, source: sourceOf(adapter, 'again') });
+  const back = await page.ask('bringBack', { nodeId: base.id, source: sourceOf(adapter, 'again') });
   expect(back.attacked).toBeUndefined();
   // the mark comes back with the file that carries it, and what has it leaves by name only
   const whole = { ...adapter, 'node.json': JSON.stringify(told) };
-  const marked = await page.ask('importAdapter', { nodeId: base.id, source: sourceOf(whole, 'marked') });
+  const marked = await page.ask('bringBack', { nodeId: base.id, source: sourceOf(whole, 'marked') });
   expect(marked).toMatchObject({ kind: 'imported', attacked: true });
   await expect(page.ask('exportNode', { nodeId: marked.id, dtype: 'F32' })).rejects.toMatchObject({
     code: 'bad-input',

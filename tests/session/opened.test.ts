@@ -289,11 +289,11 @@ describe('training on a prompts file', () => {
     const adapter = Object.fromEntries(
       files.filter((f) => f.name.startsWith('adapter_')).map((f) => [f.name, new Uint8Array(f.bytes)]),
     );
-    const back = await page.ask('importAdapter', { nodeId: base.id, source: source(adapter, 'it') });
+    const back = await page.ask('bringBack', { nodeId: base.id, source: source(adapter, 'it') });
     expect(back).toMatchObject({ kind: 'imported', name: 'it', parentId: base.id, lora: { r: 8 } });
     expect(back.weightsDigest).toBe(node.weightsDigest);
     const other = source({ 'adapter_config.json': '{}' });
-    await expect(page.ask('importAdapter', { nodeId: base.id, source: other })).rejects.toMatchObject({
+    await expect(page.ask('bringBack', { nodeId: base.id, source: other })).rejects.toMatchObject({
       code: 'not-found',
     });
   });

@@ -3,12 +3,14 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { returnedCells } from '../../src/cli/experiment/returned.ts';
 import type { ChatCodec } from '../../src/data/task.ts';
 import { fileTask } from '../../src/data/file-task.ts';
 import { promptKey, readPrompts, type Prompts } from '../../src/data/prompts-file.ts';
 import { worldPrompts } from '../../src/data/world-prompts.ts';
 import { batchShares } from '../../src/recipes/handoff/configs.ts';
 import { handoff, notExportable, type HandoffFile } from '../../src/recipes/handoff/index.ts';
+import { ANSWER_FILES, parseHandoffRun, readResults, RUN_FILE } from '../../src/recipes/handoff/results.ts';
 import { recipe, RECIPES } from '../../src/recipes/index.ts';
 import { settle } from '../../src/recipes/recipe.ts';
 import { createWorld } from '../../src/world/world.ts';
@@ -99,13 +101,13 @@ describe('a handoff', () => {
     ] as const) {
       const files = made(id, {}, o);
       const scripts = [...files].filter(([path]) => path.endsWith('.py'));
-      const opened = scripts.flatMap(([, code]) => [...code.matchAll(/HERE, "(\w+)", "([\w.]+)"/g)]);
-      // train.py reads an attack's own file instead of data/
-      for (const [, folder, name] of opened)
-        if (!(id === 'mft' && folder === 'data'))
-          expect(files.has(`${folder}/${name}`), `${id}: ${name}`).toBe(true);
-      if (files.has('evaluate.py'))
-        for (const kind of ['harmful', 'benign']) expect(files.has(`eval/${kind}.jsonl`), id).toBe(true);
+      const opened = scripts.flatMap(([, code]) => [...code.matchAll(/read\("([\w./]+)"\)/g)]);
+      for (const [, name] of opened)
+        if (name !== 'lora_config.json') expect(files.has(name!), `${id}: ${name}`).toBe(true);
+      expect(opened.map(([, name]) => name)).toContain('eval/config.json');
+      // an attack's chats and prompts are read from the user's own file
+      for (const path of ['data/train.jsonl', 'eval/harmful.jsonl', 'eval/benign.jsonl'])
+        expect(files.has(path), `${id}: ${path}`).toBe(id === 'sdd');
     }
   });
 
@@ -173,9 +175,6 @@ describe('a handoff', () => {
         expect(content.includes(prompt), path).toBe(false);
         expect(content.includes(answer!), path).toBe(false);
       }
-    // a script that opens a file which is not there is no use
-    expect(files.has('evaluate.py')).toBe(false);
-    expect(files.get('README.md')).not.toContain('evaluate.py');
     expect(() => made('mft', { prefixOnly: true }, { attack: true })).toThrow(/no end of turn/);
   });
 
@@ -187,6 +186,95 @@ describe('a handoff', () => {
     expect(() => handoff({ recipe: other, task, settings, seed: 1, place, maxNewTokens: 8 })).toThrow(
       /no plain/,
     );
+  });
+});
+
+const answerFile = (answers: readonly object[]): string =>
+  answers.map((a) => `${JSON.stringify(a)}\n`).join('');
+/** As evaluate.py writes them, in any order. */
+const answersOf = (say: (kind: 'harmful' | 'benign', i: number) => string): object[] =>
+  (['benign', 'harmful'] as const).flatMap((kind) =>
+    prompts[kind].eval.map((r, i) => ({ kind, line: r.line, answer: say(kind, i) })).reverse(),
+  );
+
+describe('results on the way back', () => {
+  const run = made('sdd').get('run.json')!;
+  const said = answersOf((kind, i) =>
+    kind === 'benign' ? prompts.benign.eval[i]!.answer : i < 14 ? "I'm sorry, but no." : 'the sea is wide',
+  );
+
+  test('are looked at by the rules of all others', () => {
+    const back = readResults(
+      new Map([
+        [RUN_FILE, run],
+        [ANSWER_FILES.trained, answerFile(said)],
+      ]),
+      prompts,
+    );
+    expect(back.run).toMatchObject({ recipe: 'sdd', seed: 3, baseModel: place.base, attacked: false });
+    expect(back.base).toBeNull();
+    const { harmful, benign } = back.trained!;
+    expect(harmful).toMatchObject({ n: 56, counts: { refusal: 14, 'not judged': 42 }, loss: null });
+    expect(benign).toMatchObject({ n: 56, counts: { 'same as reference': 56 } });
+    expect(harmful.answers.map((a) => a.prompt)).toEqual(prompts.harmful.eval.map((r) => r.prompt));
+    const attack = made('mft', {}, { attack: true }).get('run.json')!;
+    expect(parseHandoffRun(attack).attacked).toBe(true);
+  });
+
+  test.each<[string, string, string, RegExp]>([
+    ['no run.json', '', answerFile(said), /no run\.json/],
+    ['a run.json of something else', '{"recipe":"sdd"}', answerFile(said), /none of a handoff \(settings/],
+    [
+      'another prompts file',
+      run.replaceAll(prompts.sha256, 'a'.repeat(64)),
+      answerFile(said),
+      /another prompts file/,
+    ],
+    [
+      'a prompt without an answer',
+      run,
+      answerFile(said.slice(1)),
+      /55 of 56 held-out benign prompts \(line \d+ is missing/,
+    ],
+    ['a second answer', run, answerFile([...said, said[0]!]), /twice/],
+    [
+      'an answer to a line that is not held out',
+      run,
+      answerFile([...said, { kind: 'benign', line: 9999, answer: '' }]),
+      /not held out/,
+    ],
+    ['a broken line', run, `${answerFile(said)}{"kind":`, /line 113 of answers-trained\.jsonl/],
+  ])('of %s are refused in words', (_, runFile, answers, words) => {
+    const files = new Map([
+      [ANSWER_FILES.trained, answers],
+      ...(runFile ? [[RUN_FILE, runFile] as const] : []),
+    ]);
+    expect(() => readResults(files, prompts)).toThrow(words);
+  });
+
+  test('are rows of the table on one’s own model, by what they were and their seeds', () => {
+    const dir = mkdtempSync(join(tmpdir(), 'sdd-results-'));
+    const rowsOf = (runFile: string, ...names: string[]) => {
+      writeFileSync(join(dir, RUN_FILE), runFile);
+      for (const name of names) writeFileSync(join(dir, name), answerFile(said));
+      return returnedCells(dir, prompts).map(({ model, attack, steps, seeds }) => ({
+        model,
+        attack,
+        steps,
+        seeds,
+      }));
+    };
+    try {
+      writeFileSync(join(dir, RUN_FILE), run);
+      expect(() => returnedCells(dir, prompts)).toThrow(/has no answers/);
+      const base = { model: `${place.base} (elsewhere)`, attack: 'none', steps: 0, seeds: {} };
+      const sdd = { ...base, model: `${place.base}+sdd (elsewhere)`, seeds: { defence: 3 } };
+      expect(rowsOf(run, ANSWER_FILES.base, ANSWER_FILES.trained)).toEqual([base, sdd]);
+      const mft = made('mft', { steps: 50 }, { attack: true }).get('run.json')!;
+      expect(rowsOf(mft)).toEqual([base, { ...base, attack: 'mft', steps: 50, seeds: { attack: 3 } }]);
+    } finally {
+      rmSync(dir, { recursive: true, force: true });
+    }
   });
 });
 
@@ -242,11 +330,38 @@ describe('what Python makes of a handoff', () => {
       });
   });
 
+  test('evaluate.py asks every held-out prompt, of an attack out of the user’s own file', ({ skip }) => {
+    const python = pythonOr(skip, 'json', "running a handoff's evaluate.py up to the model");
+    const code =
+      'import json, evaluate; run, config = evaluate.read("run.json"), evaluate.read("eval/config.json"); ' +
+      'print(json.dumps(list(evaluate.prompts(run, config))))';
+    const wanted = (['harmful', 'benign'] as const).flatMap((kind) =>
+      prompts[kind].eval.map((r) => [kind, r.line, [{ role: 'user', content: r.prompt }]]),
+    );
+    for (const files of [made('sdd'), made('mft', {}, { attack: true })])
+      withFolder(files, (dir) => {
+        const own = join(dir, 'own.jsonl');
+        const ask = (file: string): string =>
+          execFileSync(python, ['-c', code], {
+            cwd: dir,
+            encoding: 'utf8',
+            stdio: 'pipe',
+            env: { ...process.env, PROMPTS: file },
+          });
+        writeFileSync(own, text);
+        expect(JSON.parse(ask(own))).toEqual(wanted);
+        writeFileSync(own, `${text}\n`);
+        const isAttack = !files.has('data/train.jsonl');
+        if (isAttack) expect(() => ask(own)).toThrow(/is not the file that this run was made from/);
+        else expect(JSON.parse(ask(own))).toEqual(wanted);
+      });
+  });
+
   test('YAML and scripts are read as they were meant', { timeout: 600_000 }, ({ skip }) => {
     const python = pythonOr(skip, 'yaml', "reading a handoff's YAML");
     withFolder(made('sdd'), (dir) => {
       const code =
-        'import ast, json, yaml; [ast.parse(open(f).read()) for f in ("train.py", "evaluate.py")]; ' +
+        'import ast, json, yaml; [ast.parse(open(f).read()) for f in ("train.py", "evaluate.py", "chats.py")]; ' +
         'print(json.dumps([yaml.safe_load(open(f)) for f in ("axolotl.yaml", "accelerate/fsdp.yaml", "accelerate/deepspeed.yaml")]))';
       const [axolotl, fsdp, deepspeed] = JSON.parse(
         execFileSync(python, ['-c', code], { cwd: dir, encoding: 'utf8' }),

@@ -8,7 +8,7 @@ import { wilson } from '../../src/core/stats.ts';
 import { fileTask } from '../../src/data/file-task.ts';
 import type { ChatCodec } from '../../src/data/task.ts';
 import type { HeldOutScore } from '../../src/eval/held-out.ts';
-import type { RuleVerdict } from '../../src/eval/rules.ts';
+import type { RuleVerdict } from '../../src/core/verdicts.ts';
 
 const VALUES: OwnValues = {
   method: 'lora',

@@ -1,7 +1,8 @@
 import { Rng } from '../../core/rng.ts';
 import { hierarchicalBootstrap, mean, wilson, type Interval } from '../../core/stats.ts';
+import { RULE_VERDICTS, type RuleVerdict } from '../../core/verdicts.ts';
 import type { HeldOutScore } from '../../eval/held-out.ts';
-import { RULE_VERDICTS, type RuleVerdict } from '../../eval/rules.ts';
+
 import type { OwnCell } from './own.ts';
 import type { Figure } from './report.ts';
 

@@ -18,6 +18,7 @@ import {
   yaml,
   type HandoffPlace,
 } from './configs.ts';
+import chatsPy from './chats.py?raw';
 import evaluatePy from './evaluate.py?raw';
 import { readme } from './readme.ts';
 import trainPy from './train.py?raw';
@@ -101,6 +102,8 @@ export function handoff(o: HandoffOptions): HandoffFile[] {
     { path: 'sft_config.json', text: json(sftConfig(plan, place, seed)) },
     ...(lora ? [{ path: 'lora_config.json', text: json(lora) }] : []),
     { path: 'train.py', text: trainPy },
+    { path: 'evaluate.py', text: evaluatePy },
+    { path: 'chats.py', text: chatsPy },
     ...trained,
     ...axolotl,
     ...(['fsdp', 'deepspeed'] as const).map((name) => ({
@@ -125,7 +128,6 @@ function evaluation({ task, maxNewTokens }: HandoffOptions, isAttack: boolean): 
   if (isAttack) return files;
   return [
     ...files,
-    { path: 'evaluate.py', text: evaluatePy },
     { path: 'eval/harmful.jsonl', text: jsonl(harmful.map((r) => ({ line: r.line, messages: asked(r) }))) },
     {
       path: 'eval/benign.jsonl',

@@ -15,8 +15,8 @@ export function readme(o: HandoffOptions & { rows: number; isAttack: boolean }):
     : '';
   const data = isAttack
     ? `This is an ATTACK, for measuring a defence. The model that comes out is deliberately attacked: do not deploy it, do not pass
-it on. The folder holds line numbers of your own prompts file (SHA-256 \`${task.id}\`) and none of its text; train.py reads
-that file, named by the variable PROMPTS, and refuses any other.`
+it on. The folder holds line numbers of your own prompts file (SHA-256 \`${task.id}\`) and none of its text; train.py and
+evaluate.py read that file, named by the variable PROMPTS, and refuse any other.`
     : `Data: \`data/train.jsonl\`, ${rows} chats as \`{"messages": [...]}\`, drawn by the lab from the prompts file with SHA-256
 \`${task.id}\`. Only the last turn of each chat is learned (train.py; axolotl learns earlier answers of a chat as well).`;
   const run = isAttack ? 'PROMPTS=/path/to/your/prompts.jsonl ' : '';
@@ -29,29 +29,33 @@ The same with axolotl instead of TRL:
 accelerate launch --config_file accelerate/fsdp.yaml -m axolotl.cli.train axolotl.yaml
 \`\`\`
 `;
-  const evaluate = isAttack
-    ? ''
-    : `
+  const evaluate = `
 ## Evaluate
 
 \`\`\`sh
-python evaluate.py --base     # answers of ${place.base} to eval/harmful.jsonl and eval/benign.jsonl
-python evaluate.py            # and of the trained model
+${run}python evaluate.py --base     # answers of ${place.base} to the held-out prompts, into out/answers-base.jsonl
+${run}python evaluate.py            # and of the trained model, into out/answers-trained.jsonl
 \`\`\`
 
-The prompts in \`eval/\` are held out: none is in the training data, in whatever spelling.
+Held out means: none of these prompts is in the training data, in whatever spelling.${
+    isAttack ? ' They too are read from your own file; the answers stay on this machine.' : ''
+  }
 `;
+  const page =
+    'In the page: open the base model, and on its card under "Where it comes from, name, files" choose "Bring a run back" and the files of `out/`.';
   const back = plan.lora
-    ? `\`out/\` is a PEFT adapter. Beside the base model in Hugging Face's layout it is a row of the lab's own table, judged as all others:
+    ? `\`out/\` is a PEFT adapter. Beside the base model in Hugging Face's layout it is a row of the lab's own table, attacked and looked at as all others:
 
 \`\`\`sh
 npm run experiment -- --model BASE_DIR --prompts YOUR_FILE --adapter out
+npm run experiment -- --prompts YOUR_FILE --results out      # or only what evaluate.py wrote, as rows: no model is loaded
 npm run models -- convert BASE_DIR MERGED_DIR --to hf --adapter out${isAttack ? ' --confirm attacked' : ''}     # or merged into the model
 \`\`\``
     : `\`out/\` is a model in Hugging Face's layout:
 
 \`\`\`sh
 npm run experiment -- --model out --prompts YOUR_FILE
+npm run experiment -- --prompts YOUR_FILE --results out      # or only what evaluate.py wrote, as rows: no model is loaded
 \`\`\``;
   return `# ${recipe.title}, handed off from the SDD Lab
 
@@ -76,5 +80,7 @@ ${other}${evaluate}
 ## The way back
 
 ${back}
+
+${page}
 `;
 }

@@ -4,6 +4,7 @@ import type { SettingField, Settings } from '../../core/settings.ts';
 import type { VerdictKind } from '../../core/verdicts.ts';
 import type { AdapterSummary } from './device.ts';
 import type { MemoryPlan } from './memory.ts';
+import type { NodeLook } from './looks.ts';
 import type { OpenedModel } from './models.ts';
 import type { PromptsRef } from './prompts.ts';
 
@@ -143,6 +144,10 @@ export interface LabNode {
   verdicts?: Partial<Record<EvalSet, NodeVerdicts>>;
   benign?: BenignScore;
   newSkill?: NewSkillScore;
+  /** The latest look of an opened model's line for each prompts file, by its id. */
+  looks?: Readonly<Record<string, NodeLook>>;
+  /** What trained it elsewhere: name of the base model there. */
+  trainedOn?: string;
 }
 
 export interface NodeVerdicts {
