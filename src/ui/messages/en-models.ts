@@ -28,7 +28,7 @@ export const enModels = {
     'A zip with the run’s chats, its settings for TRL and PEFT (and axolotl), held-out prompts and the commands. Afterwards its adapter and answers come back with “Bring a run back”. Nothing is sent anywhere.',
   'outgrow.merged':
     'On those machines it starts from {name} as a whole model: take that out merged first, and name its folder.',
-  'outgrow.base': 'Base model there',
+  'outgrow.base': 'Base model there (owner/name or a folder)',
   'outgrow.gpus': 'GPUs',
   'outgrow.take': 'Download the zip',
   'outgrow.attack':

@@ -27,7 +27,7 @@ export const koModels = {
   'outgrow.text':
     '학습 대화, TRL·PEFT(및 axolotl) 설정, 보류 프롬프트와 명령이 든 zip입니다. 나중에 어댑터와 답변을 “다른 곳의 결과 가져오기”로 되가져옵니다. 어디로도 전송되지 않습니다.',
   'outgrow.merged': '그곳에서는 {name} 전체 모델에서 시작합니다. 먼저 병합해 내보내고 그 폴더를 적으세요.',
-  'outgrow.base': '그곳의 기반 모델',
+  'outgrow.base': '그곳의 기반 모델(소유자/이름 또는 폴더)',
   'outgrow.gpus': 'GPU 수',
   'outgrow.take': 'zip 내려받기',
   'outgrow.attack':

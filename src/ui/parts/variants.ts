@@ -1,3 +1,4 @@
+import { settled } from '../../app/series.ts';
 import type { RecipeInfo, Settings } from '../../worker/protocol.ts';
 
 /** A card: a recipe, with its first either-or setting decided. */
@@ -31,4 +32,15 @@ export function variantsOf(recipe: RecipeInfo): Variant[] {
 export function variantFor(recipe: RecipeInfo, settings: Settings): Variant {
   const all = variantsOf(recipe);
   return all.find((v) => v.by === null || settings[v.by] === v.fixed[v.by]) ?? all[0]!;
+}
+
+/** The numbers among a card's settings, for the holes in its texts. */
+export function toldSettings(
+  { recipe, fixed }: Variant,
+  own: Settings | undefined,
+): Record<string, string | number> {
+  const all = settled(recipe, { ...own, ...fixed });
+  return Object.fromEntries(
+    Object.entries(all).filter((e): e is [string, number] => typeof e[1] === 'number'),
+  );
 }
