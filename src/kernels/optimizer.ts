@@ -3,6 +3,9 @@ import { f32, grid1d, type Binding, type Op } from '../gpu/program.ts';
 /** Elements that one workgroup reduces in 20_grad_norm and 41_dot. */
 export const CHUNK = 4096;
 
+/** Elements that one workgroup of 22_adamw updates. */
+const ADAMW_CHUNK = 1024;
+
 /** What an optimizer step needs beside its buffers. */
 export interface StepDims {
   /** From 1. */
@@ -59,7 +62,7 @@ export function adamw(o: AdamW): Op<StepDims> {
   const [b1, b2] = o.betas;
   return {
     shader: '22_adamw',
-    defines: {},
+    defines: { CHUNK: ADAMW_CHUNK },
     access: 'rrwww',
     bindings: [o.state, o.grad, o.p, o.m, o.v],
     uniforms: ({ step, lr }) => [
@@ -75,7 +78,7 @@ export function adamw(o: AdamW): Op<StepDims> {
       f32(1 - b1),
       f32(1 - b2),
     ],
-    workgroups: () => grid1d(o.n, 64),
+    workgroups: () => grid1d(o.n, ADAMW_CHUNK),
   };
 }
 
@@ -87,7 +90,7 @@ export function combineSets(o: { x: Binding; y: Binding; n: number }): Op<{ a: n
     access: 'rw',
     bindings: [o.x, o.y],
     uniforms: (d) => [o.n, f32(d.a), f32(d.b)],
-    workgroups: () => grid1d(o.n, 64),
+    workgroups: () => grid1d(o.n, ADAMW_CHUNK),
   };
 }
 
