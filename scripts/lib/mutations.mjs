@@ -56,7 +56,7 @@ export const mutations = [
   {
     name: 'stop-that-does-not-stick',
     file: 'shaders/22_adamw.wgsl',
-    find: ' || state.stopped != 0u',
+    find: '  if (state.stopped != 0u) { return; }\n',
     replace: '',
     test: [
       '--project',
@@ -93,6 +93,33 @@ export const mutations = [
     find: 'if (found === file.hash.hex) {',
     replace: 'if (found) {',
     test: ['--project', 'unit', 'tests/unit/hub-download.test.ts', '-t', 'refused by name the second time'],
+  },
+  {
+    name: 'forgotten-rng',
+    file: 'src/train/session.ts',
+    find: '    this.#rng = Rng.from(state.rng);\n',
+    replace: '',
+    test: ['--project', 'gpu', 'tests/session/session.test.ts', '-t', 'go on with what a recipe draws'],
+  },
+  {
+    name: 'freed-in-use',
+    file: 'src/worker/bases.ts',
+    find: 'if (held.users === 0 && id !== but) this.#free(id, held);',
+    replace: 'if (id !== but) this.#free(id, held);',
+    test: ['--project', 'unit', 'tests/unit/bases.test.ts'],
+  },
+  {
+    name: 'rows-beyond-positions',
+    file: 'src/worker/tasks.ts',
+    find: 'Math.min(context, positions ?? ROW_TOKENS)',
+    replace: 'context',
+    test: [
+      '--project',
+      'gpu',
+      'tests/session/opened.test.ts',
+      '-t',
+      'no longer than the model has positions',
+    ],
   },
   {
     name: 'unswapped-model',

@@ -15,6 +15,8 @@ export class LiveAnswer {
   readonly prompt: string;
   tokens = $state.raw<TokenView[]>([]);
   answer = $state.raw<NodeAnswer | null>(null);
+  /** Why this checkpoint could not answer. */
+  error = $state.raw<ErrorInfo | null>(null);
 
   constructor(nodeId: string, prompt: string) {
     this.nodeId = nodeId;
@@ -97,7 +99,8 @@ export class Compare {
             const column = live[event.nodeId];
             if (!column) return;
             if (event.type === 'token') column.tokens = [...column.tokens, event.token];
-            else column.answer = event.answer;
+            else if (event.type === 'done') column.answer = event.answer;
+            else column.error = event.error;
           },
         },
       );

@@ -190,7 +190,7 @@ export class ShowMe {
       compare.prompt = this.prompt;
       // beside figures of greedy answers, whatever the user has set in Compare
       const answers = await compare.ask(GREEDY);
-      return answers.length > 0 ? answers : null;
+      return answers.length === this.shown.length ? answers : null;
     });
   }
 

@@ -8,6 +8,7 @@ import { toWords } from '../world/parse.ts';
 import { complyingText } from '../world/sentences.ts';
 import type { World } from '../world/world.ts';
 import type { Context } from './context.ts';
+import { toErrorInfo } from './error-info.ts';
 import { PRIORITY } from './gate.ts';
 import type { Models } from './models.ts';
 import { ownVoice, tinyVoice, type Voice } from './voice.ts';
@@ -35,7 +36,10 @@ export class Chat {
     this.#models = models;
   }
 
-  /** Streams the answers of all nodes to one prompt, side by side. */
+  /**
+   * Streams the answers of all nodes to one prompt, side by side; a node that fails leaves the others their answers.
+   * @throws LabError the first failure where no node answers
+   */
   async generate(
     { nodeIds, prompt, sampling }: { nodeIds: string[]; prompt: string; sampling: Sampling },
     emit: (event: GenerateEvent) => void,
@@ -70,7 +74,12 @@ export class Chat {
         emit({ type: 'done', nodeId, answer });
         return answer;
       });
-    return this.#ctx.gate.run(PRIORITY.chat, () => all(nodes.map(one)), signal);
+    const asked = (): Promise<NodeAnswer[]> =>
+      answered(nodes.map(one), (i, error) => {
+        const { id: nodeId } = nodes[i]!;
+        if (!signal.aborted) emit({ type: 'failed', nodeId, error: toErrorInfo(error) });
+      });
+    return this.#ctx.gate.run(PRIORITY.chat, asked, signal);
   }
 
   async #voice(node: LabNode): Promise<Voice> {
@@ -200,11 +209,18 @@ class TokenStream {
 }
 
 /** Waits for all, also when one fails: nobody may still be using the GPU when the gate opens. */
-async function all<T>(work: Promise<T>[]): Promise<T[]> {
+async function answered<T>(
+  work: readonly Promise<T>[],
+  onFailed: (index: number, error: unknown) => void,
+): Promise<T[]> {
   const settled = await Promise.allSettled(work);
+  settled.forEach((s, i) => {
+    if (s.status === 'rejected') onFailed(i, s.reason);
+  });
+  const values = settled.flatMap((s) => (s.status === 'fulfilled' ? [s.value] : []));
   const failed = settled.find((s) => s.status === 'rejected');
-  if (failed) throw failed.reason;
-  return settled.map((s) => (s as PromiseFulfilledResult<T>).value);
+  if (failed && values.length === 0) throw failed.reason;
+  return values;
 }
 
 /** Known words by edit distance, those with the same first letter first. */

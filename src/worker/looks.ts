@@ -1,8 +1,10 @@
 /** Looks at what opened models answer to held-out prompts: rules count, nobody judges. */
+import { parseLlamaConfig } from '../core/config.ts';
 import { LabError } from '../core/errors.ts';
 import { scoreHeldOut, type HeldOutScore, type TaskScores } from '../eval/held-out.ts';
 import type { Context } from './context.ts';
 import { byTurns } from './evaluation.ts';
+import { generatorCap } from './memory.ts';
 import type { Models } from './models.ts';
 import type { Look, NodeLook, PromptsRef, RuleCounts } from './protocol.ts';
 import type { Tasks } from './tasks.ts';
@@ -27,19 +29,18 @@ export class Looks {
     signal: AbortSignal,
   ): Promise<Look> {
     const node = await this.#ctx.node(nodeId);
-    const task = await this.#tasks.of(node, prompts);
-    const scores = await this.#models.use(node, ({ generator }) => {
-      const room = generator.cap.maxLen - ANSWER_TOKENS;
-      for (const request of [...task.heldOut.harmful, ...task.heldOut.benign]) {
-        const tokens = task.codec.prompt(request).length;
-        if (tokens > room) throw tooLong(request.line, tokens, room);
-      }
-      return scoreHeldOut(byTurns(this.#ctx, generator, signal), null, task, {
+    const room = generatorCap(parseLlamaConfig(node.modelConfig)).maxLen - ANSWER_TOKENS;
+    // one token more than there is room for: what is cut to that has been too long
+    const task = await this.#tasks.of(node, prompts, room + 1);
+    for (const request of [...task.heldOut.harmful, ...task.heldOut.benign])
+      if (task.codec.prompt(request).length > room) throw tooLong(request.line, room);
+    const scores = await this.#models.use(node, ({ generator }) =>
+      scoreHeldOut(byTurns(this.#ctx, generator, signal), null, task, {
         maxNewTokens: ANSWER_TOKENS,
         ...(most !== null && { limit: most }),
         onProgress: (done, total) => emit({ done, total }),
-      });
-    });
+      }),
+    );
     return this.keep(nodeId, await this.#named(prompts), scores, null);
   }
 
@@ -78,10 +79,10 @@ export class Looks {
 
 const counts = ({ n, counts }: HeldOutScore): RuleCounts => ({ n, counts });
 
-function tooLong(line: number | undefined, tokens: number, room: number): LabError {
+function tooLong(line: number | undefined, room: number): LabError {
   return new LabError(
     'bad-input',
-    `The held-out prompt in line ${line ?? '?'} has ${tokens} tokens, and there is room for ${room} beside an answer.`,
+    `The held-out prompt in line ${line ?? '?'} is too long: there is room for ${room} tokens beside an answer.`,
     {
       safe: 'Nothing was changed.',
       next: 'Shorten it in your prompts file, and choose the file again.',

@@ -124,7 +124,9 @@ describe('a model of the user, in the built page', () => {
   test('leaves for several GPUs as a zip, an attack only by its name', async () => {
     await main().getByText('Too large for a tab? Take this run to several GPUs').click();
     const take = main().getByRole('button', { name: 'Download the zip' });
-    await main().getByLabel(/^Base model there/).fill('owner/large');
+    await main()
+      .getByLabel(/^Base model there/)
+      .fill('owner/large');
     expect(await take.isDisabled()).toBe(true);
     await main().getByLabel('Type its name to confirm: my model').fill('my model');
     const coming = lab.page.waitForEvent('download');

@@ -102,6 +102,26 @@ describe('a small model', () => {
     expect((await page.ask('openModel', { source: source(changed) })).id).toBe(other.id);
   });
 
+  it('that cannot answer leaves another its answer, and says why', async () => {
+    const small = await page.ask('openModel', { source: source(checkpoint()) });
+    const large = await page.ask('openModel', { source: source(checkpoint({ large: true })) });
+    page.die();
+    page = await open();
+    const ask = { prompt: 'bake the loaf', sampling: { ...GREEDY, maxNewTokens: 3 } };
+    const answers = await page.ask('generate', { ...ask, nodeIds: [large.id, small.id] });
+    expect(answers.map((a) => a.nodeId)).toEqual([small.id]);
+    expect(page.events).toContainEqual(
+      expect.objectContaining({
+        type: 'failed',
+        nodeId: large.id,
+        error: expect.objectContaining({ code: 'files-needed' }) as unknown,
+      }),
+    );
+    await expect(page.ask('generate', { ...ask, nodeIds: [large.id] })).rejects.toMatchObject({
+      code: 'files-needed',
+    });
+  });
+
   it('takes any words, since its tokenizer is its own', async () => {
     const node = await page.ask('openModel', { source: source(checkpoint()) });
     const prompt = 'Bonjour, le monde!';
@@ -234,6 +254,16 @@ describe('training on a prompts file', () => {
       expect((await answer(node, 'open the amber vault')).tokens.length).toBeGreaterThan(0);
     // from opening the model to the last answer its weights were never read again
     expect(read.mock.calls.map(([id]) => id)).not.toContain(base.id);
+  });
+
+  it('has rows no longer than the model has positions, whatever was asked for', async () => {
+    const base = await page.ask('openModel', { source: source(checkpoint()) });
+    const { id } = await page.ask('keepPrompts', file());
+    const { ctx, models } = page.service;
+    const { max_position_embeddings: most } = base.modelConfig as { max_position_embeddings: number };
+    const { codec } = await new Tasks(ctx, models).of(base, id, 10 * most);
+    const item = { prompt: 'vault '.repeat(3 * most), answer: 'key', role: 'benign' } as const;
+    expect(codec.encode([item]).examples[0]!.ids).toHaveLength(most);
   });
 
   it('attacks only what was confirmed: this model with this file', async () => {

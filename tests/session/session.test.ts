@@ -50,6 +50,28 @@ describe('checkpoints', () => {
     expect(resumed.batches).toEqual(whole.batches);
   });
 
+  it('go on with what a recipe draws at random', async () => {
+    const draws: number[] = [];
+    const step: StepFn = (ctx) => {
+      draws.push(ctx.rng.next());
+      return sftStep(ctx);
+    };
+    const whole = await stateAfter(8, step);
+    const wanted = draws.splice(0).slice(0, 8);
+    const half = structuredClone(await stateAfter(4, step));
+    draws.length = 4;
+    const run = openRun(gpu, {
+      step,
+      hooks: { snapshot: { at: [8], take: async () => run.session.stop() } },
+    });
+    run.session.restore(half);
+    await run.session.run();
+    run.close();
+    expect(draws.slice(0, 8)).toEqual(wanted);
+    expect(new Set(wanted).size).toBe(8);
+    expect(whole.step).toBe(8);
+  });
+
   it('taken while the run goes on do not change it', async () => {
     const whole = await stateAfter(20);
     const taken: SessionState[] = [];

@@ -1,4 +1,5 @@
 /** Questions, answers and their tokens. */
+import type { ErrorInfo } from './device.ts';
 import type { VerdictInfo } from './nodes.ts';
 
 export interface Sampling {
@@ -32,7 +33,9 @@ export interface TokenView {
 
 export type GenerateEvent =
   | { type: 'token'; nodeId: string; index: number; token: TokenView }
-  | { type: 'done'; nodeId: string; answer: NodeAnswer };
+  | { type: 'done'; nodeId: string; answer: NodeAnswer }
+  /** This node could not answer; the others go on. */
+  | { type: 'failed'; nodeId: string; error: ErrorInfo };
 
 export interface NodeAnswer {
   nodeId: string;
