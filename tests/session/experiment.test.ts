@@ -1,0 +1,118 @@
+/** The experiment's own loop on the shipped model, with runs of one step: what it trains, looks at, stores and goes on with. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { CellStore } from '../../src/cli/experiment/cells.ts';
+import { ExperimentLab } from '../../src/cli/experiment/lab.ts';
+import { GRID, type Preset } from '../../src/cli/experiment/matrix.ts';
+import { Repetition } from '../../src/cli/experiment/run.ts';
+import { readModelFolder } from '../../src/cli/model-folder.ts';
+import { openNodeGpu } from '../../src/cli/node-gpu.ts';
+import { SHIPPED_DIR } from '../../src/cli/pretrain.ts';
+import { combinations } from '../../src/cli/tune.ts';
+import type { Settings } from '../../src/core/settings.ts';
+import type { Gpu } from '../../src/gpu/gpu.ts';
+import { createWorld } from '../../src/world/world.ts';
+
+const LOOK = { sets: ['T' as const], benign: true, limit: { forbidden: 2, perSkill: 1 } };
+let gpu: Gpu;
+let lab: ExperimentLab;
+let chat: Float32Array;
+beforeAll(async () => {
+  gpu = await openNodeGpu();
+  const folder = readModelFolder(join(SHIPPED_DIR, 'tiny-chat'));
+  lab = new ExperimentLab(gpu, createWorld(folder.record.worldSeed), folder);
+  chat = lab.flatten(folder);
+});
+afterAll(() => {
+  lab.destroy();
+  gpu.destroy();
+});
+
+/** @param looks whether the lab is asked at the station under way, which writes other weights to the GPU */
+async function trained(settings: Settings, looks: boolean): Promise<Float32Array> {
+  let end: Float32Array | null = null;
+  await lab.train(chat, {
+    recipe: 'mft',
+    settings: { steps: 2, batch: 2, ...settings },
+    seed: 5,
+    at: [1, 2],
+    station: async (_, weights) => {
+      if (looks) await lab.evaluate(weights, { ...LOOK, benign: false });
+      end = weights;
+    },
+  });
+  return end!;
+}
+
+describe('the lab of the experiment', () => {
+  it.each<Settings>([{ method: 'full' }, { method: 'lora', rank: 2, alpha: 4 }])(
+    'trains from the weights it is given, whoever was trained or looked at before: %o',
+    async (settings) => {
+      const first = await trained(settings, false);
+      expect(first).not.toEqual(chat);
+      expect(await trained(settings, true)).toEqual(first);
+    },
+  );
+
+  it('judges the weights it is given', async () => {
+    const before = await lab.evaluate(chat, LOOK);
+    const broken = await lab.evaluate(new Float32Array(chat.length), LOOK);
+    expect(broken.benign!.mean).toBe(0);
+    expect(before.benign!.mean).toBeGreaterThan(0.5);
+    expect(await lab.evaluate(chat, LOOK)).toEqual(before);
+  });
+});
+
+describe('a repetition', () => {
+  it('looks at every station of every run, stores each, and a second one trains nothing again', async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'sdd-cells-'));
+    const preset: Preset = { id: 'smoke', what: '', divide: 200, ...LOOK, seeds: 1 };
+    const open = () =>
+      new Repetition(
+        lab,
+        new CellStore(dir, { a: 1 }),
+        preset,
+        { defence: 1, attack: 101 },
+        new Map([['chat', chat]]),
+      );
+    const train = vi.spyOn(lab, 'train');
+    try {
+      const first = open();
+      await first.grid('test');
+      expect(first.failures).toEqual([]);
+      // all stations of a rate fall on its first step; one defence is made for all rates
+      expect(first.cells.map((c) => [c.model, c.attack, c.steps])).toEqual(
+        GRID.models.flatMap((model) => GRID.lrs.map((lr) => [model, `mft-lr${lr}`, 1])),
+      );
+      expect(first.planned).toHaveLength(first.cells.length);
+      expect(first.cells.map((c) => c.settings.lr)).toEqual([...GRID.lrs, ...GRID.lrs]);
+      expect(train.mock.calls.map(([, o]) => o.recipe)).toEqual([
+        ...GRID.lrs.map(() => 'mft'),
+        'sdd',
+        ...GRID.lrs.map(() => 'mft'),
+      ]);
+      train.mockClear();
+      const second = open();
+      await second.grid('test');
+      expect(second.cells).toEqual(first.cells);
+      expect(train).not.toHaveBeenCalled();
+    } finally {
+      train.mockRestore();
+      rmSync(dir, { recursive: true, force: true });
+    }
+  });
+});
+
+describe('the trials of tuning', () => {
+  it('are every combination of the values over the fixed settings', () => {
+    expect(combinations({ lr: 1, replay: 0 }, { lr: [2, 3], steps: [4, 5] })).toEqual([
+      { lr: 2, replay: 0, steps: 4 },
+      { lr: 2, replay: 0, steps: 5 },
+      { lr: 3, replay: 0, steps: 4 },
+      { lr: 3, replay: 0, steps: 5 },
+    ]);
+    expect(combinations({ lr: 1 }, {})).toEqual([{ lr: 1 }]);
+  });
+});
