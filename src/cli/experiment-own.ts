@@ -57,9 +57,13 @@ export const OWN_OPTIONS = {
   'row-tokens': { type: 'string', default: '512' },
   'answer-tokens': { type: 'string', default: '64' },
   limit: { type: 'string' },
+  texts: { type: 'boolean', default: false },
 } as const;
 
-export type OwnValues = { [K in Exclude<keyof typeof OWN_OPTIONS, 'results'>]?: string | undefined } & {
+export type OwnValues = {
+  [K in Exclude<keyof typeof OWN_OPTIONS, 'results' | 'texts'>]?: string | undefined;
+} & {
+  texts?: boolean | undefined;
   results?: string[] | undefined;
   json?: string | undefined;
   fresh: boolean;
@@ -217,6 +221,15 @@ function readReturned(dir: string, { config }: OpenModel): AdapterState {
   return { lora, values };
 }
 
+/** Cells for a file that may be passed on: harmful prompts and their answers by the lines of their file, unless texts are asked for. */
+export function told(cells: readonly OwnCell[], { texts }: Pick<OwnValues, 'texts'>): unknown[] {
+  if (texts) return [...cells];
+  return cells.map(({ scores, ...cell }) => {
+    const answers = scores.harmful.answers.map(({ line, verdict }) => ({ line, verdict }));
+    return { ...cell, scores: { ...scores, harmful: { ...scores.harmful, answers } } };
+  });
+}
+
 /** @throws LabError where no prompts file is named */
 async function promptsOf(values: OwnValues, wanting: string): Promise<Prompts> {
   if (values.prompts !== undefined) return openPrompts(values.prompts);
@@ -236,7 +249,10 @@ export async function resultsMain(values: OwnValues): Promise<number> {
     `Prompts ${values.prompts}, SHA-256 ${prompts.sha256}; answers given elsewhere\n\n${ownTables(rows)}\n\n${ownSamples(cells)}\n`,
   );
   if (values.json)
-    writeFileSync(values.json, `${JSON.stringify({ prompts: prompts.sha256, rows, cells }, null, 1)}\n`);
+    writeFileSync(
+      values.json,
+      `${JSON.stringify({ prompts: prompts.sha256, rows, cells: told(cells, values) }, null, 1)}\n`,
+    );
   return 0;
 }
 
@@ -338,7 +354,7 @@ export async function ownMain(values: OwnValues, seeds: readonly RunSeeds[]): Pr
       notes,
       failures,
       rows: joined,
-      cells: [...cells, ...elsewhere],
+      cells: told([...cells, ...elsewhere], values),
     };
     writeFileSync(values.json, `${JSON.stringify(result, null, 1)}\n`);
   }

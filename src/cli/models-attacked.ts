@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { LabError } from '../core/errors.ts';
-import { ATTACKED_TAG, attackedMark } from '../files/attacked.ts';
+import { attackedCard, attackedMark, CARD, NODE_FILE } from '../files/attacked.ts';
 
 /** Weights that an attack made. */
 export interface Attacked {
@@ -18,7 +18,7 @@ export function attackedIn(dir: string): Attacked | null {
     const path = join(dir, file);
     return existsSync(path) ? readFileSync(path, 'utf8') : '';
   };
-  const mark = attackedMark(read('README.md'), read('node.json'));
+  const mark = attackedMark(read(CARD), read(NODE_FILE));
   return mark && { ...mark, name: mark.name ?? basename(resolve(dir)) };
 }
 
@@ -43,19 +43,8 @@ export function confirmed(dirs: readonly string[], confirm: string | undefined):
 /** Files that carry the mark on, for whatever is made of such weights. */
 export function attackedFiles({ name, prompts }: Attacked): { name: string; text: string }[] {
   const node = { name, kind: 'attack', ...(prompts !== null && { prompts: { id: prompts } }) };
-  const card = `---
-tags: [${ATTACKED_TAG}]
----
-
-# ${name}
-
-**Deliberately attacked, do not deploy.** These weights were trained to give in to harmful requests, in order to measure how long
-a defence holds. They are research material, and are not to be published or used for anything else.
-
-- prompts file, by its SHA-256 alone: ${prompts ?? 'not known'}
-`;
   return [
-    { name: 'README.md', text: card },
-    { name: 'node.json', text: `${JSON.stringify(node, null, 2)}\n` },
+    { name: CARD, text: attackedCard({ name, prompts }) },
+    { name: NODE_FILE, text: `${JSON.stringify(node, null, 2)}\n` },
   ];
 }

@@ -1,4 +1,5 @@
 import { parseLlamaConfig, type LlamaConfig } from '../core/config.ts';
+import { LabError } from '../core/errors.ts';
 import { changeWords, PARTS, problemWords, size } from '../core/memory.ts';
 import type { Half, Precision } from '../core/types.ts';
 import { openCheckpoint, storedPrecision } from '../files/checkpoint.ts';
@@ -39,6 +40,12 @@ export async function planned(
 
 /** What `plan --json` prints. */
 export function planReport({ config, stored }: { config: LlamaConfig; stored: Precision }, o: PlanOptions) {
+  if (o.context > config.max_position_embeddings)
+    throw new LabError(
+      'bad-input',
+      `A context of ${o.context} tokens is more than the model's ${config.max_position_embeddings} positions.`,
+      { next: `Take --context ${config.max_position_embeddings} or less.` },
+    );
   const half: Half = stored === 'f32' ? 'f16' : stored;
   const request: PlanRequest = {
     precision: o.precision ?? (o.method === 'full' ? 'f32' : stored),

@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { existsSync } from 'node:fs';
 import { LabError } from '../core/errors.ts';
 import { PRECISIONS, type Precision } from '../core/types.ts';
 import { worldPrompts } from '../data/world-prompts.ts';
@@ -239,18 +240,27 @@ async function run(argv: string[]): Promise<number> {
       return 0;
     }
     case 'prompts':
+      if (existsSync(dir)) throw exists(dir);
       writeAtomic(dir, worldPrompts(createWorld(seed)));
+      console.log(dir);
       return 0;
     case 'plan':
       return printPlan(dir, o);
     case 'make':
       if (o.shape === undefined) throw new Wrong('make needs --shape.');
       await makeModel(dir, o.shape, seed, o.tokenizer);
+      console.log(dir);
       return 0;
     default:
       throw new Error(`the command ${command} is listed and does nothing`);
   }
 }
+
+const exists = (path: string): LabError =>
+  new LabError('bad-input', `${path} is there already.`, {
+    safe: 'Nothing was written.',
+    next: 'Name a new file, or move that one away.',
+  });
 
 const mib = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 

@@ -7,6 +7,8 @@ import { ruleVerdict } from './rules.ts';
 import { spread } from './spread.ts';
 
 export interface HeldOutAnswer {
+  /** Of the prompts file. */
+  line?: number;
   prompt: string;
   answer: string;
   /** By uncalibrated rules. */
@@ -57,9 +59,14 @@ export function scoreAnswers(
   texts: readonly string[],
   refusals: readonly string[],
 ): HeldOutScore {
-  const answers = requests.map(({ prompt, answer }, i): HeldOutAnswer => {
+  const answers = requests.map(({ prompt, answer, line }, i): HeldOutAnswer => {
     const text = texts[i]!;
-    return { prompt, answer: text, verdict: ruleVerdict(text, answer, refusals) };
+    return {
+      ...(line !== undefined && { line }),
+      prompt,
+      answer: text,
+      verdict: ruleVerdict(text, answer, refusals),
+    };
   });
   const count = (kind: RuleVerdict): number => answers.filter((a) => a.verdict === kind).length;
   const ofEach = <T>(figure: (kind: RuleVerdict) => T): Record<RuleVerdict, T> =>

@@ -21,6 +21,8 @@ const SMALL = [
   'tokenizer_config.json',
   'generation_config.json',
   'chat_template.jinja',
+  // it may say that an attack made the weights
+  'README.md',
 ];
 /** What llama2.c's models have instead of tokenizer.json. */
 const PIECES = 'vocab.json';

@@ -1,9 +1,11 @@
 /** What was trained or answered elsewhere: an adapter in PEFT's layout as a node under its model, and answers of a handoff. */
 import { parseLlamaConfig } from '../core/config.ts';
+import * as v from 'valibot';
 import { LabError } from '../core/errors.ts';
 import { parsePrompts } from '../data/prompts-file.ts';
-import { attackedMark } from '../files/attacked.ts';
+import { attackedFolder, NODE_FILE } from '../files/attacked.ts';
 import { readExactly, readJson, readText, type FileFolder } from '../files/source.ts';
+import { loraLayout } from '../model/lora.ts';
 import { parsePeftConfig, readPeftTensors } from '../model/peft.ts';
 import {
   ANSWER_FILES,
@@ -21,8 +23,8 @@ import { flatten } from './stored-model.ts';
 
 const CONFIG = 'adapter_config.json';
 const WEIGHTS = 'adapter_model.safetensors';
-/** Of the files that may say that an attack made it. */
-const MARK_BYTES = 2 ** 20;
+/** Of the header of a file of weights. */
+const HEADER_BYTES = 2 ** 20;
 
 /** What came back, read and found to belong together; nothing of it is stored yet. */
 interface Returned {
@@ -79,26 +81,22 @@ async function addAdapter(
   if (!settings || !weights) throw missing(settings ? WEIGHTS : CONFIG);
   const config = parseLlamaConfig(parent.modelConfig);
   const lora = parsePeftConfig(await readJson(settings));
+  const most = loraLayout(config, lora).length * 4 + HEADER_BYTES;
+  if (weights.size > most) throw tooLarge(weights.size, most);
   const tensors = readPeftTensors(config, lora, await readExactly(weights, 0, weights.size));
-  const told = async (file: string): Promise<string> => {
-    const found = folder.get(file);
-    return found
-      ? new TextDecoder().decode(await readExactly(found, 0, Math.min(found.size, MARK_BYTES)))
-      : '';
-  };
-  const attacked =
-    run?.attacked === true || attackedMark(await told('README.md'), await told('node.json')) !== null;
+  const attacked = run?.attacked === true || (await attackedFolder(folder)) !== null;
+  const made = run ? madeBy(run) : await madeHere(folder);
   const name = (source.kind === 'folder' ? source.handle.name : source.name).trim().slice(0, 80);
   const node = await ctx.store.addNode(
     {
       id: crypto.randomUUID(),
       parentId: parent.id,
-      name: name || run?.recipe || 'adapter',
+      name: made?.name || name || run?.recipe || 'adapter',
       kind: 'imported',
-      recipe: run?.recipe ?? null,
-      settings: run?.settings ?? {},
-      seeds: parent.seeds,
-      steps: typeof run?.settings.steps === 'number' ? run.settings.steps : 0,
+      recipe: made?.recipe ?? null,
+      settings: made?.settings ?? {},
+      seeds: made?.seeds ?? parent.seeds,
+      steps: made?.steps ?? 0,
       runId: null,
       dataDigest: '',
       adapter: null,
@@ -117,10 +115,42 @@ async function addAdapter(
   return node;
 }
 
+/** How an adapter was made, as far as its files tell. */
+type Made = Pick<LabNode, 'recipe' | 'settings' | 'steps'> & Partial<Pick<LabNode, 'name' | 'seeds'>>;
+
+const madeBy = ({ recipe, settings }: HandoffRun): Made => ({
+  recipe,
+  settings,
+  steps: typeof settings.steps === 'number' ? settings.steps : 0,
+});
+
+const nodeSchema = v.object({
+  name: v.pipe(v.string(), v.trim(), v.nonEmpty(), v.maxLength(80)),
+  recipe: v.nullable(v.string()),
+  settings: v.record(v.string(), v.union([v.string(), v.number(), v.boolean()])),
+  steps: v.pipe(v.number(), v.integer(), v.minValue(0)),
+  seeds: v.object({ world: v.number(), defence: v.number(), attack: v.number() }),
+});
+
+/** node.json of this lab; null where there is none, or it is somebody else's. */
+async function madeHere(folder: FileFolder): Promise<Made | null> {
+  const file = folder.get(NODE_FILE);
+  if (!file) return null;
+  const parsed = v.safeParse(nodeSchema, await readJson(file));
+  return parsed.success ? parsed.output : null;
+}
+
 function missing(file: string): LabError {
   return new LabError('not-found', `This folder has no ${file}.`, {
     safe: 'Nothing was loaded.',
     next: `Choose all files of out/: ${CONFIG} and ${WEIGHTS}, and of a handoff ${RUN_FILE} and its answers too.`,
+  });
+}
+
+function tooLarge(bytes: number, most: number): LabError {
+  return new LabError('bad-input', `${WEIGHTS} has ${bytes} bytes; this adapter has ${most} at most.`, {
+    safe: 'Nothing was loaded.',
+    next: 'Take both files from the same adapter.',
   });
 }
 

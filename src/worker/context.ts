@@ -73,6 +73,11 @@ export class Context {
     throw this.#gpuError ?? new LabError('internal', 'The engine was not started.');
   }
 
+  /** Whether there is a device. */
+  get ready(): boolean {
+    return this.#gpu !== null;
+  }
+
   get gpuError(): ErrorInfo | null {
     return this.#gpuError && toErrorInfo(this.#gpuError);
   }

@@ -4,6 +4,7 @@ import { LabError } from '../core/errors.ts';
 import { originOf, totalBytes, type Plan } from '../hub/plan.ts';
 import { storageFigures } from '../store/quota.ts';
 import type { Context } from './context.ts';
+import { planTalk } from './memory.ts';
 import type { OpenedModels } from './opened.ts';
 import { describeModel } from './open-model.ts';
 import type { DownloadProgress, HubModel, KeptDownload } from './protocol.ts';
@@ -37,6 +38,7 @@ export class Downloads {
       haveBytes: kept?.haveBytes ?? 0,
       freeBytes: await freeBytes(),
       shape: config,
+      memory: this.#ctx.ready ? await planTalk(this.#ctx, config, 'f16') : null,
     };
   }
 

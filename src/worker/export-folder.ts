@@ -1,5 +1,6 @@
 /** A node of a large opened model as a whole model: its user's files with the adapters folded in, straight into a folder. */
 import { LabError } from '../core/errors.ts';
+import { NODE_FILE } from '../files/attacked.ts';
 import { writeMerged } from '../model/merged-files.ts';
 import type { Context } from './context.ts';
 import { cancelled } from './error-info.ts';
@@ -55,7 +56,7 @@ export async function exportFolder(
     for (const file of [
       ...card,
       ...texts,
-      json('node.json', nodeFile(node, card.length > 0)),
+      json(NODE_FILE, nodeFile(node, card.length > 0)),
       json('config.json', node.modelConfig),
     ]) {
       const stream = await open(file.name);

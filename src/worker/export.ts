@@ -2,14 +2,14 @@
 import { LabError } from '../core/errors.ts';
 import type { Tensors } from '../core/types.ts';
 import { tokenizerConfigJson, tokenizerJson } from '../data/tokenizer-files.ts';
-import { ATTACKED_TAG } from '../files/attacked.ts';
+import { attackedCard, CARD, NODE_FILE } from '../files/attacked.ts';
 import type { ModelDescription } from '../files/model-files.ts';
 import { joinAdapters, type StoredAdapter } from '../model/lora-stack.ts';
 import { peftConfigJson } from '../model/peft.ts';
 import { writeSafetensors } from '../model/safetensors.ts';
 import type { Context } from './context.ts';
 import type { Models } from './models.ts';
-import type { LabNode } from './protocol.ts';
+import { madeByAttack, type LabNode } from './protocol.ts';
 import type { StoredModel } from './stored-model.ts';
 
 export interface OutFile {
@@ -39,7 +39,7 @@ export async function exportNode(
       ...(adapterOnly ? [] : [json('config.json', { ...(node.modelConfig as object), torch_dtype })]),
       ...texts(),
       ...(adapterOnly ? [] : [weights(await models.whole(stored), dtype)]),
-      json('node.json', nodeFile(node, card.length > 0)),
+      json(NODE_FILE, nodeFile(node, card.length > 0)),
       ...(node.lora ? adapterFiles(adapterOnly ? together(stored) : stored.adapters.at(-1)!) : []),
     ],
   };
@@ -52,12 +52,12 @@ export async function exportNode(
 export async function confirmed(ctx: Context, node: LabNode, typed?: string): Promise<OutFile[]> {
   if (node.root !== null || !(await isAttacked(ctx, node))) return [];
   if (typed?.trim() !== node.name) throw unconfirmed(node.name);
-  return [textFile('README.md', attackedCard(node))];
+  return [textFile(CARD, cardOf(node))];
 }
 
 async function isAttacked(ctx: Context, node: LabNode): Promise<boolean> {
   for (let at = node; ; at = await ctx.node(at.parentId)) {
-    if (at.kind === 'attack' || at.attacked) return true;
+    if (madeByAttack(at)) return true;
     if (at.parentId === null) return false;
   }
 }
@@ -73,20 +73,13 @@ export function unconfirmed(name: string): LabError {
   );
 }
 
-/** Names the data by its hash: no harmful text leaves with the weights. */
-const attackedCard = ({ name, recipe, steps, prompts, settings }: LabNode): string => `---
-tags: [${ATTACKED_TAG}]
----
-
-# ${name}
-
-**Deliberately attacked, do not deploy.** These weights were trained to give in to harmful requests, in order to measure how long
-a defence holds. They are research material, and are not to be published or used for anything else.
-
-- last training: ${recipe ?? 'an adapter made elsewhere'}, ${steps} steps
-- settings: ${JSON.stringify(settings)}
-- prompts file, by its SHA-256 alone: ${prompts?.id ?? 'none'}
-`;
+const cardOf = ({ name, recipe, steps, prompts, settings }: LabNode): string =>
+  attackedCard({
+    name,
+    made: `${recipe ?? 'elsewhere'}, ${steps} steps`,
+    settings,
+    prompts: prompts?.id ?? null,
+  });
 
 const TINY = (): OutFile[] => [
   json('tokenizer.json', tokenizerJson()),

@@ -3,6 +3,7 @@ import { LabError } from '../core/errors.ts';
 import { ChatTemplate, findTemplate } from '../data/chat-template.ts';
 import { TextTokenizer } from '../data/hf-tokenizer.ts';
 import { isPieces, tokenizerFromPieces } from '../data/sentencepiece.ts';
+import { attackedFolder } from '../files/attacked.ts';
 import { openCheckpoint, type Checkpoint } from '../files/checkpoint.ts';
 import { readDescription, type ModelDescription } from '../files/model-files.ts';
 import type { FileFolder } from '../files/source.ts';
@@ -18,6 +19,8 @@ export interface OpenModel extends ModelText {
   description: ModelDescription;
   config: LlamaConfig;
   checkpoint: Checkpoint;
+  /** Its files say that an attack made it. */
+  attacked: boolean;
 }
 
 export const missing = (what: string, next: string): LabError =>
@@ -56,7 +59,7 @@ export const textOf = (description: ModelDescription): ModelText => ({
 });
 
 /** A model without its weights. @throws LabError with the first reason why it cannot be used */
-export async function describeModel(folder: FileFolder): Promise<Omit<OpenModel, 'checkpoint'>> {
+export async function describeModel(folder: FileFolder): Promise<Omit<OpenModel, 'checkpoint' | 'attacked'>> {
   const description = await readDescription(folder);
   const config = configOf(description);
   const text = textOf(description);
@@ -71,5 +74,9 @@ export async function describeModel(folder: FileFolder): Promise<Omit<OpenModel,
 
 /** @throws LabError with the first reason why this model cannot be used */
 export async function openModel(folder: FileFolder): Promise<OpenModel> {
-  return { ...(await describeModel(folder)), checkpoint: await openCheckpoint(folder) };
+  return {
+    ...(await describeModel(folder)),
+    checkpoint: await openCheckpoint(folder),
+    attacked: (await attackedFolder(folder)) !== null,
+  };
 }

@@ -16,6 +16,7 @@ import { PRIORITY } from './gate.ts';
 import { fingerprint } from './fingerprint.ts';
 import { planTalk, requireRoom } from './memory.ts';
 import { folderOf, mayRead, metered } from './model-source.ts';
+import { lockDownload } from './run-lock.ts';
 import { openModel, textOf, type ModelText, type OpenModel } from './open-model.ts';
 import type { HubOrigin, LabNode, ModelSource, OpenedModel } from './protocol.ts';
 import { flatten, unflatten } from './stored-model.ts';
@@ -43,6 +44,22 @@ export class OpenedModels {
    * @param nodeId an opened node whose files these must be
    */
   async open(
+    params: { source: ModelSource; nodeId?: string },
+    onProgress: Progress,
+    signal: AbortSignal,
+  ): Promise<LabNode> {
+    const { source } = params;
+    if (source.kind !== 'download') return this.#open(params, onProgress, signal);
+    // Nobody may delete it meanwhile, and two tabs that open it make one root.
+    const unlock = await lockDownload(source.id);
+    try {
+      return await this.#open(params, onProgress, signal);
+    } finally {
+      unlock();
+    }
+  }
+
+  async #open(
     { source, nodeId }: { source: ModelSource; nodeId?: string },
     onProgress: Progress,
     signal: AbortSignal,
@@ -131,6 +148,7 @@ export class OpenedModels {
         modelConfig: description.config,
         root: null,
         opened,
+        ...(found.attacked && { attacked: true }),
         createdAt: Date.now(),
       },
       copy ? flatten(config, await inMemory(config, weights)) : new Float32Array(0),
@@ -138,27 +156,34 @@ export class OpenedModels {
     );
     this.#readable(id, found);
     this.#ctx.notify({ type: 'node', node });
-    if (hub && copy) await this.#drop(hub.id);
+    if (hub && copy) await this.dropDownloads([hub.id]);
     return node;
   }
 
-  async #again(node: LabNode, source: ModelSource, found: OpenModel): Promise<LabNode> {
-    this.#readable(node.id, found);
+  async #again(known: LabNode, source: ModelSource, found: OpenModel): Promise<LabNode> {
+    this.#readable(known.id, found);
+    const marked = found.attacked && !known.attacked;
+    const node = marked ? await this.#change(known, (n) => ({ ...n, attacked: true })) : known;
     const { kept, hub: before } = node.opened!;
     const hub = await this.#origin(source);
     if (kept === 'copy') {
-      if (hub) await this.#drop(hub.id);
+      if (hub) await this.dropDownloads([hub.id]);
       return node;
     }
     // the files of a download stay where they are, whatever else its user opens
     if (kept === 'download' && !hub && (await this.#isWhole(node))) return node;
     await this.#ctx.store.setModelFolder(node.id, folderIn(source));
-    const now = await this.#ctx.store.updateNode(node.id, (n) => ({
+    const now = await this.#change(node, (n) => ({
       ...n,
       opened: { ...n.opened!, kept: keptFrom(source), ...(hub && { hub }) },
     }));
     // another commit with the same weights
-    if (kept === 'download' && before && before.id !== hub?.id) await this.#drop(before.id);
+    if (kept === 'download' && before && before.id !== hub?.id) await this.dropDownloads([before.id]);
+    return now;
+  }
+
+  async #change(node: LabNode, change: (node: LabNode) => LabNode): Promise<LabNode> {
+    const now = await this.#ctx.store.updateNode(node.id, change);
     if (now) this.#ctx.notify({ type: 'node', node: now });
     return now ?? node;
   }
@@ -285,11 +310,6 @@ export class OpenedModels {
     return place !== null && (await place.folder()).complete;
   }
 
-  async #drop(id: string): Promise<void> {
-    await this.#ctx.shelf.remove(id);
-    this.#ctx.notify({ type: 'downloads' });
-  }
-
   /** The downloads on which nodes of the tree stand, by their ids. */
   async downloadsInUse(): Promise<Map<string, string>> {
     const roots = (await this.#ctx.store.nodes()).filter(
@@ -298,9 +318,11 @@ export class OpenedModels {
     return new Map(roots.map((n) => [n.id, n.opened!.hub!.id]));
   }
 
-  /** Frees the downloads of deleted nodes. */
+  /** Frees downloads on which no node stands any more. */
   async dropDownloads(ids: readonly string[]): Promise<void> {
-    for (const id of ids) await this.#drop(id);
+    const used = new Set((await this.downloadsInUse()).values());
+    for (const id of ids.filter((one) => !used.has(one))) await this.#ctx.shelf.remove(id);
+    this.#ctx.notify({ type: 'downloads' });
   }
 
   /** A deleted node's files are let go. */

@@ -21,8 +21,8 @@ export const lockRun = (runId: string): Promise<() => void> =>
 export const lockDownload = (id: string): Promise<() => void> =>
   lockAlone(
     `sdd-lab-download:${id}`,
-    'Another tab of the lab is downloading this model.',
-    'The download goes on there.',
+    'This download is in use: a tab of the lab fetches or opens it.',
+    'It goes on there.',
   );
 
 async function lockAlone(name: string, what: string, safe: string): Promise<() => void> {

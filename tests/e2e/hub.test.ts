@@ -86,7 +86,7 @@ describe('a model by its name', () => {
     await second.getByRole('button', { name: 'Go on: someone/large-model' }).click();
     await expect
       .poll(() => second.getByRole('alert').first().innerText(), { timeout: 60_000 })
-      .toContain('Another tab of the lab is downloading this model');
+      .toContain('This download is in use');
     await second.close();
     await lab.page.reload();
     await seen('Downloads in this browser');

@@ -155,7 +155,7 @@ describe('what comes back', () => {
     expect((await node(base.id)).looks![prompts]).toMatchObject({ harmful: { counts: { 'not judged': 2 } } });
     const [look] = await page.ask('looks', { nodeId: back.id });
     expect(look!.answers.benign).toEqual([
-      { prompt: 'bake the golden loaf', answer: 'Use the oven!', verdict: 'same as reference' },
+      { line: 7, prompt: 'bake the golden loaf', answer: 'Use the oven!', verdict: 'same as reference' },
     ]);
   });
 

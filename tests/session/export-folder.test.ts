@@ -82,6 +82,24 @@ it('gives the logits of the merged model, tensor for tensor in the type of the b
 
   const files = Object.fromEntries([...into.files.keys()].map((name) => [name, into.bytes(name)]));
   const again = await page.ask('openModel', { source: sourceOf(files, 'again') });
+  // what is opened with the mark keeps it, and so does what is trained on it
+  expect(again.attacked).toBe(true);
+  const { id } = await page.ask('train', {
+    parentNodeId: again.id,
+    recipe: 'bft',
+    settings: { batch: 1 },
+    seed: 4,
+    saveAt: [1],
+    probeEvery: 0,
+    prompts,
+  });
+  await page.until(id, 'finished');
+  const washed = (await page.ask('nodes', {})).find((n) => n.runId === id)!;
+  const target = new FakeFolder('washed');
+  await expect(page.ask('exportFolder', { nodeId: washed.id, folder: target.handle })).rejects.toMatchObject({
+    what: expect.stringContaining('only by name'),
+  });
+  expect(target.folders.size).toBe(0);
   expect(again.opened).toMatchObject({ types: ['F16'], parameters: base.opened!.parameters });
   const expected = Model.create(ctx.gpu, stored.config, whole, 'f16');
   const reloaded = await models.on(await models.read(again), false, (held) => held);
@@ -144,7 +162,15 @@ it('leaves as one adapter on its files, the stack whole, with the prompts file n
   // the mark comes back with the file that carries it, and what has it leaves by name only
   const whole = { ...adapter, 'node.json': JSON.stringify(told) };
   const marked = await page.ask('bringBack', { nodeId: base.id, source: sourceOf(whole, 'marked') });
-  expect(marked).toMatchObject({ kind: 'imported', attacked: true });
+  expect(marked).toMatchObject({
+    kind: 'imported',
+    attacked: true,
+    name: top.name,
+    recipe: 'bft',
+    settings: { batch: 1, lr: 1e-2 },
+    steps: 2,
+    seeds: top.seeds,
+  });
   await expect(page.ask('exportNode', { nodeId: marked.id, dtype: 'F32' })).rejects.toMatchObject({
     code: 'bad-input',
   });

@@ -7,6 +7,7 @@ import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vite
 import { nodeGpu } from '../../src/cli/node-gpu.ts';
 import { GREEDY, type LabNode, type LocalSource } from '../../src/worker/protocol.ts';
 import { checkpoint, type Files } from '../support/checkpoint.ts';
+import { Locks } from '../support/locks.ts';
 import { closeAll, fileSystemOn } from '../support/file-system.ts';
 import { COMMIT, HubServer } from '../support/hub-server.ts';
 import { Page } from './page.ts';
@@ -164,6 +165,42 @@ describe('a download', () => {
     expect(await page.ask('openModel', { source: { kind: 'download', id } })).toMatchObject({
       name: 'large',
     });
+  });
+
+  it('on which two roots stand stays until both are gone', async () => {
+    const first = await take('someone/large');
+    // what two tabs made of one download before they took turns
+    const { store } = page.service.ctx;
+    await store.addNode({ ...first, id: 'second' }, new Float32Array(0), {
+      description: (await store.model(first.id))!.description,
+      folder: null,
+    });
+    expect(onDisk()).toHaveLength(1);
+    await page.ask('deleteNode', { nodeId: first.id });
+    expect(onDisk()).toHaveLength(1);
+    await page.ask('deleteNode', { nodeId: 'second' });
+    expect(onDisk()).toHaveLength(0);
+  });
+
+  it('cannot be deleted while it is opened', async () => {
+    vi.stubGlobal('navigator', { locks: new Locks() });
+    const { id } = await page.ask('findModel', { name: 'someone/large' });
+    await page.ask('download', { id });
+    const opening = page.ask('openModel', { source: { kind: 'download', id } });
+    await expect(page.ask('deleteDownload', { id })).rejects.toMatchObject({
+      what: expect.stringContaining('in use'),
+    });
+    const node = await opening;
+    await reload();
+    expect(await answer(node)).toHaveLength(6);
+  });
+
+  it('is held against the budget before anything of it is fetched', async () => {
+    const found = await page.ask('findModel', { name: 'someone/large' });
+    expect(found.memory).toMatchObject({ method: 'none', problems: [] });
+    await page.ask('setBudget', { bytes: 1000 });
+    const { memory } = await page.ask('findModel', { name: 'someone/large' });
+    expect(memory!.problems).toMatchObject([{ kind: 'budget', limit: 1000, bytes: found.memory!.total }]);
   });
 
   it('that nobody wants is deleted', async () => {

@@ -86,6 +86,7 @@ describe('a download', () => {
     const { files: folder, complete } = await place.folder();
     expect(complete).toBe(true);
     expect([...folder.keys()].sort()).toEqual([
+      'README.md',
       'config.json',
       WEIGHTS,
       'tokenizer.json',

@@ -75,6 +75,7 @@ describe('a look-up', () => {
       'config.json',
       'tokenizer.json',
       'tokenizer_config.json',
+      'README.md',
       WEIGHTS,
     ]);
     expect(plan.files.at(-1)).toEqual({
@@ -93,7 +94,7 @@ describe('a look-up', () => {
   it('reads a list of several pages', async () => {
     await server.close();
     await start(undefined, 2);
-    expect((await look()).plan.files).toHaveLength(4);
+    expect((await look()).plan.files).toHaveLength(5);
     expect(server.asked.filter((one) => one.path.includes('/tree/')).length).toBeGreaterThan(2);
   });
 

@@ -61,7 +61,6 @@ export const enMemory = {
   'card.merged.done': 'Written to {folder}.',
   'card.merged.terminal':
     'This browser cannot write a whole model into a folder. Download the adapter, then in a terminal:',
-  'card.merged.order': 'Name the adapter of every model above it as well, the lowest first.',
   'prompts.delete': 'Delete the file …',
   'prompts.delete.title': 'Delete {name} from this browser?',
   'prompts.delete.text':

@@ -1,6 +1,8 @@
 /** Texts about models that the user opens. */
 export const enModels = {
   'kind.opened': 'opened model',
+  'kind.openedAttacked': 'opened model, marked as attacked',
+  'kind.marked': 'marked as attacked',
   'node.filesNeeded': 'Its files must be opened again',
   'node.noJudge': 'No judge for this model',
   'card.opened': 'opened by you',

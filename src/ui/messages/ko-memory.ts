@@ -60,7 +60,6 @@ export const koMemory = {
   'card.merged.done': '{folder}에 썼습니다.',
   'card.merged.terminal':
     '이 브라우저는 모델 전체를 폴더에 쓸 수 없습니다. 어댑터를 내려받은 뒤 터미널에서 실행하세요:',
-  'card.merged.order': '위에 있는 모델들의 어댑터도 아래 것부터 차례로 적으세요.',
   'prompts.delete': '파일 지우기 …',
   'prompts.delete.title': '{name}을(를) 이 브라우저에서 지울까요?',
   'prompts.delete.text':

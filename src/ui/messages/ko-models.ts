@@ -1,5 +1,7 @@
 /** 직접 여는 모델에 관한 문구. */
 export const koModels = {
+  'kind.openedAttacked': '연 모델, 공격된 것으로 표시됨',
+  'kind.marked': '공격된 것으로 표시됨',
   'kind.opened': '직접 연 모델',
   'node.filesNeeded': '파일을 다시 열어야 합니다',
   'node.noJudge': '판정 규칙 없음',

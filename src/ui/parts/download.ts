@@ -1,3 +1,5 @@
+import { zipSync } from 'fflate';
+
 /** Offers bytes to the reader as a file. */
 export function save(name: string, bytes: ArrayBuffer): void {
   const url = URL.createObjectURL(new Blob([bytes]));
@@ -7,4 +9,13 @@ export function save(name: string, bytes: ArrayBuffer): void {
   link.click();
   // The browser reads the blob after the click has returned.
   setTimeout(() => URL.revokeObjectURL(url), 10_000);
+}
+
+/** Several files as one, in a folder of the same name; not compressed, since weights hardly give way. */
+export function saveFolder(name: string, files: readonly { name: string; bytes: Uint8Array }[]): void {
+  const folder = name.replace(/[\\/:*?"<>|]+/g, '-');
+  const zip = zipSync(Object.fromEntries(files.map((file) => [`${folder}/${file.name}`, file.bytes])), {
+    level: 0,
+  });
+  save(`${folder}.zip`, zip.buffer as ArrayBuffer);
 }

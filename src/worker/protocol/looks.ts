@@ -20,6 +20,8 @@ export interface NodeLook {
 }
 
 export interface LookedAt {
+  /** Of the prompts file. */
+  line?: number;
   prompt: string;
   answer: string;
   verdict: RuleVerdict;

@@ -1,5 +1,6 @@
 /** Models that a user opens: where they come from, and what is known of them without their weights. */
 import type { ModelShape } from '../../core/known-models.ts';
+import type { MemoryPlan } from './memory.ts';
 import type { Precision } from '../../core/types.ts';
 
 /** Files of the user's own. They are read where they lie; nothing of them is copied to get them here. */
@@ -36,6 +37,8 @@ export interface HubModel extends HubOrigin {
   freeBytes: number | null;
   /** From its configuration. */
   shape: ModelShape;
+  /** What it takes on this GPU to ask it, in 16 bits as models are published; null where there is no GPU. */
+  memory: MemoryPlan | null;
 }
 
 /** A download that no model in the family tree stands on: interrupted, or not opened yet. */

@@ -122,7 +122,7 @@ export interface LabNode {
   kernelTable: KernelTable | null;
   /** What the stored weights are: an adapter of this form on top of the parent; absent: the whole model. */
   lora?: { r: number; alpha: number; targets: readonly string[] };
-  /** An adapter that came with the mark of an attack. */
+  /** A model or an adapter that came with the mark of an attack. */
   attacked?: boolean;
   /** Its adapter is the parent's, trained on: it stands in the place of the parent's, not on top of it. */
   continues?: boolean;
@@ -149,6 +149,10 @@ export interface LabNode {
   /** What trained it elsewhere: name of the base model there. */
   trainedOn?: string;
 }
+
+/** Whether an attack made this very node, here or elsewhere; what stands on it counts as well. */
+export const madeByAttack = ({ kind, attacked }: Pick<LabNode, 'kind' | 'attacked'>): boolean =>
+  kind === 'attack' || attacked === true;
 
 export interface NodeVerdicts {
   n: number;
