@@ -3,12 +3,16 @@ import { Breather, type Watch } from './watch.ts';
 
 /** Writing without spaces between words, and Korean, whose particles hang on its words: pairs of characters stand for words. */
 const UNSPACED = /[\p{sc=Han}\p{sc=Hira}\p{sc=Kana}\p{sc=Hang}\p{sc=Thai}]/u;
+/** Most texts: ASCII, where nothing is to be normalised. */
+const PLAIN = /^[\x20-\x7e\s]*$/;
+const PLAIN_RUNS = /[a-z0-9]+/g;
 const RUNS = /[\p{L}\p{M}\p{N}]+/gu;
 const PARTS =
   /[\p{sc=Han}\p{sc=Hira}\p{sc=Kana}\p{sc=Hang}\p{sc=Thai}ー]+|[^\p{sc=Han}\p{sc=Hira}\p{sc=Kana}\p{sc=Hang}\p{sc=Thai}ー]+/gu;
 
 /** Words of a text in lower case; of East Asian scripts pairs of neighbouring characters, as Lucene's CJKBigramFilter has them. */
 export function terms(text: string): string[] {
+  if (PLAIN.test(text)) return text.toLowerCase().match(PLAIN_RUNS) ?? [];
   const runs = text.normalize('NFKC').toLowerCase().match(RUNS) ?? [];
   return runs.flatMap((run) => {
     if (!UNSPACED.test(run)) return [run];
@@ -124,18 +128,20 @@ export class TfIdf implements Similarity {
 
 /** @param idOf undefined: the word is left out */
 function bagOf(text: string, idOf: (word: string) => number | undefined): Bag {
-  const ids = terms(text)
-    .map(idOf)
-    .filter((id) => id !== undefined)
-    .sort((a, b) => a - b);
-  const term: number[] = [];
-  const count: number[] = [];
-  for (const id of ids) {
-    if (term.at(-1) === id) count[count.length - 1]!++;
-    else {
-      term.push(id);
-      count.push(1);
-    }
+  const words = terms(text);
+  const ids = new Uint32Array(words.length);
+  let known = 0;
+  for (const word of words) {
+    const id = idOf(word);
+    if (id !== undefined) ids[known++] = id;
   }
-  return { term: Uint32Array.from(term), count: Uint32Array.from(count) };
+  const sorted = ids.subarray(0, known).sort();
+  const term = new Uint32Array(known);
+  const count = new Uint32Array(known);
+  let n = 0;
+  for (const id of sorted) {
+    if (n === 0 || term[n - 1] !== id) term[n++] = id;
+    count[n - 1]!++;
+  }
+  return { term: term.slice(0, n), count: count.slice(0, n) };
 }
