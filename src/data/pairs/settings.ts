@@ -28,8 +28,8 @@ const schema = v.strictObject({
   categories: v.optional(v.nullable(v.pipe(v.array(v.string()), v.minLength(1))), null),
   /** By words, or by mean-pooled hidden states of a model. */
   similarity: v.optional(v.picklist(['tfidf', 'hidden']), 'tfidf'),
-  /** A pair that is more similar is drawn again. */
-  threshold: v.optional(v.pipe(v.number(), v.minValue(-1), v.maxValue(1)), THRESHOLDS.tfidf),
+  /** A pair that is more similar is drawn again; absent: as suits the similarity. */
+  threshold: v.optional(v.pipe(v.number(), v.minValue(-1), v.maxValue(1))),
   /** Draws of one instruction at most. */
   maxDraws: v.optional(whole(1, 1000), 20),
   /** A refusal stands before each irrelevant answer (SDD_reject). */
@@ -59,13 +59,16 @@ const schema = v.strictObject({
   everyTurn: v.optional(v.boolean(), false),
 });
 
-export type PairSettings = v.InferOutput<typeof schema>;
+export type PairSettings = v.InferOutput<typeof schema> & { threshold: number };
 export type PairSettingsInput = v.InferInput<typeof schema>;
 
 /** @throws LabError 'bad-config' naming the setting */
 export function pairSettings(own: PairSettingsInput = {}): PairSettings {
   const parsed = v.safeParse(schema, own);
-  if (parsed.success) return parsed.output;
+  if (parsed.success) {
+    const { output } = parsed;
+    return { ...output, threshold: output.threshold ?? THRESHOLDS[output.similarity] };
+  }
   const [issue] = parsed.issues;
   throw new LabError('bad-config', `Setting "${v.getDotPath(issue) ?? ''}": ${issue.message}.`, {
     safe: 'Nothing was built, and the sets are as they were.',
