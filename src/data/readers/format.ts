@@ -2,17 +2,21 @@
 import { LabError } from '../../core/errors.ts';
 import type { FileSource } from '../../files/source.ts';
 import { isGzip, slices, unpacked } from './bytes.ts';
+import { empty } from './refusals.ts';
 import { newlines, NO_TEXT, Utf8 } from './text.ts';
 import type { Format } from './types.ts';
 
-/** Bytes that a file's kind and layout are known by. */
-const HEAD = 2 ** 18;
+/** Bytes that a file's kind and layout are known by; more where its first row is longer than that. */
+export const HEAD = 2 ** 18;
+export const LONG_HEAD = 2 ** 23;
 
 export interface Head {
   format: Format;
   gzip: boolean;
   /** The beginning of its text, unpacked; empty for Parquet. */
   text: string;
+  /** This is all of it. */
+  whole: boolean;
 }
 
 const SAFE = 'Nothing of it was kept.';
@@ -21,15 +25,16 @@ const refused = (what: string, next: string): LabError =>
   new LabError('bad-input', what, { safe: SAFE, next });
 
 /** @throws LabError 'bad-input' with what it is instead, where it is no file of rows */
-export async function readHead(source: FileSource, signal?: AbortSignal): Promise<Head> {
+export async function readHead(source: FileSource, limit = HEAD, signal?: AbortSignal): Promise<Head> {
   if (source.size === 0) throw empty(source.name);
-  let bytes = await firstBytes(slices(source, { limit: HEAD, ...(signal && { signal }) }));
+  const reading = { limit, ...(signal && { signal }) };
+  let bytes = await firstBytes(slices(source, reading), limit);
   const gzip = isGzip(bytes);
-  if (gzip) bytes = await firstBytes(unpacked(source, { limit: HEAD, ...(signal && { signal }) }));
+  if (gzip) bytes = await firstBytes(unpacked(source, reading), limit);
   const starts = (...magic: number[]): boolean => magic.every((byte, i) => bytes[i] === byte);
   if (starts(0x50, 0x41, 0x52, 0x31)) {
     if (gzip) throw refused(`${source.name} is Parquet within gzip.`, 'Unpack it first: gzip -d.');
-    return { format: 'parquet', gzip, text: '' };
+    return { format: 'parquet', gzip, text: '', whole: false };
   }
   if (starts(0x50, 0x4b, 0x03, 0x04))
     throw refused(
@@ -38,19 +43,20 @@ export async function readHead(source: FileSource, signal?: AbortSignal): Promis
     );
   refuseOther(source.name, bytes);
   const decoder = new Utf8();
-  const text = decoder.write(bytes);
+  const whole = source.size <= limit && bytes.length < limit;
+  const text = decoder.write(bytes) + (whole ? decoder.end() : '');
   refuseLatin(source.name, text);
-  return { format: formatOf(source.name, text), gzip, text };
+  return { format: formatOf(source.name, text), gzip, text, whole };
 }
 
-async function firstBytes(parts: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
-  const out = new Uint8Array(HEAD);
+async function firstBytes(parts: AsyncIterable<Uint8Array>, limit: number): Promise<Uint8Array> {
+  const out = new Uint8Array(limit);
   let length = 0;
   for await (const part of parts) {
-    const fits = part.subarray(0, HEAD - length);
+    const fits = part.subarray(0, limit - length);
     out.set(fits, length);
     length += fits.length;
-    if (length === HEAD) break;
+    if (length === limit) break;
   }
   return out.subarray(0, length);
 }
@@ -126,8 +132,4 @@ function isObject(line: string): boolean {
   } catch {
     return false;
   }
-}
-
-export function empty(name: string): LabError {
-  return refused(`${name} is empty: it has no row.`, 'Choose a file with at least one row.');
 }

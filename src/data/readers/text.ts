@@ -6,6 +6,9 @@
  */
 export const NO_TEXT = '\uffff';
 
+/** What a decoder writes for bytes that are no UTF-8, and some texts for their own. */
+const REPLACED = '\ufffd';
+
 const BOM = '\ufeff';
 const NEWLINE = 0x0a;
 
@@ -37,26 +40,24 @@ export class Utf8 {
   }
 
   #decode(bytes: Uint8Array): string {
-    try {
-      return this.#strict.decode(bytes);
-    } catch {
-      // Only the lines that are broken are marked.
-      const lines: string[] = [];
-      for (let at = 0; at < bytes.length;) {
-        const newline = bytes.indexOf(NEWLINE, at);
-        const end = newline < 0 ? bytes.length : newline + 1;
-        lines.push(this.#line(bytes.subarray(at, end)));
-        at = end;
-      }
-      return lines.join('');
+    const text = this.#lenient.decode(bytes); // several times as fast as the strict one
+    if (!text.includes(REPLACED)) return text;
+    // Only the lines that are broken are marked.
+    const lines: string[] = [];
+    for (let at = 0; at < bytes.length;) {
+      const newline = bytes.indexOf(NEWLINE, at);
+      const end = newline < 0 ? bytes.length : newline + 1;
+      lines.push(this.#line(bytes.subarray(at, end)));
+      at = end;
     }
+    return lines.join('');
   }
 
   #line(bytes: Uint8Array): string {
     try {
       return this.#strict.decode(bytes);
     } catch {
-      return this.#lenient.decode(bytes).replaceAll('\ufffd', NO_TEXT);
+      return this.#lenient.decode(bytes).replaceAll(REPLACED, NO_TEXT);
     }
   }
 }

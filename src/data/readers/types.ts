@@ -71,6 +71,8 @@ export interface Recognised {
 
 export interface RowContext {
   note(what: Note): void;
+  /** Whether a column was chosen for the field. */
+  mapped(field: string): boolean;
   fileName: string;
 }
 
@@ -80,6 +82,8 @@ export interface Layout {
   fields: readonly Field[];
   /** Files in this layout hold what nobody should be helped with: the page warns, and veils them. */
   harmful: boolean;
+  /** Fields of a table without a header, by their place. */
+  bare?: readonly string[];
   recognise(sample: Sample): Recognised | null;
   /** @param get the value in the column of a field, undefined where there is none */
   row(get: (field: string) => unknown, context: RowContext): Omit<DataRow, 'line'> | Refusal;
