@@ -102,10 +102,10 @@ docs/data.md; --openings: the attack has affirmative openings alone; --overlap: 
     const files = builtFiles(built, new Date().toISOString());
     parsePrompts(files['prompts.jsonl'], '');
     await writeFolder(out, files);
-    const { counts, categories } = manifestOf(built, '');
+    const { counts, categories, leftOut } = manifestOf(built, '');
     console.log(
       JSON.stringify(
-        { out, counts, categories, notes: built.notes.map(noteText), border: built.border },
+        { out, counts, categories, leftOut, notes: built.notes.map(noteText), border: built.border },
         null,
         2,
       ),

@@ -11,6 +11,7 @@ export interface DataCommand {
 const COMMANDS: Readonly<Record<string, () => Promise<{ command: DataCommand }>>> = {
   inspect: () => import('./data-inspect.ts'),
   make: () => import('./data-make.ts'),
+  pair: () => import('./data-pair.ts'),
 };
 
 /** @returns exit code; bad input is thrown as LabError, which makes it 1 */
