@@ -36,22 +36,34 @@ export class SimilarityCache {
 export interface BuildOptions {
   /** For the similarity 'hidden'. */
   port?: SimilarityPort;
-  edits?: Edits;
   cache?: SimilarityCache;
   watch?: Watch;
 }
 
-/**
- * @param settings as pairSettings() returns them
- * @throws LabError 'bad-input' for an empty set, a category that is not there, a threshold that refuses everything, an edit that
- *   repeats a held-out prompt; the signal's reason when it was stopped
- */
+/** What was drawn: edits are laid over it as often as a person changes them. */
+export type Draft = (edits: Edits) => Promise<Built>;
+
+/** @throws as draftPairs, and LabError 'bad-input' for an edit that repeats a held-out prompt */
 export async function buildPairs(
   sources: Sources,
   settings: PairSettings,
   seed: number,
-  { port, edits = {}, cache = new SimilarityCache(), watch = {} }: BuildOptions = {},
+  { edits = {}, ...options }: BuildOptions & { edits?: Edits } = {},
 ): Promise<Built> {
+  return (await draftPairs(sources, settings, seed, options))(edits);
+}
+
+/**
+ * @param settings as pairSettings() returns them
+ * @throws LabError 'bad-input' for an empty set, a category that is not there, a threshold that refuses everything; the signal's
+ *   reason when it was stopped
+ */
+export async function draftPairs(
+  sources: Sources,
+  settings: PairSettings,
+  seed: number,
+  { port, cache = new SimilarityCache(), watch = {} }: BuildOptions = {},
+): Promise<Draft> {
   const out = new LeftOuts();
   const given = (Object.entries(sources) as [SourceRole, Sources['harmful']][]).flatMap(([role, files]) =>
     files.map(({ name, sha256, rows }) => ({ role, name, sha256, rows: rows.length })),
@@ -119,8 +131,7 @@ export async function buildPairs(
       answerFrom: { source: answer.source, line: answer.line },
     };
   };
-  const { pairs, unused } = laidOver(drawn.map(pairOf), edits);
-  await measureEdited(pairs, apart, similarity);
+  const seeded = drawn.map(pairOf);
 
   const paired = new Set(drawn.map((d) => answers[d.answer]!.key));
   const isFree = (item: Item): boolean => !paired.has(item.key);
@@ -133,7 +144,6 @@ export async function buildPairs(
     settings,
     seed,
     sources: given,
-    pairs,
     harmful: { attack, eval: held },
     benign: {
       eval: benign.eval,
@@ -158,16 +168,19 @@ export async function buildPairs(
       refused: pairing.border.refused.map(exampleOf),
     },
     leftOut: out.list(),
-    edits,
   };
-  const notes = notesOn(built, {
-    unused: unused.length,
+  const known = {
     answers: answers.length,
     benignWanted: benign.wanted,
     attackGiven: items.attack !== undefined,
     evalGiven: items.eval !== undefined,
-  });
-  return { ...built, notes };
+  };
+  return async (edits) => {
+    const { pairs, unused } = laidOver(seeded, edits);
+    await measureEdited(pairs, apart, similarity);
+    const whole = { ...built, pairs, edits };
+    return { ...whole, notes: notesOn(whole, { ...known, unused: unused.length }) };
+  };
 }
 
 /** Settings that change no similarity. */
