@@ -79,6 +79,8 @@ export interface PromptsRecord {
   id: string;
   name: string;
   text: string;
+  /** Of one that the lab built from data sets: where it comes from, JSON. */
+  manifest?: string;
 }
 
 /** What the store itself must know of a data set; `info` is the caller's. */

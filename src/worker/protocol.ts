@@ -21,6 +21,14 @@ import type {
   ModelSource,
 } from './protocol/models.ts';
 import type { EmbeddedName, Estimate, EvalSet, Evaluation, LabNode, RecipeInfo } from './protocol/nodes.ts';
+import type {
+  PairDefaults,
+  PairOrder,
+  PairProgress,
+  PairRequest,
+  Pair,
+  PairsView,
+} from './protocol/pairs.ts';
 import type { PromptsInfo } from './protocol/prompts.ts';
 import type { RunControl, RunEvent, RunInfo, TrainParams } from './protocol/runs.ts';
 
@@ -28,6 +36,7 @@ export * from './protocol/device.ts';
 export * from './protocol/nodes.ts';
 export * from './protocol/memory.ts';
 export * from './protocol/models.ts';
+export * from './protocol/pairs.ts';
 export * from './protocol/prompts.ts';
 export * from './protocol/runs.ts';
 export * from './protocol/chat.ts';
@@ -102,6 +111,30 @@ export interface Requests {
   prompts: { params: Record<string, never>; result: PromptsInfo[]; event: never };
   /** Deletes a prompts file from this browser, unless a run that is not finished trains on it. Answers with those that stay. */
   deletePrompts: { params: { id: string }; result: PromptsInfo[]; event: never };
+  /** What the form of the builder begins with, as it suits a model. */
+  pairDefaults: { params: { nodeId: string | null }; result: PairDefaults; event: never };
+  /** Categories of harmful data sets, and the instructions that have each. */
+  pairCategories: {
+    params: { datasets: string[] };
+    result: { category: string; there: number }[];
+    event: never;
+  };
+  /** Pairs harmful instructions with answers to something else; the same request gives the same pairs. */
+  buildPairs: { params: PairRequest; result: PairsView; event: PairProgress };
+  /** Pairs of the last build. */
+  pairsPage: {
+    params: { from: number; count: number; order: PairOrder };
+    result: { pairs: Pair[]; total: number };
+    event: never;
+  };
+  /** Keeps the last build as a prompts file. */
+  usePairs: { params: { name: string }; result: PromptsInfo; event: never };
+  /** The last build as files: prompts, chats, manifest. */
+  exportPairs: {
+    params: Record<string, never>;
+    result: { files: { name: string; text: string }[] };
+    event: never;
+  };
   world: { params: Record<string, never>; result: WorldInfo; event: never };
   /** Whether these models can be asked this. */
   checkPrompt: { params: { prompt: string; nodeIds: string[] }; result: PromptCheck; event: never };

@@ -16,6 +16,7 @@ import { PRIORITY } from './gate.ts';
 import { budgetOf, planNode, setBudget } from './memory.ts';
 import { measureKernels, recallKernels } from './kernels.ts';
 import { Models } from './models.ts';
+import { PairBuilder } from './pairs.ts';
 import { Runs } from './runs.ts';
 import { allShaders } from './shader-info.ts';
 import { Tabs } from './tabs.ts';
@@ -54,6 +55,7 @@ export class Service {
   #downloads: Downloads;
   #evaluations: Evaluations;
   #estimates: Estimates;
+  #pairs: PairBuilder;
   #tasks: Tasks;
   #handlers: Handlers;
   #underWay = new Map<number, AbortController>();
@@ -75,6 +77,7 @@ export class Service {
     this.#downloads = new Downloads(this.ctx, this.models.opened);
     this.#evaluations = new Evaluations(this.ctx, this.models);
     this.#estimates = new Estimates(this.ctx, this.models, this.#tasks);
+    this.#pairs = new PairBuilder(this.ctx, this.models, this.#tasks);
     this.#handlers = this.#table();
   }
 
@@ -147,6 +150,12 @@ export class Service {
         await ctx.store.deletePrompts(id);
         return this.#tasks.list();
       },
+      pairDefaults: ({ nodeId }) => this.#pairs.defaults(nodeId),
+      pairCategories: ({ datasets }, _emit, signal) => this.#pairs.categories(datasets, signal),
+      buildPairs: (params, emit, signal) => this.#pairs.build(params, emit, signal),
+      pairsPage: ({ from, count, order }) => this.#pairs.page(from, count, order),
+      usePairs: ({ name }) => this.#pairs.use(name),
+      exportPairs: () => this.#pairs.files(),
       world: async () =>
         this.#chat.info((await ctx.store.nodes()).find((n) => n.root !== null)?.seeds.world ?? 0),
       checkPrompt: ({ prompt, nodeIds }) => this.#chat.check(prompt, nodeIds),

@@ -70,7 +70,7 @@ export async function draftPairs(
   );
   const rng = new Rng(`pairs/${given.map((s) => `${s.role}:${s.sha256}`).join()}/${seed}`);
   watch.progress?.('read', 0, 1);
-  const items = usable(sources, out);
+  const items = await usable(sources, out, watch);
   required(items.harmful ?? [], 'harmful', sources, out);
   required(items.answers ?? [], 'answers', sources, out);
   const harmful = ofCategories(items.harmful!, settings.categories, out);

@@ -12,12 +12,17 @@ import type { Watch } from './watch.ts';
 const HELD_OUT_SHARE = 0.1;
 
 /** The usable rows of every role that has files. @throws LabError 'bad-input' when one of them has none */
-export function usable(sources: Sources, out: LeftOuts): Partial<Record<SourceRole, Item[]>> {
+export async function usable(
+  sources: Sources,
+  out: LeftOuts,
+  watch: Watch,
+): Promise<Partial<Record<SourceRole, Item[]>>> {
   const items: Partial<Record<SourceRole, Item[]>> = {};
   for (const [role, files] of Object.entries(sources) as [SourceRole, Sources['harmful']][]) {
     if (files.length === 0) continue;
-    items[role] = itemsOf(role, files, out);
-    required(items[role], role, sources, out);
+    const own = await itemsOf(role, files, out, watch);
+    required(own, role, sources, out);
+    items[role] = own;
   }
   return items;
 }

@@ -2,6 +2,7 @@ import type { ChatMessage } from '../chat-template.ts';
 import { promptKey } from '../prompts-file.ts';
 import type { DataRow } from '../rows.ts';
 import type { Request } from '../task.ts';
+import { Breather, type Watch } from './watch.ts';
 
 /** One data file of a user. */
 export interface Source {
@@ -131,10 +132,17 @@ function unfit(role: SourceRole, item: Item, safe: boolean | undefined): Reason 
  * The rows of a role's files that serve in it. Of rows that ask the same (answers: that answer the same) the first counts, with the
  * categories of all.
  */
-export function itemsOf(role: SourceRole, sources: readonly Source[], out: LeftOuts): Item[] {
+export async function itemsOf(
+  role: SourceRole,
+  sources: readonly Source[],
+  out: LeftOuts,
+  watch: Watch,
+): Promise<Item[]> {
   const byKey = new Map<string, Item>();
+  const breather = new Breather(watch);
   for (const source of sources)
-    for (const row of source.rows) {
+    for (const [i, row] of source.rows.entries()) {
+      await breather.at('read', i, source.rows.length);
       const item = itemOf(row, source);
       if (!item) {
         out.add(role, 'no-prompt', { source: source.name, line: row.line });
