@@ -5,6 +5,7 @@ import { DATABASE } from '../store/schema.ts';
 import { Chat } from './chat.ts';
 import { runGolden, selfCheck } from './check.ts';
 import { Context, type ContextOptions } from './context.ts';
+import { DataSets } from './data.ts';
 import { Downloads } from './downloads.ts';
 import { cancelled, toErrorInfo } from './error-info.ts';
 import { Estimates } from './estimate.ts';
@@ -51,6 +52,7 @@ export class Service {
   #post: ServiceOptions['post'];
   #tabs: Tabs;
   #chat: Chat;
+  #data: DataSets;
   #downloads: Downloads;
   #evaluations: Evaluations;
   #estimates: Estimates;
@@ -72,6 +74,7 @@ export class Service {
     this.#tasks = new Tasks(this.ctx, this.models);
     this.runs = new Runs(this.ctx, this.models, this.#tasks);
     this.#chat = new Chat(this.ctx, this.models);
+    this.#data = new DataSets(this.ctx, this.models.opened);
     this.#downloads = new Downloads(this.ctx, this.models.opened);
     this.#evaluations = new Evaluations(this.ctx, this.models);
     this.#estimates = new Estimates(this.ctx, this.models, this.#tasks);
@@ -147,6 +150,11 @@ export class Service {
         await ctx.store.deletePrompts(id);
         return this.#tasks.list();
       },
+      inspectData: (params, emit, signal) => this.#data.inspect(params, emit, signal),
+      importData: (params, emit, signal) => this.#data.import(params, emit, signal),
+      datasets: () => this.#data.list(),
+      datasetRows: ({ id, from, count }) => this.#data.rows(id, from, count),
+      deleteDataset: ({ id }) => this.#data.remove(id),
       world: async () =>
         this.#chat.info((await ctx.store.nodes()).find((n) => n.root !== null)?.seeds.world ?? 0),
       checkPrompt: ({ prompt, nodeIds }) => this.#chat.check(prompt, nodeIds),
@@ -197,7 +205,8 @@ export class Service {
       runs: await this.runs.list(),
       storage: await storageFigures(),
       budget: await budgetOf(ctx),
-      swept: orphans > 0 ? [`${orphans} half-written checkpoints of a closed tab were removed.`] : [],
+      swept:
+        orphans > 0 ? [`${orphans} half-written checkpoints or data sets of a closed tab were removed.`] : [],
     };
   }
 
