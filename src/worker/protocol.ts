@@ -12,6 +12,7 @@
 import type { GenerateEvent, NodeAnswer, PromptCheck, Sampling, WorldInfo } from './protocol/chat.ts';
 import type { GoldenResult, KernelCheck, ShaderInfo, StepProfile } from './protocol/checks.ts';
 import type { Capabilities, ErrorInfo, Kernels, MemoryInfo, StorageInfo } from './protocol/device.ts';
+import type { DataFile, DataInspection, DataProgress, DataRow, DatasetInfo } from './protocol/data.ts';
 import type { MemoryPlan } from './protocol/memory.ts';
 import type {
   DownloadProgress,
@@ -36,6 +37,7 @@ export * from './protocol/device.ts';
 export * from './protocol/nodes.ts';
 export * from './protocol/memory.ts';
 export * from './protocol/models.ts';
+export * from './protocol/data.ts';
 export * from './protocol/pairs.ts';
 export * from './protocol/prompts.ts';
 export * from './protocol/runs.ts';
@@ -111,6 +113,20 @@ export interface Requests {
   prompts: { params: Record<string, never>; result: PromptsInfo[]; event: never };
   /** Deletes a prompts file from this browser, unless a run that is not finished trains on it. Answers with those that stay. */
   deletePrompts: { params: { id: string }; result: PromptsInfo[]; event: never };
+  /** Looks at a data file: its layout, its mapping, its first rows; a small one is read to its end and counted. */
+  inspectData: { params: DataFile; result: DataInspection; event: DataProgress };
+  /** Reads a data file to its end and keeps its rows; `known`: the same file was imported in the same way before. */
+  importData: {
+    params: DataFile;
+    result: { dataset: DatasetInfo; known: boolean };
+    event: DataProgress;
+  };
+  /** Imported data sets, newest first. */
+  datasets: { params: Record<string, never>; result: DatasetInfo[]; event: never };
+  /** Rows of a data set from the `from`-th on, counted from 0. */
+  datasetRows: { params: { id: string; from: number; count: number }; result: DataRow[]; event: never };
+  /** Deletes a data set with its rows. Answers with those that stay. */
+  deleteDataset: { params: { id: string }; result: DatasetInfo[]; event: never };
   /** What the form of the builder begins with, as it suits a model. */
   pairDefaults: { params: { nodeId: string | null }; result: PairDefaults; event: never };
   /** Categories of harmful data sets, and the instructions that have each. */
@@ -225,6 +241,8 @@ export type Notice =
   | { type: 'readable'; nodeId: string }
   /** A download began, ended or went. */
   | { type: 'downloads' }
+  /** A data set came or went. */
+  | { type: 'datasets' }
   /** The GPU went away (or an uncaptured GPU error came): nothing runs until `rebuild`. */
   | { type: 'device-lost'; error: ErrorInfo }
   /** Another tab opened a newer version of the lab; this one's store is closed. */

@@ -5,6 +5,7 @@ import { DATABASE } from '../store/schema.ts';
 import { Chat } from './chat.ts';
 import { runGolden, selfCheck } from './check.ts';
 import { Context, type ContextOptions } from './context.ts';
+import { DataSets } from './data.ts';
 import { Downloads } from './downloads.ts';
 import { cancelled, toErrorInfo } from './error-info.ts';
 import { Estimates } from './estimate.ts';
@@ -52,6 +53,7 @@ export class Service {
   #post: ServiceOptions['post'];
   #tabs: Tabs;
   #chat: Chat;
+  #data: DataSets;
   #downloads: Downloads;
   #evaluations: Evaluations;
   #estimates: Estimates;
@@ -74,6 +76,7 @@ export class Service {
     this.#tasks = new Tasks(this.ctx, this.models);
     this.runs = new Runs(this.ctx, this.models, this.#tasks);
     this.#chat = new Chat(this.ctx, this.models);
+    this.#data = new DataSets(this.ctx, this.models.opened);
     this.#downloads = new Downloads(this.ctx, this.models.opened);
     this.#evaluations = new Evaluations(this.ctx, this.models);
     this.#estimates = new Estimates(this.ctx, this.models, this.#tasks);
@@ -150,6 +153,11 @@ export class Service {
         await ctx.store.deletePrompts(id);
         return this.#tasks.list();
       },
+      inspectData: (params, emit, signal) => this.#data.inspect(params, emit, signal),
+      importData: (params, emit, signal) => this.#data.import(params, emit, signal),
+      datasets: () => this.#data.list(),
+      datasetRows: ({ id, from, count }) => this.#data.rows(id, from, count),
+      deleteDataset: ({ id }) => this.#data.remove(id),
       pairDefaults: ({ nodeId }) => this.#pairs.defaults(nodeId),
       pairCategories: ({ datasets }, _emit, signal) => this.#pairs.categories(datasets, signal),
       buildPairs: (params, emit, signal) => this.#pairs.build(params, emit, signal),
@@ -206,7 +214,8 @@ export class Service {
       runs: await this.runs.list(),
       storage: await storageFigures(),
       budget: await budgetOf(ctx),
-      swept: orphans > 0 ? [`${orphans} half-written checkpoints of a closed tab were removed.`] : [],
+      swept:
+        orphans > 0 ? [`${orphans} half-written checkpoints or data sets of a closed tab were removed.`] : [],
     };
   }
 
