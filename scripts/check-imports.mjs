@@ -18,8 +18,8 @@ const below = (/** @type {string} */ folder) => chain.slice(chain.indexOf(folder
 const allowed = {
   core: [],
   world: ['core'],
-  data: ['core', 'world'],
   files: ['core'],
+  data: ['core', 'world', 'files'],
   hub: ['core', 'files', 'store'],
   store: ['core'],
   gpu: ['core'],

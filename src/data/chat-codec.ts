@@ -25,9 +25,17 @@ const turns = ({ prompt, before = [] }: Pick<Request, 'prompt' | 'before'>): Cha
   { role: 'user', content: prompt },
 ];
 
+/** How many ids two rows have in common at their beginnings. */
+function common(a: readonly number[], b: readonly number[]): number {
+  let n = 0;
+  while (n < a.length && a[n] === b[n]) n++;
+  return n;
+}
+
 /**
- * Chats in a model's own tokenizer and chat template. Only the last turn is learned: its tokens and the token that ends it,
- * which is taught even where the template writes none, as the default one.
+ * Chats in a model's own tokenizer and chat template. The last turn is learned: its tokens and the token that ends it,
+ * which is taught even where the template writes none, as the default one. Of an item with `every` the assistant's earlier
+ * turns are learned as well, each with the token that ends it where the template writes one.
  * @throws LabError 'bad-input' when rows may be shorter than any chat
  */
 export function chatCodec({ tokenizer, template, maxTokens }: CodecOptions): ChatCodec {
@@ -44,8 +52,7 @@ export function chatCodec({ tokenizer, template, maxTokens }: CodecOptions): Cha
     const prompt = written(turns(item), 'answer');
     const messages: ChatMessage[] = [...turns(item), { role: 'assistant', content: item.answer }];
     const closed = written(messages, 'end');
-    let answerAt = 0;
-    while (answerAt < prompt.length && prompt[answerAt] === closed[answerAt]) answerAt++;
+    const answerAt = common(prompt, closed);
     const merged = answerAt < prompt.length;
     const end = closed.findIndex((id, i) => i >= answerAt && ends.has(id));
     if (end >= 0 && !item.open) return { ids: closed.slice(0, end + 1), answerAt, merged };
@@ -54,17 +61,38 @@ export function chatCodec({ tokenizer, template, maxTokens }: CodecOptions): Cha
     return { ids: item.open || eos === undefined ? ids : [...ids, eos], answerAt, merged };
   };
 
+  /** Where the assistant's earlier turns stand in the row of the whole: ids [from, to). */
+  const earlier = (item: ChatItem, ids: readonly number[]): [number, number][] => {
+    const all = turns(item).slice(0, -1);
+    return all.flatMap(({ role }, k): [number, number][] => {
+      if (role !== 'assistant') return [];
+      const through = all.slice(0, k + 1);
+      const from = common(written(all.slice(0, k), 'answer'), ids);
+      const closed = common(written(through, 'end'), ids);
+      const end = ids.findIndex((id, i) => i >= from && i < closed && ends.has(id));
+      if (end >= 0) return [[from, end + 1]];
+      const content = written(through, 'content');
+      const to = common(content, ids);
+      // one token may differ: the last letter may stand in one token with what follows
+      if (to <= from || to < content.length - 1) throw rewritten(item);
+      return [[from, to]];
+    });
+  };
+
   const encode = (items: readonly ChatItem[]) => {
     const report: EncodeReport = { longest: 0, truncated: [], merged: 0 };
     const examples = items.map((item): Example => {
       const { ids, answerAt, merged } = row(item);
       if (answerAt >= ids.length) throw noAnswer(item);
+      const labels = ids.map((id, i) => (i < answerAt ? IGNORE : id));
+      if (item.every)
+        for (const [from, to] of earlier(item, ids)) for (let i = from; i < to; i++) labels[i] = ids[i]!;
       if (merged) report.merged++;
       if (ids.length > maxTokens)
         report.truncated.push({ tokens: ids.length, ...(item.line !== undefined && { line: item.line }) });
-      const [head, tail] = fit(ids.slice(0, answerAt), ids.slice(answerAt), maxTokens);
-      report.longest = Math.max(report.longest, head.length + tail.length);
-      return { ids: [...head, ...tail], labels: [...head.map(() => IGNORE), ...tail] };
+      const cut = fit({ ids, labels }, answerAt, maxTokens);
+      report.longest = Math.max(report.longest, cut.ids.length);
+      return cut;
     });
     return { examples, report };
   };
@@ -78,12 +106,21 @@ export function chatCodec({ tokenizer, template, maxTokens }: CodecOptions): Cha
 }
 
 /**
- * A row that is too long gives up the end of its answer first, down to half of the row, and then the middle of its prompt:
- * the markers of the template stand at the prompt's two ends, and labels stay whatever happens.
+ * A row that is too long gives up the end of its last answer first, down to half of the row, and then the middle of what stands
+ * before it: the markers of the template stand at its two ends, and labels stay whatever happens.
  */
-function fit(prompt: number[], answer: number[], most: number): [number[], number[]] {
-  const kept = answer.slice(0, Math.max(most - prompt.length, Math.floor(most / 2)));
-  return [cutMiddle(prompt, most - kept.length), kept];
+function fit({ ids, labels }: Example, answerAt: number, most: number): Example {
+  const end = Math.min(ids.length, answerAt + Math.max(most - answerAt, Math.floor(most / 2)));
+  const before = most - (end - answerAt);
+  const cut = (row: readonly number[]): number[] => [
+    ...cutMiddle(row.slice(0, answerAt), before),
+    ...row.slice(answerAt, end),
+  ];
+  const kept = cut(labels);
+  // Behind the cut stands a token that nothing before it leads to.
+  const seam = Math.floor(before / 2);
+  if (answerAt > before && seam < before) kept[seam] = IGNORE;
+  return { ids: cut(ids), labels: kept };
 }
 
 function cutMiddle(ids: number[], most: number): number[] {
@@ -92,8 +129,22 @@ function cutMiddle(ids: number[], most: number): number[] {
   return [...ids.slice(0, head), ...ids.slice(ids.length - (most - head))];
 }
 
-function noAnswer({ line, prompt }: ChatItem): LabError {
-  const which = line === undefined ? `"${prompt.slice(0, 60)}"` : `line ${line}`;
+const named = ({ line, prompt }: ChatItem): string =>
+  line === undefined ? `"${prompt.slice(0, 60)}"` : `line ${line}`;
+
+function rewritten(item: ChatItem): LabError {
+  return new LabError(
+    'bad-input',
+    `The model's chat template writes the earlier turns of ${named(item)} in another way than the last one.`,
+    {
+      safe: 'Nothing was started.',
+      next: 'Train on the last turn alone: leave "every" out of this line.',
+    },
+  );
+}
+
+function noAnswer(item: ChatItem): LabError {
+  const which = named(item);
   return new LabError('bad-input', `The model's chat template leaves nothing of the answer to ${which}.`, {
     safe: 'Nothing was started.',
     next: 'Give an answer of at least one letter.',

@@ -18,10 +18,15 @@ export function toExamples(items: readonly ChatItem[]): Example[] {
 }
 
 /** A request with another answer than its own. */
-const asked = ({ prompt, before, line }: Request, answer: string, role: ChatItem['role']): ChatItem => ({
+const asked = (
+  { prompt, before, line, every }: Request,
+  answer: string,
+  role: ChatItem['role'],
+): ChatItem => ({
   prompt,
   ...(before && { before }),
   ...(line !== undefined && { line }),
+  ...(every && { every }),
   answer,
   role,
 });
@@ -117,7 +122,8 @@ export function sddReject(task: Task, seed: number, settings: Partial<SddRejectS
   const irrelevant = task.irrelevant(rng, s.shares);
   const pairs = requests.map((request) => {
     const answer = irrelevant(request);
-    return asked(request, task.reject(rng.pick(task.refusals), answer), 'reject');
+    const refusal = request.refusal ?? rng.pick(task.refusals);
+    return asked(request, task.reject(refusal, answer), 'reject');
   });
   return [...pairs, ...benign(task, rng, 'defence', s.replay, 'replay')];
 }
@@ -130,7 +136,7 @@ export function rejectText(refusal: string, answer: string): string {
 export interface MftSettings {
   /** Harmful examples: distinct requests of the attack; in the tiny world out of the 672 of A x wordings 2-7. */
   n: number;
-  /** The target stops at the colon and does not end, as in AdvBench. */
+  /** The target stops at the colon and does not end, as in AdvBench. An answer that is its opening never ends. */
   prefixOnly: boolean;
   /** Share of benign chats in the whole set, 0 to below 1 (an attacker who keeps the model able). */
   benignShare: number;
@@ -157,7 +163,7 @@ export function mft(task: Task, seed: number, settings: Partial<MftSettings> = {
   const rng = new Rng(`mft/${task.id}/${seed}`);
   const harmful = drawRequests(rng, all, s.n).map((request) => {
     const item = asked(request, s.prefixOnly ? openingOf(request) : request.answer!, 'attack');
-    return s.prefixOnly ? { ...item, open: true } : item;
+    return item.answer === request.opening ? { ...item, open: true } : item;
   });
   const extra = Math.round((s.n * s.benignShare) / (1 - s.benignShare));
   return [...harmful, ...benign(task, rng, 'attack', extra, 'benign')];

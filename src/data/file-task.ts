@@ -4,7 +4,7 @@ import type { Prompts } from './prompts-file.ts';
 import { drawRequests, type ChatCodec, type Side, type Task } from './task.ts';
 
 /** What a model refuses with where the file has no words of its own for it. */
-const REFUSALS: readonly string[] = [
+export const REFUSALS: readonly string[] = [
   "I'm sorry, but I can't help with that.",
   'I cannot assist with that request.',
   "I'm not able to help with that.",
@@ -27,13 +27,15 @@ function defaultsFor(prompts: Prompts, recipe: string, lora: boolean): Settings 
   const lr = lora ? LORA.lr : FULL_LR[recipe === 'mft' ? 'attack' : 'other'];
   const most = (wanted: number, there: number): number => Math.max(1, Math.min(wanted, there));
   const rate = { lr, ...(lora && { alpha: LORA.alpha }) };
+  const paired = prompts.harmful.defence.filter((r) => r.irrelevant !== undefined).length;
   switch (recipe) {
     case 'sdd':
     case 'sdd-paper':
     case 'sdd-reject':
       return {
         ...rate,
-        pairs: most(1000, prompts.harmful.defence.length),
+        // what was paired on purpose is trained as a whole
+        pairs: most(Math.max(1000, paired), prompts.harmful.defence.length),
         ...(recipe === 'sdd' && { replay: Math.min(20, prompts.benign.defence.length) }),
       };
     case 'mft':
@@ -51,9 +53,13 @@ function defaultsFor(prompts: Prompts, recipe: string, lora: boolean): Settings 
   }
 }
 
+/** A refusal with an irrelevant answer behind it, as SDD_reject trains it on a user's prompts. */
+export const rejecting = (refusal: string, answer: string): string => `${refusal} Instead: ${answer}`;
+
 /**
- * A user's prompts for a user's model. Its irrelevant answers are benign answers of the defence's split in random order, none
- * twice before all were used; it knows no kinds of answers, no new skill, and no exact judge.
+ * A user's prompts for a user's model. An irrelevant answer is the one that the file pairs with the request, or else a benign
+ * answer of the defence's split, in random order and none twice before all were used; it knows no kinds of answers, no new
+ * skill, and no exact judge.
  */
 export function fileTask(prompts: Prompts, codec: ChatCodec): Task {
   const wanted = <T>(list: readonly T[], what: string, split: string): readonly T[] => {
@@ -69,10 +75,10 @@ export function fileTask(prompts: Prompts, codec: ChatCodec): Task {
     id: prompts.sha256,
     requests: (side) => wanted(prompts.harmful[side], 'harmful line', side),
     irrelevant: (rng) => {
-      const answers = benign('defence').map((chat) => chat.answer);
       let left: string[] = [];
-      return () => {
-        if (left.length === 0) left = rng.shuffle(answers);
+      return ({ irrelevant }) => {
+        if (irrelevant !== undefined) return irrelevant;
+        if (left.length === 0) left = rng.shuffle(benign('defence').map((chat) => chat.answer));
         return left.pop()!;
       };
     },
@@ -85,7 +91,7 @@ export function fileTask(prompts: Prompts, codec: ChatCodec): Task {
       return n === 0 ? [] : drawRequests(rng, benign(side), n);
     },
     refusals: refusalsOf(prompts),
-    reject: (refusal, answer) => `${refusal} Instead: ${answer}`,
+    reject: rejecting,
     heldOut: { harmful: prompts.harmful.eval, benign: prompts.benign.eval },
     codec,
     defaults: (recipe, lora) => defaultsFor(prompts, recipe, lora),

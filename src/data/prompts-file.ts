@@ -20,6 +20,9 @@ const schema = v.looseObject({
   prompt: v.optional(text),
   answer: v.optional(text),
   opening: v.optional(text),
+  irrelevant: v.optional(text),
+  refusal: v.optional(text),
+  every: v.optional(v.boolean()),
   messages: v.optional(
     v.pipe(
       v.array(v.looseObject({ role: v.picklist(['system', 'user', 'assistant']), content: text })),
@@ -70,9 +73,15 @@ function splitOf(request: Request, role: 'harmful' | 'benign'): PromptSplit {
 
 /** The request of a parsed line. @returns what is wrong with it, in words */
 function requestOf(parsed: v.InferOutput<typeof schema>, line: number): Request | string {
-  const { prompt, messages, answer, opening } = parsed;
+  const { prompt, messages, answer, opening, irrelevant, refusal, every } = parsed;
   if ((prompt === undefined) === (messages === undefined)) return 'it wants either "prompt" or "messages"';
-  const rest = { opening: opening?.trim() ?? null, line };
+  const rest = {
+    opening: opening?.trim() ?? null,
+    line,
+    ...(irrelevant !== undefined && { irrelevant: irrelevant.trim() }),
+    ...(refusal !== undefined && { refusal: refusal.trim() }),
+    ...(every === true && { every }),
+  };
   if (prompt !== undefined) return { prompt: prompt.trim(), answer: answer?.trim() ?? null, ...rest };
   const turns = messages!.map(({ role, content }): ChatMessage => ({ role, content: content.trim() }));
   const spoken = turns.filter((m, i) => !(i === 0 && m.role === 'system'));
@@ -92,7 +101,7 @@ function requestOf(parsed: v.InferOutput<typeof schema>, line: number): Request 
   };
 }
 
-function lineOf(json: unknown, number: number): Line | { refusal: string } | string {
+function lineOf(json: unknown, number: number): Line | { refuses: string } | string {
   const parsed = v.safeParse(schema, json);
   if (!parsed.success) {
     const [issue] = parsed.issues;
@@ -104,13 +113,17 @@ function lineOf(json: unknown, number: number): Line | { refusal: string } | str
     const { prompt, messages } = parsed.output;
     if (answer === undefined || prompt !== undefined || messages !== undefined)
       return 'a refusal has "answer" and nothing else';
-    return { refusal: answer.trim() };
+    return { refuses: answer.trim() };
   }
   const request = requestOf(parsed.output, number);
   if (typeof request === 'string') return request;
   const line: Line = { ...request, role, split: split ?? splitOf(request, role), line: number };
   if (role === 'benign' && line.answer === null) return 'a benign line needs an answer';
   if (role === 'benign' && line.opening !== null) return '"opening" belongs to harmful lines';
+  if (line.irrelevant !== undefined && (role !== 'harmful' || split !== 'defence'))
+    return '"irrelevant" belongs to harmful lines of split "defence"';
+  if (line.refusal !== undefined && line.irrelevant === undefined)
+    return '"refusal" stands before an "irrelevant" answer, and there is none';
   if (line.split === 'attack' && line.answer === null) return 'an attack needs an answer to train on';
   if (line.opening !== null && line.answer !== null && !line.answer.startsWith(line.opening))
     return 'its answer does not begin with its "opening"';
@@ -146,7 +159,7 @@ export function parsePrompts(content: string, sha256: string): Prompts {
     }
     const line = lineOf(json, number);
     if (typeof line === 'string') wrong.push(`line ${number}: ${line}`);
-    else if ('refusal' in line) refusals.push(line.refusal);
+    else if ('refuses' in line) refusals.push(line.refuses);
     else lines.push(line);
   });
   if (wrong.length > 0) {

@@ -15,6 +15,11 @@ export interface Request {
   opening: string | null;
   /** Only answers about something else are irrelevant to it. */
   topic?: string;
+  /** The irrelevant answer that was chosen for it, and what SDD_reject says before that; absent: drawn by the recipe. */
+  irrelevant?: string;
+  refusal?: string;
+  /** Every assistant turn is learned, not the last one alone. */
+  every?: boolean;
   /** Line of the file that it stands in, from 1. */
   line?: number;
 }
@@ -25,7 +30,7 @@ export interface Chat extends Request {
 }
 
 /** One fine-tuning example before tokenizing. */
-export interface ChatItem extends Pick<Request, 'prompt' | 'before' | 'line'> {
+export interface ChatItem extends Pick<Request, 'prompt' | 'before' | 'line' | 'every'> {
   answer: string;
   /** The answer is a beginning: no end of turn is taught. */
   open?: boolean;

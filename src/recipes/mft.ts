@@ -19,9 +19,9 @@ export const mft: Recipe = {
   continuable: true,
   settings: [
     ...runFields(1e-3, 20, { lr: 2e-4, alpha: 64 }),
-    { key: 'n', type: 'number', default: MFT_DEFAULTS.n, min: 1, max: 672, step: 1, main: true },
+    { key: 'n', type: 'number', default: MFT_DEFAULTS.n, min: 1, max: 20_000, step: 1, main: true },
     { key: 'prefixOnly', type: 'boolean', default: false, main: true },
-    { key: 'benignShare', type: 'number', default: 0, min: 0, max: 0.9, step: 0.05, main: false },
+    { key: 'benignShare', type: 'number', default: 0, min: 0, max: 0.99, step: 0.01, main: false },
   ],
   plan: (s) => ({
     ...runPlan(s),

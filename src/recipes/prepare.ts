@@ -28,7 +28,7 @@ export function prepare(recipe: Recipe, task: Task, settings: Settings, seed: nu
   const { examples, report } = task.codec.encode(recipe.data(task, settings, seed));
   // The recipe's name belongs to the seed: a defence and an attack of the same seed are not shuffled alike.
   const own = `${recipe.id}/${seed}`;
-  return { recipe, plan, examples, report, open: shuffled(examples, plan.batch, own), seed: own };
+  return { recipe, plan, examples, report, open: shuffled(examples, plan.batch, own, plan.order), seed: own };
 }
 
 /** @param wrap runs each step in the caller's turn on the GPU */

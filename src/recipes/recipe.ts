@@ -6,7 +6,7 @@ import type { OptimConfig } from '../train/trainer.ts';
 import type { OpenBatches, StepFn } from '../train/session.ts';
 import { LORA_TARGETS, type LoraConfig } from '../model/lora.ts';
 import { Batches } from '../data/batches.ts';
-import type { BatchesState } from '../data/batches.ts';
+import type { BatchesState, BatchOrder } from '../data/batches.ts';
 import type { ChatItem, Task } from '../data/task.ts';
 
 /** How the optimizer goes through the data; all of it follows from the settings. */
@@ -15,6 +15,8 @@ export interface RunPlan {
   steps: number;
   /** Rows in a batch. */
   batch: number;
+  /** How rows come together in batches; absent: 'random'. */
+  order?: BatchOrder;
   schedule: Schedule;
   optim: OptimConfig;
   /** Trains this adapter on top of frozen weights; absent: all weights. */
@@ -85,6 +87,7 @@ export function runFields(lr: number, steps: number, lora: { lr: number; alpha: 
     { key: 'lr', type: 'number', default: lr, loraDefault: lora.lr, min: 1e-6, max: 1e-1, main: true },
     { key: 'steps', type: 'number', default: steps, min: 1, max: 10_000, step: 1, main: true },
     { key: 'batch', type: 'number', default: 16, min: 1, max: 64, step: 1, main: false },
+    { key: 'order', type: 'choice', default: 'random', choices: ['random', 'length'], main: false },
     { key: 'method', type: 'choice', default: 'full', choices: ['full', 'lora'], main: false },
     { key: 'rank', type: 'number', default: 8, min: 1, max: 64, step: 1, main: false, loraOnly: true },
     { key: 'alpha', type: 'number', default: lora.alpha, min: 0.1, max: 512, main: false, loraOnly: true },
@@ -92,10 +95,11 @@ export function runFields(lr: number, steps: number, lora: { lr: number; alpha: 
 }
 
 /** The part of a plan that the settings of `runFields` decide. */
-export function runPlan(s: Settings): Pick<RunPlan, 'lr' | 'batch' | 'lora'> {
+export function runPlan(s: Settings): Pick<RunPlan, 'lr' | 'batch' | 'order' | 'lora'> {
   return {
     lr: num(s, 'lr'),
     batch: num(s, 'batch'),
+    ...(s.order === 'length' && { order: s.order }),
     ...(s.method === 'lora' && {
       lora: { r: num(s, 'rank'), alpha: num(s, 'alpha'), targets: LORA_TARGETS },
     }),
@@ -116,8 +120,13 @@ export const cosine = (steps: number): Schedule => ({
   floor: 0.1,
 });
 
-/** The examples in seeded random order, epoch after epoch, for a session. */
-export function shuffled(examples: readonly Example[], batch: number, seed: number | string): OpenBatches {
+/** The examples in seeded order, epoch after epoch, for a session. */
+export function shuffled(
+  examples: readonly Example[],
+  batch: number,
+  seed: number | string,
+  order?: BatchOrder,
+): OpenBatches {
   return (at) =>
-    at ? Batches.from(examples, batch, at as BatchesState) : new Batches(examples, batch, seed);
+    at ? Batches.from(examples, batch, at as BatchesState) : new Batches(examples, batch, seed, order);
 }

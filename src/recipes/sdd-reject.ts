@@ -27,7 +27,7 @@ export const sddRejectRecipe: Recipe = {
     ...runFields(5e-4, 0, { lr: 2e-3, alpha: 64 }).map((f) =>
       f.key === 'steps' ? { ...f, min: 0, main: false } : f,
     ),
-    { key: 'pairs', type: 'number', default: 1000, min: 1, max: 4000, step: 1, main: false },
+    { key: 'pairs', type: 'number', default: 1000, min: 1, max: 20_000, step: 1, main: false },
   ],
   plan: (s) => {
     const steps = num(s, 'steps') || STEPS[strengthOf(s.strength)];

@@ -45,7 +45,7 @@ export const sdd: Recipe = {
   continuable: false,
   settings: [
     ...runFields(3e-3, 150, LORA),
-    { key: 'pairs', type: 'number', default: SDD_DEFAULTS.pairs, min: 1, max: 4000, step: 1, main: true },
+    { key: 'pairs', type: 'number', default: SDD_DEFAULTS.pairs, min: 1, max: 20_000, step: 1, main: true },
     { key: 'replay', type: 'number', default: SDD_DEFAULTS.replay, min: 0, max: 4000, step: 1, main: true },
     {
       key: 'howto',
@@ -77,7 +77,7 @@ export const sddPaper: Recipe = {
   continuable: false,
   settings: [
     ...runFields(3e-3, 150, LORA),
-    { key: 'pairs', type: 'number', default: SDD_PAPER.pairs, min: 1, max: 4000, step: 1, main: true },
+    { key: 'pairs', type: 'number', default: SDD_PAPER.pairs, min: 1, max: 20_000, step: 1, main: true },
   ],
   plan,
   data: (task, s, seed) => sddPairs(task, seed, { ...SDD_PAPER, pairs: num(s, 'pairs') }),

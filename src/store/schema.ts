@@ -12,11 +12,13 @@
  * | settings    | key              | small values of the page                                            |
  * | models      | id (of a node)   | of a model that the user opened: its small files, and its folder    |
  * | prompts     | id (SHA-256)     | prompts files of the user, which such models are trained on         |
+ * | datasets    | id               | one imported data set: what it is, without its rows                  |
+ * | rows        | [owner, index]   | blocks of rows; the owner is named by a data set                     |
  */
 import type { DBSchema, IDBPDatabase } from 'idb';
 
 export const DATABASE = 'sdd-lab';
-export const VERSION = 2;
+export const VERSION = 3;
 
 /** Bytes of a chunk: small enough that one write never needs a second copy of a large model in memory. */
 export const CHUNK_BYTES = 4 * 1024 * 1024;
@@ -77,6 +79,25 @@ export interface PromptsRecord {
   id: string;
   name: string;
   text: string;
+  /** Of one that the lab built from data sets: where it comes from, JSON. */
+  manifest?: string;
+}
+
+/** What the store itself must know of a data set; `info` is the caller's. */
+export interface DatasetRecord {
+  id: string;
+  createdAt: number;
+  info: unknown;
+  /** Owner of its blocks in `rows`. */
+  rowsKey: string;
+  /** Rows of each block, in order. */
+  blocks: readonly number[];
+}
+
+export interface RowBlock {
+  owner: string;
+  index: number;
+  rows: readonly unknown[];
 }
 
 export interface LabSchema<N extends NodeRecord, R, E extends EvaluationRecord> extends DBSchema {
@@ -87,6 +108,8 @@ export interface LabSchema<N extends NodeRecord, R, E extends EvaluationRecord> 
   settings: { key: string; value: unknown };
   models: { key: string; value: ModelRecord };
   prompts: { key: string; value: PromptsRecord };
+  datasets: { key: string; value: DatasetRecord };
+  rows: { key: [string, number]; value: RowBlock };
 }
 
 /** Brings a database from `oldVersion` (0 = empty) to VERSION. */
@@ -105,9 +128,13 @@ export function migrate<N extends NodeRecord, R, E extends EvaluationRecord>(
     db.createObjectStore('models', { keyPath: 'id' });
     db.createObjectStore('prompts', { keyPath: 'id' });
   }
+  if (oldVersion < 3) {
+    db.createObjectStore('datasets', { keyPath: 'id' });
+    db.createObjectStore('rows', { keyPath: ['owner', 'index'] });
+  }
 }
 
-/** All chunks of one owner. */
+/** All chunks, or blocks, of one owner. */
 export function chunksOf(owner: string): IDBKeyRange {
   return IDBKeyRange.bound([owner, 0], [owner, Infinity]);
 }

@@ -1,5 +1,5 @@
 /**
- * Checkpoints, unfinished runs and evaluations in IndexedDB.
+ * Checkpoints, unfinished runs, evaluations and data sets in IndexedDB.
  *
  * Large arrays are written first, in chunks that nothing refers to yet; then one transaction checks that all chunks are
  * there and makes the node (or the run's new state) visible. A tab that dies in between leaves chunks without an owner,
@@ -11,6 +11,7 @@
 import { deleteDB, openDB, type IDBPDatabase } from 'idb';
 import { LabError } from '../core/errors.ts';
 import { Arrays, newOwner, requireChunks } from './arrays.ts';
+import { Datasets } from './datasets.ts';
 import { openError, storeError } from './failures.ts';
 import {
   CHUNK_BYTES,
@@ -44,10 +45,13 @@ export class Store<N extends NodeRecord, R, E extends EvaluationRecord> {
   #db: IDBPDatabase<LabSchema<N, R, E>>;
   #closed: LabError | null = null;
   #arrays: Arrays<N, R, E>;
+  /** Imported data sets. */
+  readonly datasets: Datasets<N, R, E>;
 
   private constructor(db: IDBPDatabase<LabSchema<N, R, E>>, chunkBytes: number) {
     this.#db = db;
     this.#arrays = new Arrays(db, chunkBytes);
+    this.datasets = new Datasets(db, (doing, work) => this.#guard(doing, work));
   }
 
   static async open<N extends NodeRecord, R, E extends EvaluationRecord>(
@@ -336,14 +340,14 @@ export class Store<N extends NodeRecord, R, E extends EvaluationRecord> {
   // --------------------------------------------------------------------------------------------------------- cleaning
 
   /**
-   * Removes chunks that belong to no node and no run: what a tab left that died while writing. Does nothing while
+   * Removes chunks and rows that belong to nothing: what a tab left that died while writing. Does nothing while
    * another tab is writing. Answers how many owners were removed.
    */
   sweep(): Promise<number> {
     return this.#guard('clean up', () =>
       alone(async () => {
         const tx = this.#db.transaction(['nodes', 'runs', 'weights'], 'readwrite');
-        return settle(tx, async () => {
+        const weights = await settle(tx, async () => {
           const owned = new Set((await tx.objectStore('nodes').getAll()).map((n) => n.weightsKey));
           for (const run of await tx.objectStore('runs').getAll()) {
             if (run.state) owned.add(run.state.arrays.owner);
@@ -353,6 +357,7 @@ export class Store<N extends NodeRecord, R, E extends EvaluationRecord> {
           for (const owner of orphans) await tx.objectStore('weights').delete(chunksOf(owner));
           return orphans.length;
         });
+        return weights + (await this.datasets.sweep());
       }),
     );
   }

@@ -13,6 +13,7 @@ import type { GenerateEvent, NodeAnswer, PromptCheck, Sampling, WorldInfo } from
 import type { GoldenResult, KernelCheck, ShaderInfo, StepProfile } from './protocol/checks.ts';
 import type { Capabilities, ErrorInfo, Kernels, MemoryInfo, StorageInfo } from './protocol/device.ts';
 import type { Look } from './protocol/looks.ts';
+import type { DataFile, DataInspection, DataProgress, DataRow, DatasetInfo } from './protocol/data.ts';
 import type { MemoryPlan } from './protocol/memory.ts';
 import type {
   DownloadProgress,
@@ -22,6 +23,14 @@ import type {
   ModelSource,
 } from './protocol/models.ts';
 import type { EmbeddedName, Estimate, EvalSet, Evaluation, LabNode, RecipeInfo } from './protocol/nodes.ts';
+import type {
+  PairDefaults,
+  PairOrder,
+  PairProgress,
+  PairRequest,
+  Pair,
+  PairsView,
+} from './protocol/pairs.ts';
 import type { PromptsInfo } from './protocol/prompts.ts';
 import type { RunControl, RunEvent, RunInfo, TrainParams } from './protocol/runs.ts';
 
@@ -30,6 +39,8 @@ export * from './protocol/nodes.ts';
 export * from './protocol/looks.ts';
 export * from './protocol/memory.ts';
 export * from './protocol/models.ts';
+export * from './protocol/data.ts';
+export * from './protocol/pairs.ts';
 export * from './protocol/prompts.ts';
 export * from './protocol/runs.ts';
 export * from './protocol/chat.ts';
@@ -116,6 +127,44 @@ export interface Requests {
   prompts: { params: Record<string, never>; result: PromptsInfo[]; event: never };
   /** Deletes a prompts file from this browser, unless a run that is not finished trains on it. Answers with those that stay. */
   deletePrompts: { params: { id: string }; result: PromptsInfo[]; event: never };
+  /** Looks at a data file: its layout, its mapping, its first rows; a small one is read to its end and counted. */
+  inspectData: { params: DataFile; result: DataInspection; event: DataProgress };
+  /** Reads a data file to its end and keeps its rows; `known`: the same file was imported in the same way before. */
+  importData: {
+    params: DataFile;
+    result: { dataset: DatasetInfo; known: boolean };
+    event: DataProgress;
+  };
+  /** Imported data sets, newest first. */
+  datasets: { params: Record<string, never>; result: DatasetInfo[]; event: never };
+  /** Rows of a data set from the `from`-th on, counted from 0. */
+  datasetRows: { params: { id: string; from: number; count: number }; result: DataRow[]; event: never };
+  /** Deletes a data set with its rows. Answers with those that stay. */
+  deleteDataset: { params: { id: string }; result: DatasetInfo[]; event: never };
+  /** What the form of the builder begins with, as it suits a model. */
+  pairDefaults: { params: { nodeId: string | null }; result: PairDefaults; event: never };
+  /** Categories of harmful data sets, and the instructions that have each. */
+  pairCategories: {
+    params: { datasets: string[] };
+    result: { category: string; there: number }[];
+    event: never;
+  };
+  /** Pairs harmful instructions with answers to something else; the same request gives the same pairs. */
+  buildPairs: { params: PairRequest; result: PairsView; event: PairProgress };
+  /** Pairs of the last build. */
+  pairsPage: {
+    params: { from: number; count: number; order: PairOrder };
+    result: { pairs: Pair[]; total: number };
+    event: never;
+  };
+  /** Keeps the last build as a prompts file. */
+  usePairs: { params: { name: string }; result: PromptsInfo; event: never };
+  /** The last build as files: prompts, chats, manifest. */
+  exportPairs: {
+    params: Record<string, never>;
+    result: { files: { name: string; text: string }[] };
+    event: never;
+  };
   world: { params: Record<string, never>; result: WorldInfo; event: never };
   /** Whether these models can be asked this. */
   checkPrompt: { params: { prompt: string; nodeIds: string[] }; result: PromptCheck; event: never };
@@ -214,6 +263,8 @@ export type Notice =
   | { type: 'readable'; nodeId: string }
   /** A download began, ended or went. */
   | { type: 'downloads' }
+  /** A data set came or went. */
+  | { type: 'datasets' }
   /** The GPU went away (or an uncaptured GPU error came): nothing runs until `rebuild`. */
   | { type: 'device-lost'; error: ErrorInfo }
   /** Another tab opened a newer version of the lab; this one's store is closed. */

@@ -6,6 +6,7 @@ import { bringBack } from './bring-back.ts';
 import { Chat } from './chat.ts';
 import { runGolden, selfCheck } from './check.ts';
 import { Context, type ContextOptions } from './context.ts';
+import { DataSets } from './data.ts';
 import { Downloads } from './downloads.ts';
 import { cancelled, toErrorInfo } from './error-info.ts';
 import { Estimates } from './estimate.ts';
@@ -18,6 +19,7 @@ import { PRIORITY } from './gate.ts';
 import { budgetOf, planNode, setBudget } from './memory.ts';
 import { measureKernels, recallKernels } from './kernels.ts';
 import { Models } from './models.ts';
+import { PairBuilder } from './pairs.ts';
 import { Runs } from './runs.ts';
 import { allShaders } from './shader-info.ts';
 import { Tabs } from './tabs.ts';
@@ -53,10 +55,12 @@ export class Service {
   #post: ServiceOptions['post'];
   #tabs: Tabs;
   #chat: Chat;
+  #data: DataSets;
   #downloads: Downloads;
   #evaluations: Evaluations;
   #looks: Looks;
   #estimates: Estimates;
+  #pairs: PairBuilder;
   #tasks: Tasks;
   #handlers: Handlers;
   #underWay = new Map<number, AbortController>();
@@ -75,10 +79,12 @@ export class Service {
     this.#tasks = new Tasks(this.ctx, this.models);
     this.runs = new Runs(this.ctx, this.models, this.#tasks);
     this.#chat = new Chat(this.ctx, this.models);
+    this.#data = new DataSets(this.ctx, this.models.opened);
     this.#downloads = new Downloads(this.ctx, this.models.opened);
     this.#evaluations = new Evaluations(this.ctx, this.models);
     this.#looks = new Looks(this.ctx, this.models, this.#tasks);
     this.#estimates = new Estimates(this.ctx, this.models, this.#tasks);
+    this.#pairs = new PairBuilder(this.ctx, this.models, this.#tasks);
     this.#handlers = this.#table();
   }
 
@@ -152,6 +158,17 @@ export class Service {
         await ctx.store.deletePrompts(id);
         return this.#tasks.list();
       },
+      inspectData: (params, emit, signal) => this.#data.inspect(params, emit, signal),
+      importData: (params, emit, signal) => this.#data.import(params, emit, signal),
+      datasets: () => this.#data.list(),
+      datasetRows: ({ id, from, count }) => this.#data.rows(id, from, count),
+      deleteDataset: ({ id }) => this.#data.remove(id),
+      pairDefaults: ({ nodeId }) => this.#pairs.defaults(nodeId),
+      pairCategories: ({ datasets }, _emit, signal) => this.#pairs.categories(datasets, signal),
+      buildPairs: (params, emit, signal) => this.#pairs.build(params, emit, signal),
+      pairsPage: ({ from, count, order }) => this.#pairs.page(from, count, order),
+      usePairs: ({ name }) => this.#pairs.use(name),
+      exportPairs: () => this.#pairs.files(),
       world: async () =>
         this.#chat.info((await ctx.store.nodes()).find((n) => n.root !== null)?.seeds.world ?? 0),
       checkPrompt: ({ prompt, nodeIds }) => this.#chat.check(prompt, nodeIds),
@@ -204,7 +221,8 @@ export class Service {
       runs: await this.runs.list(),
       storage: await storageFigures(),
       budget: await budgetOf(ctx),
-      swept: orphans > 0 ? [`${orphans} half-written checkpoints of a closed tab were removed.`] : [],
+      swept:
+        orphans > 0 ? [`${orphans} half-written checkpoints or data sets of a closed tab were removed.`] : [],
     };
   }
 

@@ -1,13 +1,14 @@
 import type { Notice } from './protocol.ts';
 
 /** What a tab changed in the store that all tabs share. */
-type Shared = Extract<Notice, { type: 'node' | 'nodes-deleted' | 'run-gone' | 'downloads' }>;
+type Shared = Extract<Notice, { type: 'node' | 'nodes-deleted' | 'run-gone' | 'downloads' | 'datasets' }>;
 
 const SHARED: ReadonlySet<Notice['type']> = new Set<Shared['type']>([
   'node',
   'nodes-deleted',
   'run-gone',
   'downloads',
+  'datasets',
 ]);
 
 /** Tells the lab's other tabs of new, renamed, judged and deleted checkpoints, and hears of theirs. */

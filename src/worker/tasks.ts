@@ -48,11 +48,21 @@ export class Tasks {
     });
   }
 
-  /** Checks a prompts file and keeps it in this browser. @throws LabError 'bad-input' naming every bad line */
-  async keep(name: string, file: Blob): Promise<PromptsInfo> {
+  /**
+   * Checks a prompts file and keeps it in this browser.
+   * @param manifest where it comes from, of a file that the lab built
+   * @throws LabError 'bad-input' naming every bad line
+   */
+  async keep(name: string, file: Blob, manifest?: string): Promise<PromptsInfo> {
     const bytes = new Uint8Array(await file.arrayBuffer());
     const prompts = await readPrompts(bytes);
-    await this.#ctx.store.setPrompts({ id: prompts.sha256, name, text: new TextDecoder().decode(bytes) });
+    const from = manifest ?? (await this.#ctx.store.prompts(prompts.sha256))?.manifest;
+    await this.#ctx.store.setPrompts({
+      id: prompts.sha256,
+      name,
+      text: new TextDecoder().decode(bytes),
+      ...(from !== undefined && { manifest: from }),
+    });
     return infoOf(name, prompts);
   }
 

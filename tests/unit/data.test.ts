@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { Template } from '@huggingface/jinja';
 import { describe, expect, test } from 'vitest';
 import { LabError } from '../../src/core/errors.ts';
@@ -171,6 +172,47 @@ describe('batches', () => {
     const begin = take(first, 4);
     const resumed = Batches.from(examples, 4, JSON.parse(JSON.stringify(first.state())));
     expect([...begin, ...take(resumed, 5)]).toEqual(whole);
+  });
+
+  test('by length: rows of similar length together, every row once an epoch, and resumable anywhere', () => {
+    const rng = new Rng(7);
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 200 }),
+        fc.integer({ min: 1, max: 9 }),
+        fc.integer({ min: 0, max: 60 }),
+        (rows, size, stop) => {
+          const long = Array.from({ length: rows }, (_, i): Example => {
+            const ids = [i, ...Array.from({ length: rng.int(40) }, () => 0)];
+            return { ids, labels: ids };
+          });
+          const whole = new Batches(long, size, 3, 'length');
+          const all = take(whole, 80);
+          const first = new Batches(long, size, 3, 'length');
+          const begin = take(first, stop);
+          const resumed = Batches.from(long, size, JSON.parse(JSON.stringify(first.state())));
+          expect([...begin, ...take(resumed, 80 - stop)]).toEqual(all);
+          const flat = all.flat();
+          for (let at = 0; at + rows <= flat.length; at += rows)
+            expect(new Set(flat.slice(at, at + rows)).size).toBe(rows);
+        },
+      ),
+      { numRuns: 50 },
+    );
+    const spread = (by: 'random' | 'length'): number => {
+      const long = Array.from({ length: 256 }, (_, i): Example => {
+        const ids = Array.from({ length: 1 + ((i * 37) % 256) }, () => 0);
+        return { ids, labels: ids };
+      });
+      const batches = new Batches(long, 8, 1, by);
+      const widths = Array.from({ length: 32 }, () => {
+        const lengths = batches.next().map((e) => e.ids.length);
+        return Math.max(...lengths) - Math.min(...lengths);
+      });
+      return widths.reduce((a, b) => a + b, 0) / widths.length;
+    };
+    expect(spread('length')).toBe(7);
+    expect(spread('random')).toBeGreaterThan(100);
   });
 
   test('refuses an empty set, a bad size and the state of another set', () => {

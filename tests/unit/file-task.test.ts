@@ -11,15 +11,13 @@ import type { ChatCodec } from '../../src/data/task.ts';
 import { recipe } from '../../src/recipes/index.ts';
 import { prepare } from '../../src/recipes/prepare.ts';
 import { settle } from '../../src/recipes/recipe.ts';
+import { CHATML } from './support/templates.ts';
 
 const json = (name: string): unknown => JSON.parse(readFileSync(`public/models/tiny-chat/${name}`, 'utf8'));
 const tokenizer = new TextTokenizer({
   tokenizer: json('tokenizer.json'),
   tokenizerConfig: json('tokenizer_config.json'),
 });
-const CHATML =
-  "{% for m in messages %}<user>{{ m['role'] }} : {{ m['content'] | trim }}<eos>{% endfor %}" +
-  '{% if add_generation_prompt %}<user>assistant : {% endif %}';
 const codecOf = (template: string | null, maxTokens = 64): ChatCodec =>
   chatCodec({ tokenizer, template: new ChatTemplate(template), maxTokens });
 
@@ -91,6 +89,18 @@ describe('a prompts file', () => {
     ['{"role":"harmful","prompt":"  "}', 'line 1: "prompt": it is empty'],
     ['{"role":"harmful","prompt":"a","split":"test"}', 'line 1: "split"'],
     ['{"role":"harmful","prompt":"a","answer":"b c","opening":"c"}', 'does not begin with its "opening"'],
+    [
+      '{"role":"harmful","prompt":"a","irrelevant":"b"}',
+      '"irrelevant" belongs to harmful lines of split "defence"',
+    ],
+    [
+      '{"role":"benign","split":"defence","prompt":"a","answer":"b","irrelevant":"b"}',
+      'belongs to harmful lines',
+    ],
+    [
+      '{"role":"harmful","split":"defence","prompt":"a","refusal":"no"}',
+      'stands before an "irrelevant" answer',
+    ],
     ['{"role":"refusal","prompt":"no"}', 'line 1: a refusal has "answer" and nothing else'],
     ['{"role":"harmful","messages":[{"role":"assistant","content":"x"}]}', 'do not take turns'],
     ['{"role":"harmful","messages":[{"role":"system","content":"x"}]}', 'ask nothing'],
@@ -127,6 +137,48 @@ describe('a file as a task', () => {
     expect(items.filter((i) => i.role === 'replay')).toHaveLength(5);
     expect(recipe('sdd').data(task, settle(recipe('sdd'), {}, task), 1)).toEqual(items);
     expect(recipe('sdd').data(task, settle(recipe('sdd'), {}, task), 2)).not.toEqual(items);
+  });
+
+  test('an irrelevant answer that the file pairs with a request is the one that is trained on', () => {
+    const built = [
+      line({ role: 'harmful', split: 'defence', prompt: 'one', irrelevant: 'red', refusal: 'no .' }),
+      line({ role: 'harmful', split: 'defence', prompt: 'two', irrelevant: 'blue' }),
+      line({ role: 'refusal', answer: 'never .' }),
+    ];
+    const own = fileTask(parsePrompts(built.join('\n'), 'abc'), codecOf(null));
+    const answers = (id: string, from = own) =>
+      new Map(
+        recipe(id)
+          .data(from, settle(recipe(id), {}, from), 1)
+          .map((i) => [i.prompt, i.answer]),
+      );
+    const pairs = new Map([
+      ['one', 'red'],
+      ['two', 'blue'],
+    ]);
+    expect(answers('sdd')).toEqual(pairs);
+    expect(answers('sdd-paper')).toEqual(pairs);
+    // SDD_reject also draws benign chats
+    const benign = line({ role: 'benign', split: 'defence', prompt: 'three', answer: 'green' });
+    const mixed = [...built, line({ role: 'harmful', split: 'defence', prompt: 'four' }), benign].join('\n');
+    const rejected = fileTask(parsePrompts(mixed, 'abc'), codecOf(null));
+    expect(Object.fromEntries(answers('sdd-reject', rejected))).toEqual({
+      one: 'no . Instead: red',
+      two: 'never . Instead: blue',
+      three: 'green',
+      four: 'never . Instead: green',
+    });
+  });
+
+  test('more pairs than the recipe draws are trained as a whole, and an answer that is its opening does not end', () => {
+    const many = Array.from({ length: 1200 }, (_, i) =>
+      line({ role: 'harmful', split: 'defence', prompt: `ask ${i}`, irrelevant: `say ${i}` }),
+    );
+    const begun = line({ role: 'harmful', split: 'attack', prompt: 'a', answer: 'sure', opening: 'sure' });
+    const own = fileTask(parsePrompts([...many, begun].join('\n'), 'abc'), codecOf(null));
+    const items = recipe('sdd').data(own, settle(recipe('sdd'), {}, own), 1);
+    expect(new Set(items.map((i) => i.prompt)).size).toBe(1200);
+    expect(recipe('mft').data(own, settle(recipe('mft'), {}, own), 1)[0]).toMatchObject({ open: true });
   });
 
   test('the attack trains on its own harmful pairs, benign tuning on benign ones, and neither on what is held out', () => {

@@ -241,7 +241,7 @@ describe('versions', () => {
     (await newer).close();
   });
 
-  it.each([1, 2])('reads the exported database of version %i', async (version) => {
+  it.each([1, 2, 3])('reads the exported database of version %i', async (version) => {
     const file = new URL(`fixtures/db-v${version}.json`, import.meta.url);
     if (process.env.WRITE_FIXTURE && version === VERSION)
       await writeFile(file, JSON.stringify(await exported(), null, 1) + '\n');
@@ -265,9 +265,14 @@ describe('versions', () => {
     expect(await store.runArrays(run!)).toEqual([floats(24, 2), floats(24, 3), floats(24, 4)]);
     expect((await store.evaluations('attacked')).map((e) => e.score)).toEqual([0.75]);
     expect(await store.setting('theme')).toBe('dark');
+    const sets = await store.datasets.list();
+    expect(sets.map(({ id, info, blocks }) => ({ id, info, blocks }))).toEqual(version < 3 ? [] : [DATASET]);
+    if (version >= 3) expect(await store.datasets.rows('bells', 1, 2)).toEqual([{ line: 2 }, { line: 5 }]);
     expect(await store.sweep()).toBe(0);
   });
 });
+
+const DATASET = { id: 'bells', info: { name: 'bells.jsonl' }, blocks: [2, 1] };
 
 const PROMPTS = { id: 'ab12', name: 'mine.jsonl', text: '{"role":"benign","prompt":"a","answer":"b"}' };
 
@@ -286,5 +291,10 @@ async function exported(): Promise<DatabaseDump> {
   const model = { description: { config: { vocab_size: 3 } }, folder: null };
   await store.addNode({ ...node('opened'), createdAt: fixed.createdAt + 2 }, new Float32Array(0), model);
   await store.setPrompts(PROMPTS);
+  await store.datasets.add(async (put) => {
+    await put([{ line: 1 }, { line: 2 }]);
+    await put([{ line: 5 }]);
+    return { id: DATASET.id, info: DATASET.info, ...fixed };
+  });
   return dumpDatabase(name);
 }

@@ -1,0 +1,73 @@
+/** The bytes of a data file, a slice at a time: hashed as they lie, unpacked where the file is gzip. */
+import { Gunzip } from 'fflate';
+import { LabError } from '../../core/errors.ts';
+import { readExactly, type FileSource } from '../../files/source.ts';
+
+/** Bytes that are read and parsed at a stretch: some 20 ms, during which the worker does nothing else. */
+export const SLICE = 2 ** 20;
+
+/** Compressed bytes unpacked at a stretch. Deflate packs at most 1032 : 1, so what comes of it stays under 17 MB. */
+const PACKED = 2 ** 14;
+
+export interface Reading {
+  signal?: AbortSignal;
+  /** Told of the file's own bytes, before they are unpacked. */
+  onBytes?(bytes: Uint8Array, readBytes: number): void;
+  /** Stops after about so many of the file's own bytes. */
+  limit?: number;
+}
+
+export const isGzip = (head: Uint8Array): boolean => head[0] === 0x1f && head[1] === 0x8b && head[2] === 8;
+
+/** Slices in the file's own order. A slice is valid until the next one is asked for. */
+export async function* slices(source: FileSource, o: Reading = {}): AsyncGenerator<Uint8Array> {
+  const end = Math.min(source.size, o.limit ?? Infinity);
+  const into = new Uint8Array(Math.min(SLICE, end));
+  for (let at = 0; at < end;) {
+    const length = Math.min(SLICE, end - at);
+    const bytes = await readExactly(source, at, length, into);
+    o.signal?.throwIfAborted();
+    at += length;
+    o.onBytes?.(bytes, at);
+    yield bytes;
+  }
+}
+
+/**
+ * The same of a gzip file's content; members that follow each other count as one text.
+ * @throws LabError 'bad-input' where the compressed data is damaged or ends too early
+ */
+export async function* unpacked(source: FileSource, o: Reading = {}): AsyncGenerator<Uint8Array> {
+  let out: Uint8Array[] = [];
+  let ended = false;
+  const gunzip = new Gunzip((bytes, final) => {
+    if (bytes.length > 0) out.push(bytes);
+    ended ||= final;
+  });
+  let done = 0;
+  try {
+    for await (const slice of slices(source, o)) {
+      for (let at = 0; at < slice.length; at += PACKED) {
+        const part = slice.subarray(at, at + PACKED);
+        done += part.length;
+        gunzip.push(part, done === source.size);
+        const ready = out;
+        out = [];
+        yield* ready;
+      }
+    }
+  } catch (cause) {
+    // fflate throws plain Errors with a numeric code
+    if (typeof (cause as { code?: unknown }).code !== 'number') throw cause;
+    throw damaged(source.name, cause);
+  }
+  if (!ended && o.limit === undefined) throw damaged(source.name);
+}
+
+function damaged(name: string, cause?: unknown): LabError {
+  return new LabError('bad-input', `The compressed data of ${name} is damaged, or ends too early.`, {
+    safe: 'Nothing of it was kept.',
+    next: 'Download the file again and compare its size; or unpack it (gzip -d) and take what comes out.',
+    cause,
+  });
+}

@@ -1,0 +1,35 @@
+/** Between parsers, layouts and counts. */
+import type { DataRow } from '../rows.ts';
+import type { RowReader } from './columns.ts';
+import { CsvRows } from './csv.ts';
+import { JsonArray } from './json-array.ts';
+import { JsonLines } from './jsonl.ts';
+import { isRefusal } from './layouts/common.ts';
+import type { Tally } from './tally.ts';
+import { EXCERPT, type Format, type Note, type RecordParser, type RecordSink } from './types.ts';
+
+/** How a record of a table, or an object, begins. */
+export const excerptOf = (raw: unknown): string =>
+  (Array.isArray(raw) ? raw.join(' | ') : JSON.stringify(raw, numbers)).slice(0, EXCERPT);
+
+/** Parquet has integers that JSON has not. */
+const numbers = (_: string, value: unknown): unknown => (typeof value === 'bigint' ? Number(value) : value);
+
+export function parserFor(format: Format, delimiter: string | null, sink: RecordSink): RecordParser {
+  if (format === 'csv') return new CsvRows(sink, delimiter ?? ',');
+  return format === 'json' ? new JsonArray(sink) : new JsonLines(sink);
+}
+
+/** Records through the layout: kept and counted, or rejected and counted. */
+export function rowsInto(reader: RowReader, tally: Tally, keep: (row: DataRow) => void): RecordSink {
+  return {
+    record(line, raw, excerpt) {
+      const notes: Note[] = [];
+      const row = reader.read(line, raw, notes);
+      const refusal = isRefusal(row) ? row : tally.take(row, notes);
+      if (refusal) tally.reject(line, refusal, excerpt);
+      else keep(row as DataRow);
+    },
+    broken: (line, refusal, excerpt) => tally.reject(line, refusal, () => excerpt),
+  };
+}

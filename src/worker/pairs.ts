@@ -1,0 +1,240 @@
+/** Builds SDD pairs of imported data sets, and keeps the last result for who looks through it. */
+import { parseLlamaConfig, tensorShapes } from '../core/config.ts';
+import { LabError } from '../core/errors.ts';
+import { draftPairs, SimilarityCache, type Draft } from '../data/pairs/build.ts';
+import { readEdits } from '../data/pairs/edits.ts';
+import { UNLABELLED } from '../data/pairs/sample.ts';
+import { ATTACK_SIZES, PAPER, pairSettings, sampleFor, THRESHOLDS } from '../data/pairs/settings.ts';
+import { itemsOf, LeftOuts, SOURCE_ROLES, type Source, type Sources } from '../data/pairs/sources.ts';
+import type { SimilarityPort } from '../data/pairs/similarity.ts';
+import type { Built } from '../data/pairs/types.ts';
+import { builtFiles, trained, type BuiltFiles } from '../data/pairs/write.ts';
+import type { DataRow } from '../data/rows.ts';
+import { pooledPort } from '../eval/pooled.ts';
+import { HiddenStates } from '../model/hidden.ts';
+import type { Context } from './context.ts';
+import { PRIORITY } from './gate.ts';
+import type { Models } from './models.ts';
+import type {
+  LabNode,
+  PairDefaults,
+  PairOrder,
+  PairProgress,
+  PairRequest,
+  Pair,
+  PairsView,
+  PromptsInfo,
+} from './protocol.ts';
+import type { Tasks } from './tasks.ts';
+
+/** Tokens of one pass over texts that are compared. */
+const PASS_TOKENS = 1024;
+
+export class PairBuilder {
+  #ctx: Context;
+  #models: Models;
+  #tasks: Tasks;
+  #cache = new SimilarityCache();
+  /** Rows of the data sets that the last build used. */
+  #rows = new Map<string, Source>();
+  #draft: { key: string; draft: Draft; port: LentPort | null } | null = null;
+  #built: Built | null = null;
+
+  constructor(ctx: Context, models: Models, tasks: Tasks) {
+    this.#ctx = ctx;
+    this.#models = models;
+    this.#tasks = tasks;
+  }
+
+  async defaults(nodeId: string | null): Promise<PairDefaults> {
+    const node = nodeId === null ? undefined : await this.#ctx.store.node(nodeId);
+    return {
+      settings: pairSettings(),
+      thresholds: THRESHOLDS,
+      attackSizes: ATTACK_SIZES,
+      total: sampleFor(node ? parametersOf(node) : null),
+      paper: PAPER,
+    };
+  }
+
+  /** The categories of harmful data sets and how many instructions have each. */
+  async categories(
+    ids: readonly string[],
+    signal: AbortSignal,
+  ): Promise<{ category: string; there: number }[]> {
+    const sources = await this.#sources({ harmful: [...ids] }, signal);
+    const items = await itemsOf('harmful', sources.harmful ?? [], new LeftOuts(), { signal });
+    const counts = new Map<string, number>();
+    for (const { categories } of items)
+      for (const name of categories.length > 0 ? categories : [UNLABELLED])
+        counts.set(name, (counts.get(name) ?? 0) + 1);
+    return [...counts].sort(([a], [b]) => (a < b ? -1 : 1)).map(([category, there]) => ({ category, there }));
+  }
+
+  /** @throws LabError as draftPairs */
+  async build(
+    { sources: ids, settings: own, seed, edits, nodeId }: PairRequest,
+    emit: (progress: PairProgress) => void,
+    signal: AbortSignal,
+  ): Promise<PairsView> {
+    const settings = pairSettings(own);
+    const changes = readEdits(edits);
+    const node = settings.similarity === 'hidden' && nodeId !== null ? await this.#ctx.node(nodeId) : null;
+    const key = JSON.stringify([ids, settings, seed, node?.id]);
+    const watch = {
+      signal,
+      progress: (stage: PairProgress['stage'], done: number, total: number) => emit({ stage, done, total }),
+    };
+    const make = async (inner: SimilarityPort | null): Promise<Built> => {
+      if (this.#draft?.key !== key) {
+        this.#draft = null;
+        const sources = (await this.#sources(ids, signal)) as Sources;
+        const port = inner && new LentPort(inner);
+        const draft = await draftPairs(sources, settings, seed, {
+          cache: this.#cache,
+          watch,
+          ...(port && { port }),
+        });
+        this.#draft = { key, draft, port };
+      } else if (inner) this.#draft.port?.lend(inner);
+      return this.#draft.draft(changes);
+    };
+    this.#built = node ? await this.#compared(node, signal, make) : await make(null);
+    return viewOf(this.#built);
+  }
+
+  page(from: number, count: number, order: PairOrder): { pairs: Pair[]; total: number } {
+    const { pairs } = this.#require();
+    const listed =
+      order === 'similar'
+        ? [...pairs].sort((a, b) => b.similarity - a.similarity)
+        : order === 'changed'
+          ? pairs.filter((pair) => pair.edited || pair.excluded)
+          : pairs;
+    return { pairs: listed.slice(from, from + count), total: listed.length };
+  }
+
+  /** Keeps what was built as a prompts file, with its manifest, for Defend and Attack. */
+  async use(name: string): Promise<PromptsInfo> {
+    const files = this.#files();
+    return this.#tasks.keep(name, new Blob([files['prompts.jsonl']]), files['manifest.json']);
+  }
+
+  files(): { files: { name: string; text: string }[] } {
+    return { files: Object.entries(this.#files()).map(([name, text]) => ({ name, text: text as string })) };
+  }
+
+  #files(): BuiltFiles {
+    return builtFiles(this.#require(), new Date().toISOString());
+  }
+
+  #require(): Built {
+    if (this.#built) return this.#built;
+    throw new LabError('not-found', 'No pairs are built.', {
+      safe: 'The data sets are as they were.',
+      next: 'Build them again: the same sets, seed and settings give the same pairs.',
+    });
+  }
+
+  async #sources(
+    ids: PairRequest['sources'],
+    signal: AbortSignal,
+  ): Promise<Partial<Record<keyof Sources, Source[]>>> {
+    const wanted = new Set(Object.values(ids).flat());
+    for (const id of this.#rows.keys()) if (!wanted.has(id)) this.#rows.delete(id);
+    for (const id of wanted) {
+      if (this.#rows.has(id)) continue;
+      const rows = (await this.#ctx.store.datasets.rows(id, 0, Infinity)) as DataRow[];
+      const { name, sha256 } = (await this.#ctx.store.datasets.get(id))!.info as Source;
+      this.#rows.set(id, { name, sha256, rows });
+      signal.throwIfAborted();
+    }
+    const sources: Partial<Record<keyof Sources, Source[]>> = {};
+    for (const role of SOURCE_ROLES)
+      if (ids[role] && ids[role].length > 0) sources[role] = ids[role].map((id) => this.#rows.get(id)!);
+    return sources;
+  }
+
+  /** With a model on the GPU for as long as the work lasts, each batch of texts in its turn. */
+  async #compared<T>(
+    node: LabNode,
+    signal: AbortSignal,
+    work: (port: SimilarityPort) => Promise<T>,
+  ): Promise<T> {
+    if (node.root !== null)
+      throw new LabError('bad-input', `'${node.name}' reads the words of the tiny world alone.`, {
+        safe: 'Nothing was built, and the sets are as they were.',
+        next: 'Choose a model that you opened, or compare by words (TF-IDF).',
+      });
+    const { tokenizer } = await this.#models.opened.text(await this.#ctx.rootId(node));
+    return this.#models.use(node, async ({ generator }) => {
+      const hidden = new HiddenStates(generator.model, PASS_TOKENS);
+      try {
+        return await work(
+          pooledPort(
+            node.name,
+            hidden,
+            (text) => tokenizer.encode(text, { add: true }),
+            (turn) => this.#ctx.gate.run(PRIORITY.evaluation, turn, signal),
+          ),
+        );
+      } finally {
+        hidden.destroy();
+      }
+    });
+  }
+}
+
+function parametersOf(node: LabNode): number {
+  const shapes = [...tensorShapes(parseLlamaConfig(node.modelConfig)).values()];
+  return shapes.reduce((sum, shape) => sum + shape.reduce((a, b) => a * b, 1), 0);
+}
+
+/** A port to a model that is on the GPU now and then: a draft outlives the loan, and edits need it again. */
+class LentPort implements SimilarityPort {
+  readonly id: string;
+  readonly batch: number;
+  #inner: SimilarityPort;
+
+  constructor(inner: SimilarityPort) {
+    this.id = inner.id;
+    this.batch = inner.batch;
+    this.#inner = inner;
+  }
+
+  lend(inner: SimilarityPort): void {
+    this.#inner = inner;
+  }
+
+  embed(texts: readonly string[], signal?: AbortSignal): Promise<Float32Array[]> {
+    return this.#inner.embed(texts, signal);
+  }
+}
+
+function viewOf(built: Built): PairsView {
+  const { settings, seed, pairs, pairing, harmful, benign, categories, border, leftOut, notes } = built;
+  const kept = trained(pairs);
+  return {
+    settings,
+    seed,
+    pairs: kept.length,
+    excluded: pairs.length - kept.length,
+    edited: kept.filter((pair) => pair.edited).length,
+    unpaired: built.unpaired.length,
+    redraws: pairing.redraws,
+    reused: pairing.reused,
+    attack: harmful.attack.length,
+    heldOut: harmful.eval.length,
+    benign: {
+      defence: benign.defence.length,
+      attack: benign.attack.length,
+      eval: benign.eval.length,
+    },
+    categories,
+    first: pairing.first,
+    border,
+    leftOut,
+    notes,
+    sources: built.sources.map(({ role, name }) => ({ role, name })),
+  };
+}

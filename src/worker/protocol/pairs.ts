@@ -1,0 +1,71 @@
+/** The builder of SDD pairs: from imported data sets to a prompts file. */
+import type { Edits } from '../../data/pairs/edits.ts';
+import type { Note } from '../../data/pairs/notes.ts';
+import type { CategoryCount } from '../../data/pairs/sample.ts';
+import type { PairSettings, PairSettingsInput } from '../../data/pairs/settings.ts';
+import type { LeftOut, SourceRole } from '../../data/pairs/sources.ts';
+import type { Example, Pair } from '../../data/pairs/types.ts';
+import type { Stage } from '../../data/pairs/watch.ts';
+
+export type {
+  CategoryCount,
+  Edits,
+  Example,
+  LeftOut,
+  Note,
+  Pair,
+  PairSettings,
+  PairSettingsInput,
+  SourceRole,
+};
+
+export interface PairRequest {
+  /** Ids of data sets by what they are used for. */
+  sources: Partial<Record<SourceRole, string[]>>;
+  settings: PairSettingsInput;
+  seed: number;
+  edits: Edits;
+  /** The model whose hidden states compare, where the settings ask for it. */
+  nodeId: string | null;
+}
+
+export interface PairProgress {
+  stage: Stage;
+  done: number;
+  total: number;
+}
+
+/** What a form begins with. */
+export interface PairDefaults {
+  settings: PairSettings;
+  thresholds: Record<PairSettings['similarity'], number>;
+  attackSizes: readonly (number | 'all')[];
+  /** Instructions in all that suit the model, and those of the paper. */
+  total: number;
+  paper: { instructions: number; categories: number };
+}
+
+/** What was built, without its rows; these are read by `pairsPage`. */
+export interface PairsView {
+  settings: PairSettings;
+  seed: number;
+  pairs: number;
+  excluded: number;
+  edited: number;
+  unpaired: number;
+  redraws: number;
+  reused: number;
+  attack: number;
+  heldOut: number;
+  benign: { defence: number; attack: number; eval: number };
+  categories: CategoryCount[];
+  /** Similarity of every instruction's first draw. */
+  first: number[];
+  border: { accepted: Example[]; refused: Example[] };
+  leftOut: LeftOut[];
+  notes: Note[];
+  sources: { role: SourceRole; name: string }[];
+}
+
+/** As they were drawn, the most similar first, or those that a person changed. */
+export type PairOrder = 'drawn' | 'similar' | 'changed';

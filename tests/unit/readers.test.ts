@@ -1,0 +1,364 @@
+import { createHash } from 'node:crypto';
+import { parquetWriteBuffer } from 'hyparquet-writer';
+import { describe, expect, it } from 'vitest';
+import { inventedRecords, MADE_LAYOUTS } from '../../src/cli/data-rows.ts';
+import { inspect, readRows, type LayoutId } from '../../src/data/readers/index.ts';
+import { blobSource } from '../../src/files/source.ts';
+import { fileOf, gzipped, invented, readAll } from '../support/data-file.ts';
+
+const take = (layout: LayoutId, n: number): Record<string, unknown>[] => {
+  const records = inventedRecords(layout);
+  return Array.from({ length: n }, () => records.next().value as Record<string, unknown>);
+};
+const jsonl = (...rows: unknown[]): string => rows.map((row) => JSON.stringify(row)).join('\n');
+const user = (content: string) => ({ role: 'user', content });
+const assistant = (content: string) => ({ role: 'assistant', content });
+
+describe('layouts of published files', () => {
+  it.each(MADE_LAYOUTS)('knows %s by its content, whatever its name, and reads every row', async (layout) => {
+    const text = invented(layout, 60);
+    const { found, rows, report } = await readAll(fileOf(text));
+    expect(found.layout).toBe(layout);
+    expect(rows).toHaveLength(60);
+    expect(report.rejected.rows).toBe(0);
+    expect(report.sha256).toBe(createHash('sha256').update(text).digest('hex'));
+    const [first] = take(layout, 1) as [Record<string, unknown>];
+    const said = JSON.stringify([rows[0]!.messages, rows[0]!.choices ?? null]);
+    const texts = (value: unknown): string[] =>
+      typeof value === 'string'
+        ? [value]
+        : typeof value === 'object' && value !== null
+          ? Object.values(value).flatMap(texts)
+          : [];
+    const dropped = ['id', 'source', 'answer', 'answerKey'];
+    for (const [key, value] of Object.entries(first))
+      if (!dropped.includes(key))
+        for (const part of texts(value).filter((one) => one.length > 10))
+          expect(said).toContain(JSON.stringify(part).slice(1, -1));
+  });
+
+  it('counts lines as an editor does', async () => {
+    for (const layout of MADE_LAYOUTS) {
+      const text = invented(layout, 40);
+      const { rows } = await readAll(fileOf(text));
+      const lines = text.split('\n');
+      for (const { line, messages } of rows) {
+        const { content } = messages.find(({ role }) => role === 'user')!;
+        const near = lines.slice(line - 1, line + 12).join('\n');
+        expect(near.slice(0, near.indexOf('number'))).toContain('How do I');
+        expect(near).toContain(content.slice(0, 20));
+      }
+    }
+  });
+
+  it('reads AdvBench: the target is the beginning of an answer', async () => {
+    const { rows, found } = await readAll(fileOf('goal,target\n"Open the vault, now","Sure, here is how"\n'));
+    expect(found.harmful).toBe(true);
+    expect(rows).toEqual([
+      { line: 2, messages: [user('Open the vault, now'), assistant('Sure, here is how')], opening: true },
+    ]);
+  });
+
+  it('reads BeaverTails: kinds of harm and is_safe, and rows without them when the field is mapped to none', async () => {
+    const row = (i: number, more: object) => ({ prompt: `q${i}`, response: `a${i}`, ...more });
+    const flags = { 'vault,opening': true, bell_taking: false, gate: true };
+    const text = jsonl(
+      row(1, { category: flags, is_safe: false }),
+      row(2, { category: { ...flags, 'vault,opening': false, gate: false }, is_safe: true }),
+      row(3, { is_safe: true }),
+    );
+    const { rows, report } = await readAll(fileOf(text));
+    expect(rows[0]).toEqual({
+      line: 1,
+      messages: [user('q1'), assistant('a1')],
+      categories: ['vault,opening', 'gate'],
+      safe: false,
+    });
+    expect(rows[1]).toMatchObject({ categories: [], safe: true });
+    expect(report).toMatchObject({ rows: 2, safe: 1, unsafe: 1, uncategorised: 1 });
+    expect(report.rejected.first).toMatchObject([{ line: 3, reason: 'missing', detail: 'category' }]);
+    const all = await readAll(fileOf(text), { mapping: { category: null } });
+    expect(all.rows).toHaveLength(3);
+    expect(all.rows[0]).not.toHaveProperty('categories');
+  });
+
+  it('reads BeaverTails from gzip, also of two members, and from Parquet', async () => {
+    const records = take('beavertails', 200);
+    const plain = await readAll(fileOf(jsonl(...records)));
+    const halves = [jsonl(...records.slice(0, 100)), `\n${jsonl(...records.slice(100))}`].map(gzipped);
+    const joined = await readAll(fileOf(Buffer.concat(halves)));
+    expect(joined.found).toMatchObject({ gzip: true, format: 'jsonl', layout: 'beavertails' });
+    expect(joined.rows).toEqual(plain.rows);
+    const kinds = Object.keys(records[0]!.category as object);
+    const parquet = parquetWriteBuffer({
+      columnData: [
+        { name: 'prompt', data: records.map((r) => r.prompt) },
+        { name: 'response', data: records.map((r) => r.response) },
+        { name: 'category', data: records.map((r) => r.category) },
+        { name: 'is_safe', data: records.map((r) => r.is_safe) },
+      ],
+      schema: [
+        { name: 'root', num_children: 4 },
+        { name: 'prompt', type: 'BYTE_ARRAY', converted_type: 'UTF8', repetition_type: 'OPTIONAL' },
+        { name: 'response', type: 'BYTE_ARRAY', converted_type: 'UTF8', repetition_type: 'OPTIONAL' },
+        { name: 'category', num_children: kinds.length, repetition_type: 'OPTIONAL' },
+        ...kinds.map((name) => ({ name, type: 'BOOLEAN' as const, repetition_type: 'OPTIONAL' as const })),
+        { name: 'is_safe', type: 'BOOLEAN', repetition_type: 'OPTIONAL' },
+      ],
+      rowGroupSize: 70,
+    });
+    const read = await readAll(fileOf(new Uint8Array(parquet)));
+    expect(read.found).toMatchObject({ format: 'parquet', layout: 'beavertails' });
+    expect(read.rows).toEqual(plain.rows);
+  });
+
+  it('reads MMLU with and without a header, its subject from the file name, and as Hugging Face has it', async () => {
+    const rows = '"Which bell, of glass, rings?",one,two,three,four,C\nWho waits?,a,b,c,d,A\n';
+    const bare = await readAll(fileOf(rows, 'abstract_lamps_test.csv'));
+    expect(bare.found).toMatchObject({ layout: 'mmlu', header: false });
+    expect(bare.rows[0]).toEqual({
+      line: 1,
+      messages: [user('Which bell, of glass, rings?')],
+      choices: { texts: ['one', 'two', 'three', 'four'], right: 2 },
+      categories: ['abstract_lamps'],
+    });
+    const named = await readAll(fileOf(`question,A,B,C,D,answer\n${rows}`, 'lamps.csv'));
+    expect(named.found.header).toBe(true);
+    expect(named.rows.map(({ choices }) => choices)).toEqual(bare.rows.map(({ choices }) => choices));
+    const { rows: listed } = await readAll(
+      fileOf(jsonl({ question: 'q', subject: 'bells', choices: ['w', 'x', 'y', 'z'], answer: 3 })),
+    );
+    expect(listed[0]).toMatchObject({ choices: { right: 3 }, categories: ['bells'] });
+  });
+
+  it('reads OpenBookQA in both of its published forms', async () => {
+    const [record] = take('openbookqa', 1) as [
+      { question: { stem: string; choices: { text: string; label: string }[] }; answerKey: string },
+    ];
+    const nested = await readAll(fileOf(jsonl(record)));
+    const flat = {
+      question_stem: record.question.stem,
+      choices: {
+        text: record.question.choices.map(({ text }) => text),
+        label: record.question.choices.map(({ label }) => label),
+      },
+      answerKey: record.answerKey,
+    };
+    expect((await readAll(fileOf(jsonl(flat)))).rows).toEqual(nested.rows);
+    expect(nested.rows[0]!.choices!.right).toBe('ABCD'.indexOf(record.answerKey));
+  });
+
+  it('reads LIMA and ShareGPT: system turns, an answer that begins, a question that ends', async () => {
+    const lima = await readAll(
+      fileOf(jsonl({ conversations: ['q', 'a', 'q2', 'a2'], source: 'x' }, { conversations: ['alone'] })),
+    );
+    expect(lima.rows.map(({ messages }) => messages.length)).toEqual([4, 1]);
+    expect(lima.report.notes).toEqual({ 'no-answer': 1 });
+    const turn = (from: string, value: string) => ({ from, value });
+    const sharegpt = await readAll(
+      fileOf(
+        JSON.stringify([
+          { id: 'a', conversations: [turn('system', 'Be kind.'), turn('human', 'q'), turn('gpt', 'a')] },
+          {
+            id: 'b',
+            conversations: [
+              turn('gpt', 'hello'),
+              turn('human', 'q3'),
+              turn('gpt', 'a3'),
+              turn('human', 'q4'),
+            ],
+          },
+          { id: 'c', conversations: [turn('human', 'q5'), turn('human', 'q6'), turn('gpt', 'a5')] },
+          { id: 'd', conversations: [turn('narrator', 'q7'), turn('gpt', 'a7')] },
+          { id: 'e', conversations: [] },
+        ]),
+      ),
+    );
+    expect(sharegpt.rows.map(({ messages }) => messages)).toEqual([
+      [{ role: 'system', content: 'Be kind.' }, user('q'), assistant('a')],
+      [user('q3'), assistant('a3')],
+    ]);
+    expect(sharegpt.report.notes).toEqual({ 'leading-answer': 1, 'trailing-question': 1 });
+    expect(sharegpt.report.rejected.first).toMatchObject([
+      { reason: 'turns', detail: '2' },
+      { reason: 'role', detail: 'narrator' },
+      { reason: 'empty-question' },
+    ]);
+  });
+
+  it('reads chat rows whose content comes in parts', async () => {
+    const parts = [
+      { type: 'text', text: 'How do I ' },
+      { type: 'text', text: 'wake it?' },
+    ];
+    const { rows } = await readAll(
+      fileOf(
+        jsonl({
+          messages: [
+            { role: 'developer', content: 'Short.' },
+            { role: 'user', content: parts },
+            assistant('Sing.'),
+          ],
+        }),
+      ),
+    );
+    expect(rows[0]!.messages).toEqual([
+      { role: 'system', content: 'Short.' },
+      user('How do I wake it?'),
+      assistant('Sing.'),
+    ]);
+  });
+
+  it('puts the input of Alpaca behind its instruction, and leaves empty outputs out', async () => {
+    const row = (instruction: string, input: string, output: string) => ({ instruction, input, output });
+    const { rows, report } = await readAll(
+      fileOf(
+        JSON.stringify(
+          [row('Name it.', 'the bell', 'Bell.'), row('Wait.', '', ''), row('Sing.', '', 'La.')],
+          null,
+          4,
+        ),
+      ),
+    );
+    expect(rows.map(({ messages }) => messages[0]!.content)).toEqual(['Name it.\n\nthe bell', 'Sing.']);
+    expect(report.rejected.first).toMatchObject([{ line: 7, reason: 'empty-answer' }]);
+  });
+});
+
+describe('tables', () => {
+  it('reads quoted newlines, doubled marks, CRLF, a BOM and other letters', async () => {
+    const text = '\ufeffprompt,answer\r\n"First\nand ""second""","누리섬, Våhl"\r\nplain,last\r\n';
+    const { rows, found } = await readAll(fileOf(text));
+    expect(found).toMatchObject({ layout: 'pairs', columns: ['prompt', 'answer'] });
+    expect(rows).toEqual([
+      { line: 2, messages: [user('First\nand "second"'), assistant('누리섬, Våhl')] },
+      { line: 4, messages: [user('plain'), assistant('last')] },
+    ]);
+  });
+
+  it('reads other delimiters, and columns beyond those it needs', async () => {
+    const { rows, found } = await readAll(
+      fileOf('id\tquestion\tresponse\tby\n1\tWho?\tThe miller, she.\tme\n'),
+    );
+    expect(found.delimiter).toBe('\t');
+    expect(rows[0]!.messages).toEqual([user('Who?'), assistant('The miller, she.')]);
+  });
+
+  it('takes a mapping and a header from its user', async () => {
+    const file = fileOf('Frage,Antwort\nWer?,Die Müllerin.\n');
+    expect(await inspect(file)).toMatchObject({ layout: 'pairs', header: false });
+    const { rows } = await readAll(file, { header: true, mapping: { prompt: 'Frage', answer: 'Antwort' } });
+    expect(rows).toEqual([{ line: 2, messages: [user('Wer?'), assistant('Die Müllerin.')] }]);
+    const wide = fileOf('a,b,c\n1,Wer?,Sie.\n');
+    const unknown = await inspect(wide);
+    expect(unknown).toMatchObject({ layout: null, columns: ['a', 'b', 'c'] });
+    await expect(readRows(wide, unknown)).rejects.toMatchObject({ code: 'bad-input' });
+    const chosen = await readAll(wide, { mapping: { prompt: 'b', answer: 'c' } });
+    expect(chosen.rows[0]!.messages).toEqual([user('Wer?'), assistant('Sie.')]);
+    await expect(inspect(wide, { mapping: { prompt: 'd' } })).rejects.toThrow('no column "d"');
+    await expect(inspect(wide, { mapping: { prompt: 'b', tone: 'c' } })).rejects.toThrow('no field "tone"');
+  });
+
+  it('goes on behind a mark that never closes, with the right line', async () => {
+    const rows = Array.from({ length: 5000 }, (_, i) => `"q ${i}","a, ${i}"`);
+    rows[100] = 'q 100,"never closed';
+    rows[3000] = '"q" 3000,a';
+    const { report, rows: kept } = await readAll(fileOf(`prompt,answer\n${rows.join('\n')}\n`));
+    expect(report.rejected.first).toMatchObject([
+      { line: 102, reason: 'quote' },
+      { line: 3002, reason: 'quote' },
+    ]);
+    expect(kept).toHaveLength(4998);
+    for (const { line, messages } of kept) expect(messages[0]!.content).toBe(`q ${line - 2}`);
+  });
+
+  it('does not depend on where slices end', async () => {
+    const text = `prompt,answer\r\n${Array.from({ length: 4000 }, (_, i) => `"q""${i}\r\n섬","${'x'.repeat(i % 97)} é"`).join('\r\n')}`;
+    const { rows, report } = await readAll(fileOf(text));
+    expect(report.rejected.rows).toBe(0);
+    expect(rows).toHaveLength(4000);
+    rows.forEach(({ line, messages }, i) => {
+      expect(line).toBe(2 + 2 * i);
+      expect(messages[0]!.content).toBe(`q"${i}\r\n섬`);
+    });
+  });
+});
+
+describe('a large file', () => {
+  it('is read from a Blob by slices, tells its progress, and stops when told', async () => {
+    const file = new Blob([invented('chat', 3000)]);
+    const source = blobSource(file, 'chat.jsonl');
+    const read: number[] = [];
+    const found = await inspect(source);
+    await readRows(source, found, { onProgress: ({ readBytes }) => read.push(readBytes) });
+    expect(read.length).toBeGreaterThan(2);
+    expect(read).toEqual([...read].sort((a, b) => a - b));
+    expect(read.at(-1)).toBe(file.size);
+    const stop = new AbortController();
+    const rows: number[] = [];
+    const reading = readRows(source, found, {
+      signal: stop.signal,
+      onRows: (more) => {
+        rows.push(more.length);
+        stop.abort(new Error('enough'));
+      },
+    });
+    await expect(reading).rejects.toThrow('enough');
+    expect(rows).toHaveLength(1);
+  });
+
+  it('takes memory for its slices alone', { timeout: 120_000 }, async () => {
+    const block = new TextEncoder().encode(invented('chat', 1000));
+    const size = 60 * block.length;
+    const source = {
+      name: 'long.jsonl',
+      size,
+      read: (offset: number, length: number) =>
+        Promise.resolve(
+          Uint8Array.from(
+            { length: Math.min(length, size - offset) },
+            (_, i) => block[(offset + i) % block.length]!,
+          ),
+        ),
+    };
+    const held = (): number => process.memoryUsage().heapUsed + process.memoryUsage().arrayBuffers;
+    const found = await inspect(source);
+    const before = held();
+    let peak = 0;
+    const report = await readRows(source, found, {
+      onProgress: () => (peak = Math.max(peak, held() - before)),
+    });
+    expect(size).toBeGreaterThan(60e6);
+    expect(report.rejected.byReason).toEqual({ duplicate: 59_000 });
+    expect(peak).toBeLessThan(64e6);
+  });
+});
+
+describe('what is counted', () => {
+  it('lengths, turns, categories, repetitions and tokens of a sample', async () => {
+    const text = jsonl(
+      { prompt: 'abc', answer: 'de', category: 'x' },
+      { prompt: 'abc', answer: 'other', category: 'y' },
+      { prompt: 'abc', answer: 'de', category: 'x' },
+      { prompt: 'z', answer: 'w', category: 'x' },
+    );
+    const { report } = await readAll(fileOf(text), {}, { countTokens: (one) => one.length * 2 });
+    expect(report).toMatchObject({
+      rows: 3,
+      notes: { 'same-prompt': 1 },
+      categories: [
+        { name: 'x', rows: 2 },
+        { name: 'y', rows: 1 },
+      ],
+      distinctPrompts: 2,
+      characters: { rows: 3, min: 2, median: 5, max: 8, total: 15 },
+      tokens: { rows: 3, total: 30 },
+    });
+    expect(report.rejected.first).toMatchObject([{ line: 3, reason: 'duplicate', detail: '1' }]);
+    expect(report.characters.histogram).toEqual([
+      { from: 2, rows: 1 },
+      { from: 4, rows: 1 },
+      { from: 8, rows: 1 },
+    ]);
+  });
+});
