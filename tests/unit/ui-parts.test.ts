@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { benignRate, shareRate } from '../../src/ui/parts/rates.ts';
-import { parts, sentence } from '../../src/ui/parts/sentences.ts';
+import { parts, picked, sentence } from '../../src/ui/parts/sentences.ts';
 import { attacked, makeSeries, missingBeside, seriesIn } from '../../src/app/series.ts';
 import { variantFor, variantsOf } from '../../src/ui/parts/variants.ts';
 import type { LabNode, PromptCategory, RecipeInfo, SettingField } from '../../src/worker/protocol.ts';
@@ -58,6 +58,18 @@ describe('sentence builder', () => {
     expect(shape.wordings).toHaveLength(2);
     const made = shape.adjectives.flatMap((a) => shape.wordings.map((w) => sentence(w, a)));
     expect(made.sort()).toEqual(category.prompts.map((p) => p.text).sort());
+  });
+
+  it('says of every prompt where it stands among the pickers, and of own words that they stand nowhere', () => {
+    const whole = { ...category, id: 'benign/arith', label: 'arith' };
+    whole.prompts = [{ text: 'Add 3 and 6.', reference: '9', split: 'heldout' }];
+    for (const { text } of category.prompts) {
+      const at = picked([whole, category], text.toUpperCase())!;
+      expect(at.category).toBe(category);
+      expect(sentence(at.shape!.wording, at.shape!.adjective)).toBe(text);
+    }
+    expect(picked([category, whole], ' Add 3 and 6. ')).toEqual({ category: whole, shape: null });
+    expect(picked([category, whole], 'Add 3 and 7.')).toBeNull();
   });
 
   it('leaves categories without an adjective whole', () => {

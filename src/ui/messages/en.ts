@@ -291,6 +291,7 @@ export const en = {
   'compare.set': 'Questions',
   'compare.set.V': 'V: settings were chosen on these',
   'compare.set.T': 'T: held out, only ever reported',
+  'prompt.ownWords': 'Your own words',
   'prompt.category': 'About',
   'prompt.forbidden': 'Forbidden requests',
   'prompt.benign': 'Everyday questions',

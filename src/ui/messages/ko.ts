@@ -286,6 +286,7 @@ export const ko: Catalogue = {
   'compare.set': '질문',
   'compare.set.V': 'V: 설정을 고를 때 쓴 질문',
   'compare.set.T': 'T: 학습과 선택에 쓰지 않고 보고에만 쓰는 질문',
+  'prompt.ownWords': '직접 쓴 문장',
   'prompt.category': '주제',
   'prompt.forbidden': '금지된 요청',
   'prompt.benign': '일상 질문',

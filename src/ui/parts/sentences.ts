@@ -27,6 +27,29 @@ export function parts(category: PromptCategory): Sentences | null {
   return adjectives.size > 0 ? { adjectives: [...adjectives], wordings: [...wordings] } : null;
 }
 
+/** A prompt as the pickers say it. */
+export interface Picked {
+  category: PromptCategory;
+  /** Null for a category whose prompts are picked whole. */
+  shape: (Sentences & { adjective: string; wording: string }) | null;
+}
+
+/** Where a text stands among the pickers; null: it is the user's own. */
+export function picked(categories: readonly PromptCategory[], text: string): Picked | null {
+  const same = (a: string): boolean => a.trim().toLowerCase() === text.trim().toLowerCase();
+  for (const category of categories) {
+    const shape = parts(category);
+    if (!shape) {
+      if (category.prompts.some((p) => same(p.text))) return { category, shape };
+      continue;
+    }
+    for (const wording of shape.wordings)
+      for (const adjective of shape.adjectives)
+        if (same(sentence(wording, adjective))) return { category, shape: { ...shape, adjective, wording } };
+  }
+  return null;
+}
+
 export function sentence(wording: string, adjective: string): string {
   return wording.replace('{A}', adjective);
 }
