@@ -90,7 +90,7 @@ export function combineSets(o: { x: Binding; y: Binding; n: number }): Op<{ a: n
     access: 'rw',
     bindings: [o.x, o.y],
     uniforms: (d) => [o.n, f32(d.a), f32(d.b)],
-    workgroups: () => grid1d(o.n, ADAMW_CHUNK),
+    workgroups: () => grid1d(o.n, 64),
   };
 }
 
