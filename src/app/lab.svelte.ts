@@ -13,6 +13,7 @@ import { Device } from './device.svelte.ts';
 import { Downloads } from './downloads.svelte.ts';
 import { Evaluations } from './evaluations.svelte.ts';
 import { OpenedModels } from './opened.svelte.ts';
+import { Pairs } from './pairs.svelte.ts';
 import { PromptsFiles } from './prompts.svelte.ts';
 import { ShowMe } from './show-me.svelte.ts';
 import { TakeHome } from './take-home.svelte.ts';
@@ -61,6 +62,7 @@ export class Lab {
   readonly opened: OpenedModels;
   readonly downloads: Downloads;
   readonly prompts: PromptsFiles;
+  readonly pairs: Pairs;
   readonly takeHome: TakeHome;
   readonly showMe: ShowMe;
 
@@ -90,6 +92,7 @@ export class Lab {
     this.opened = new OpenedModels(client);
     this.downloads = new Downloads(client);
     this.prompts = new PromptsFiles(client);
+    this.pairs = new Pairs(client, this.prompts);
     this.takeHome = new TakeHome(this.#attempts);
     this.showMe = new ShowMe(this);
     client.onNotice = (notice) => this.#onNotice(notice);
