@@ -8,6 +8,7 @@
  */
 import { Attempts } from './attempts.svelte.ts';
 import { Compare } from './compare.svelte.ts';
+import { DataFiles } from './data.svelte.ts';
 import { EngineClient, errorInfo, spawnEngine } from './client.ts';
 import { Device } from './device.svelte.ts';
 import { Downloads } from './downloads.svelte.ts';
@@ -61,6 +62,7 @@ export class Lab {
   readonly opened: OpenedModels;
   readonly downloads: Downloads;
   readonly prompts: PromptsFiles;
+  readonly data: DataFiles;
   readonly takeHome: TakeHome;
   readonly showMe: ShowMe;
 
@@ -90,6 +92,7 @@ export class Lab {
     this.opened = new OpenedModels(client);
     this.downloads = new Downloads(client);
     this.prompts = new PromptsFiles(client);
+    this.data = new DataFiles(client);
     this.takeHome = new TakeHome(this.#attempts);
     this.showMe = new ShowMe(this);
     client.onNotice = (notice) => this.#onNotice(notice);
@@ -176,6 +179,7 @@ export class Lab {
         this.client.request('recipes', {}),
         this.client.request('world', {}),
         this.prompts.open(),
+        this.data.refresh(),
         this.downloads.refresh(),
       ]);
       this.phase = init.capabilities ? 'ready' : 'no-gpu';
@@ -320,6 +324,9 @@ export class Lab {
         break;
       case 'downloads':
         void this.downloads.refresh();
+        break;
+      case 'datasets':
+        void this.data.refresh();
         break;
       case 'readable':
         this.opened.canRead(notice.nodeId);
