@@ -8,6 +8,7 @@
  */
 import { Attempts } from './attempts.svelte.ts';
 import { Compare } from './compare.svelte.ts';
+import { DataFiles } from './data.svelte.ts';
 import { EngineClient, errorInfo, spawnEngine } from './client.ts';
 import { Device } from './device.svelte.ts';
 import { Downloads } from './downloads.svelte.ts';
@@ -63,6 +64,7 @@ export class Lab {
   readonly downloads: Downloads;
   readonly prompts: PromptsFiles;
   readonly pairs: Pairs;
+  readonly data: DataFiles;
   readonly takeHome: TakeHome;
   readonly showMe: ShowMe;
 
@@ -93,6 +95,7 @@ export class Lab {
     this.downloads = new Downloads(client);
     this.prompts = new PromptsFiles(client);
     this.pairs = new Pairs(client, this.prompts);
+    this.data = new DataFiles(client);
     this.takeHome = new TakeHome(this.#attempts);
     this.showMe = new ShowMe(this);
     client.onNotice = (notice) => this.#onNotice(notice);
@@ -179,6 +182,7 @@ export class Lab {
         this.client.request('recipes', {}),
         this.client.request('world', {}),
         this.prompts.open(),
+        this.data.refresh(),
         this.downloads.refresh(),
       ]);
       this.phase = init.capabilities ? 'ready' : 'no-gpu';
@@ -323,6 +327,9 @@ export class Lab {
         break;
       case 'downloads':
         void this.downloads.refresh();
+        break;
+      case 'datasets':
+        void this.data.refresh();
         break;
       case 'readable':
         this.opened.canRead(notice.nodeId);

@@ -1,3 +1,4 @@
+import { enData } from './en-data.ts';
 import { enMemory } from './en-memory.ts';
 import { enModels } from './en-models.ts';
 import { enRecipes } from './en-recipes.ts';
@@ -23,6 +24,7 @@ export const en = {
   'theme.light': 'Theme: light',
   'theme.dark': 'Theme: dark',
   'place.model': 'Model',
+  'place.data': 'Data',
   'place.defend': 'Defend',
   'place.attack': 'Attack',
   'place.compare': 'Compare',
@@ -373,6 +375,7 @@ export const en = {
   'judge.stop': 'Stop judging',
   'judge.ended': 'Judging has ended.',
 
+  ...enData,
   ...enMemory,
   ...enModels,
   ...enRecipes,

@@ -1,4 +1,5 @@
 import type { Catalogue } from '../i18n.svelte.ts';
+import { koData } from './ko-data.ts';
 import { koMemory } from './ko-memory.ts';
 import { koModels } from './ko-models.ts';
 import { koRecipes } from './ko-recipes.ts';
@@ -21,6 +22,7 @@ export const ko: Catalogue = {
   'theme.light': '화면 색: 밝게',
   'theme.dark': '화면 색: 어둡게',
   'place.model': '모델',
+  'place.data': '데이터',
   'place.defend': '방어',
   'place.attack': '공격',
   'place.compare': '비교',
@@ -368,6 +370,7 @@ export const ko: Catalogue = {
   'judge.stop': '판정 멈추기',
   'judge.ended': '판정이 끝났습니다.',
 
+  ...koData,
   ...koMemory,
   ...koModels,
   ...koRecipes,
