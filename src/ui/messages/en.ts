@@ -1,6 +1,7 @@
 import { enData } from './en-data.ts';
 import { enMemory } from './en-memory.ts';
 import { enModels } from './en-models.ts';
+import { enPairs } from './en-pairs.ts';
 import { enRecipes } from './en-recipes.ts';
 import { enReference } from './en-reference.ts';
 
@@ -378,6 +379,7 @@ export const en = {
   ...enData,
   ...enMemory,
   ...enModels,
+  ...enPairs,
   ...enRecipes,
   ...enReference,
 } as const;
