@@ -8,12 +8,14 @@
  */
 import { Attempts } from './attempts.svelte.ts';
 import { Compare } from './compare.svelte.ts';
+import { DataFiles } from './data.svelte.ts';
 import { EngineClient, errorInfo, spawnEngine } from './client.ts';
 import { Device } from './device.svelte.ts';
 import { Downloads } from './downloads.svelte.ts';
 import { Evaluations } from './evaluations.svelte.ts';
 import { Looks } from './looks.svelte.ts';
 import { OpenedModels } from './opened.svelte.ts';
+import { Pairs } from './pairs.svelte.ts';
 import { PromptsFiles } from './prompts.svelte.ts';
 import { ShowMe } from './show-me.svelte.ts';
 import { TakeHome } from './take-home.svelte.ts';
@@ -63,6 +65,8 @@ export class Lab {
   readonly opened: OpenedModels;
   readonly downloads: Downloads;
   readonly prompts: PromptsFiles;
+  readonly pairs: Pairs;
+  readonly data: DataFiles;
   readonly takeHome: TakeHome;
   readonly showMe: ShowMe;
 
@@ -93,6 +97,8 @@ export class Lab {
     this.opened = new OpenedModels(client);
     this.downloads = new Downloads(client);
     this.prompts = new PromptsFiles(client);
+    this.pairs = new Pairs(client, this.prompts);
+    this.data = new DataFiles(client);
     this.takeHome = new TakeHome(this.#attempts);
     this.showMe = new ShowMe(this);
     client.onNotice = (notice) => this.#onNotice(notice);
@@ -179,6 +185,7 @@ export class Lab {
         this.client.request('recipes', {}),
         this.client.request('world', {}),
         this.prompts.open(),
+        this.data.refresh(),
         this.downloads.refresh(),
       ]);
       this.phase = init.capabilities ? 'ready' : 'no-gpu';
@@ -323,6 +330,9 @@ export class Lab {
         break;
       case 'downloads':
         void this.downloads.refresh();
+        break;
+      case 'datasets':
+        void this.data.refresh();
         break;
       case 'readable':
         this.opened.canRead(notice.nodeId);

@@ -29,12 +29,16 @@ export class PromptsFiles {
   async keep(file: File): Promise<void> {
     this.error = null;
     try {
-      const info = await this.#client.request('keepPrompts', { name: file.name, file });
-      this.files = [...this.files.filter((f) => f.id !== info.id), info];
-      this.chosenId = info.id;
+      this.add(await this.#client.request('keepPrompts', { name: file.name, file }));
     } catch (e) {
       this.error = errorInfo(e);
     }
+  }
+
+  /** Chooses a file that was kept. */
+  add(info: PromptsInfo): void {
+    this.files = [...this.files.filter((f) => f.id !== info.id), info];
+    this.chosenId = info.id;
   }
 
   /** Takes a file out of this browser. */

@@ -1,18 +1,14 @@
 /** Data files of the user on their way into the store. */
 import type { DataRow } from '../data/rows.ts';
-import {
-  inspect,
-  layoutOf,
-  LAYOUTS,
-  readRows,
-  type CountTokens,
-  type Progress,
-} from '../data/readers/index.ts';
+import type { CountTokens, Progress, readRows } from '../data/readers/index.ts';
 import { blobSource, type FileSource } from '../files/source.ts';
 import type { DatasetRecord } from '../store/schema.ts';
 import type { Context } from './context.ts';
 import type { OpenedModels } from './opened.ts';
 import type { DataFile, DataInspection, DatasetInfo } from './protocol.ts';
+
+/** The parsers come only where a file is opened. */
+const readers = () => import('../data/readers/index.ts');
 
 /** Files up to this size are read to their end before they are imported, to show what is in them. */
 const COUNTED_BYTES = 16e6;
@@ -45,6 +41,7 @@ export class DataSets {
     emit: (progress: Progress) => void,
     signal: AbortSignal,
   ): Promise<DataInspection> {
+    const { inspect, layoutOf, LAYOUTS } = await readers();
     const source = blobSource(file, name);
     const found = await inspect(source, choice, signal);
     const layout = found.layout && layoutOf(found.layout);
@@ -64,6 +61,7 @@ export class DataSets {
     emit: (progress: Progress) => void,
     signal: AbortSignal,
   ): Promise<{ dataset: DatasetInfo; known: boolean }> {
+    const { inspect } = await readers();
     const source = blobSource(file, name);
     const found = await inspect(source, choice, signal);
     let known: DatasetInfo | undefined;
@@ -119,8 +117,9 @@ export class DataSets {
     },
   ): ReturnType<typeof readRows> {
     const countTokens = await this.#tokens(nodeId);
+    const { readRows: read } = await readers();
     let told = -Infinity;
-    return readRows(source, found, {
+    return read(source, found, {
       signal: o.signal,
       ...(o.onRows && { onRows: o.onRows }),
       ...(countTokens && { countTokens }),

@@ -1,5 +1,5 @@
 /** What a builder is doing. */
-export type Stage = 'read' | 'compare' | 'vectors' | 'draw' | 'write';
+export type Stage = 'read' | 'compare' | 'vectors' | 'draw';
 
 /** Who waits for a long piece of work: hears how far it is, and may stop it. */
 export interface Watch {

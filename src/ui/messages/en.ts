@@ -1,5 +1,7 @@
+import { enData } from './en-data.ts';
 import { enMemory } from './en-memory.ts';
 import { enModels } from './en-models.ts';
+import { enPairs } from './en-pairs.ts';
 import { enRecipes } from './en-recipes.ts';
 import { enReference } from './en-reference.ts';
 
@@ -23,6 +25,7 @@ export const en = {
   'theme.light': 'Theme: light',
   'theme.dark': 'Theme: dark',
   'place.model': 'Model',
+  'place.data': 'Data',
   'place.defend': 'Defend',
   'place.attack': 'Attack',
   'place.compare': 'Compare',
@@ -374,8 +377,10 @@ export const en = {
   'judge.stop': 'Stop judging',
   'judge.ended': 'Judging has ended.',
 
+  ...enData,
   ...enMemory,
   ...enModels,
+  ...enPairs,
   ...enRecipes,
   ...enReference,
 } as const;

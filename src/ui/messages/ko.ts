@@ -1,6 +1,8 @@
 import type { Catalogue } from '../i18n.svelte.ts';
+import { koData } from './ko-data.ts';
 import { koMemory } from './ko-memory.ts';
 import { koModels } from './ko-models.ts';
+import { koPairs } from './ko-pairs.ts';
 import { koRecipes } from './ko-recipes.ts';
 import { koReference } from './ko-reference.ts';
 
@@ -21,6 +23,7 @@ export const ko: Catalogue = {
   'theme.light': '화면 색: 밝게',
   'theme.dark': '화면 색: 어둡게',
   'place.model': '모델',
+  'place.data': '데이터',
   'place.defend': '방어',
   'place.attack': '공격',
   'place.compare': '비교',
@@ -369,8 +372,10 @@ export const ko: Catalogue = {
   'judge.stop': '판정 멈추기',
   'judge.ended': '판정이 끝났습니다.',
 
+  ...koData,
   ...koMemory,
   ...koModels,
+  ...koPairs,
   ...koRecipes,
   ...koReference,
 };

@@ -1,0 +1,182 @@
+/** The builder of SDD pairs: what is chosen, what was built, and the page of it that is looked at. */
+import { errorInfo, type EngineClient } from './client.ts';
+import type { PromptsFiles } from './prompts.svelte.ts';
+import type {
+  Edits,
+  ErrorInfo,
+  Pair,
+  PairDefaults,
+  PairOrder,
+  PairProgress,
+  PairSettings,
+  PairsView,
+  PromptsInfo,
+  SourceRole,
+} from '../worker/protocol.ts';
+
+/** Pairs that are shown at once. */
+export const SHOWN_PAIRS = 10;
+
+export class Pairs {
+  #client: EngineClient;
+  #prompts: PromptsFiles;
+  #abort: AbortController | null = null;
+
+  /** Ids of data sets by their use. */
+  sources = $state<Record<SourceRole, string[]>>({
+    harmful: [],
+    answers: [],
+    eval: [],
+    attack: [],
+    benign: [],
+  });
+  /** Null until the worker has told the defaults. */
+  settings = $state<PairSettings | null>(null);
+  defaults = $state.raw<PairDefaults | null>(null);
+  seed = $state(0);
+  /** The model whose hidden states compare. */
+  nodeId = $state<string | null>(null);
+  categories = $state.raw<readonly { category: string; there: number }[]>([]);
+  edits = $state.raw<Edits>({});
+  view = $state.raw<PairsView | null>(null);
+  page = $state.raw<{ pairs: readonly Pair[]; total: number; from: number }>({
+    pairs: [],
+    total: 0,
+    from: 0,
+  });
+  order = $state<PairOrder>('drawn');
+  /** What is under way. */
+  work = $state.raw<{ progress: PairProgress | null } | null>(null);
+  /** Chosen settings are no longer those of what was built. */
+  stale = $state(false);
+  kept = $state.raw<PromptsInfo | null>(null);
+  error = $state.raw<ErrorInfo | null>(null);
+
+  constructor(client: EngineClient, prompts: PromptsFiles) {
+    this.#client = client;
+    this.#prompts = prompts;
+  }
+
+  /** What the form begins with, as it suits a model; what its user has set stays. */
+  async open(nodeId: string | null): Promise<void> {
+    await this.#try(async () => {
+      const defaults = await this.#client.request('pairDefaults', { nodeId });
+      const before = this.defaults?.total;
+      this.defaults = defaults;
+      this.settings ??= { ...defaults.settings, sample: { per: 'total', n: defaults.total } };
+      if (this.settings.sample.per === 'total' && this.settings.sample.n === before)
+        this.settings.sample.n = defaults.total;
+    });
+  }
+
+  /** Takes a data set into a use, or out of it. */
+  async choose(role: SourceRole, id: string, on: boolean): Promise<void> {
+    const others = this.sources[role].filter((one) => one !== id);
+    this.sources[role] = on ? [...others, id] : others;
+    this.changed();
+    if (role !== 'harmful') return;
+    if (this.settings) this.settings.categories = null;
+    const datasets = [...this.sources.harmful];
+    this.categories = [];
+    if (datasets.length === 0) return;
+    await this.#try(async () => {
+      const categories = await this.#client.request('pairCategories', { datasets });
+      if (datasets.join() === this.sources.harmful.join()) this.categories = categories;
+    });
+  }
+
+  /** Data sets that went are in no use any more. */
+  forget(there: ReadonlySet<string>): void {
+    for (const role of Object.keys(this.sources) as SourceRole[]) {
+      const left = this.sources[role].filter((id) => there.has(id));
+      if (left.length !== this.sources[role].length) {
+        this.sources[role] = left;
+        this.changed();
+      }
+    }
+  }
+
+  /** The form says something else than what was built. */
+  changed(): void {
+    this.stale = this.view !== null;
+  }
+
+  async build(): Promise<void> {
+    const { settings } = this;
+    if (!settings) return;
+    this.cancel();
+    const abort = (this.#abort = new AbortController());
+    this.error = null;
+    this.work = { progress: null };
+    try {
+      const request = $state.snapshot({
+        sources: this.sources,
+        settings,
+        seed: this.seed,
+        edits: this.edits,
+        nodeId: this.nodeId,
+      });
+      const onEvent = (progress: PairProgress): void => {
+        if (this.#abort === abort) this.work = { progress };
+      };
+      const view = await this.#client.request('buildPairs', request, { signal: abort.signal, onEvent });
+      this.view = view;
+      this.stale = false;
+      this.kept = null;
+      await this.show(Math.min(this.page.from, Math.max(0, view.pairs + view.excluded - 1)));
+    } catch (e) {
+      const info = errorInfo(e);
+      if (info.code !== 'cancelled' && this.#abort === abort) this.error = info;
+    } finally {
+      if (this.#abort === abort) {
+        this.#abort = null;
+        this.work = null;
+      }
+    }
+  }
+
+  cancel(): void {
+    this.#abort?.abort();
+  }
+
+  /** Pairs from the `from`-th on. */
+  async show(from: number, order = this.order): Promise<void> {
+    await this.#try(async () => {
+      const found = await this.#client.request('pairsPage', { from, count: SHOWN_PAIRS, order });
+      this.order = order;
+      this.page = { ...found, from };
+    });
+  }
+
+  /** Changes a pair by hand; null: as it was drawn. */
+  async edit(id: string, change: Edits[string] | null): Promise<void> {
+    const { [id]: _, ...others } = this.edits;
+    this.edits = change ? { ...others, [id]: change } : others;
+    await this.build();
+  }
+
+  /** Keeps the pairs as a prompts file and chooses it for Defend and Attack. */
+  async use(name: string): Promise<void> {
+    await this.#try(async () => {
+      this.kept = await this.#client.request('usePairs', { name });
+      this.#prompts.add(this.kept);
+    });
+  }
+
+  /** The files of what was built; null where that failed. */
+  async files(): Promise<{ name: string; text: string }[] | null> {
+    let files: { name: string; text: string }[] | null = null;
+    await this.#try(async () => {
+      files = (await this.#client.request('exportPairs', {})).files;
+    });
+    return files;
+  }
+
+  async #try(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (e) {
+      this.error = errorInfo(e);
+    }
+  }
+}
