@@ -11,12 +11,16 @@ export class Attempts {
     this.client = client;
   }
 
-  /** The answer, or null where it failed. */
-  async try<M extends Method>(method: M, params: ParamsOf<M>): Promise<ResultOf<M> | null> {
+  /** The answer, or null where it failed or was cancelled by `signal`. */
+  async try<M extends Method>(
+    method: M,
+    params: ParamsOf<M>,
+    signal?: AbortSignal,
+  ): Promise<ResultOf<M> | null> {
     try {
-      return await this.client.request(method, params);
+      return await this.client.request(method, params, signal && { signal });
     } catch (e) {
-      this.error = errorInfo(e);
+      if (!signal?.aborted) this.error = errorInfo(e);
       return null;
     }
   }

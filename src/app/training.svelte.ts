@@ -32,8 +32,8 @@ export class Training {
     });
   }
 
-  estimate(params: TrainParams): Promise<Estimate | null> {
-    return this.#attempts.try('estimate', params);
+  estimate(params: TrainParams, signal: AbortSignal): Promise<Estimate | null> {
+    return this.#attempts.try('estimate', params, signal);
   }
 
   /** Starts a run and shows it; follow it through `shown`. What went wrong before it is no news any more. */

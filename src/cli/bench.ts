@@ -11,6 +11,7 @@ import { parseArgs } from 'node:util';
 import { LabError } from '../core/errors.ts';
 import type { Precision } from '../core/types.ts';
 import type { Gpu } from '../gpu/gpu.ts';
+import { withStopwatch } from '../gpu/stopwatch.ts';
 import { ceilings } from '../kernels/ceilings.ts';
 import { benchConfig, CONFIGS, trainedFlops } from './bench/configs.ts';
 import { decodeBench } from './bench/decode.ts';
@@ -56,9 +57,12 @@ export async function main(argv: string[]): Promise<number> {
   const gpu = await openNodeGpu();
   if (!values.json) process.stdout.write(`${gpu.info.description || gpu.info.vendor}\n`);
   if (values.profile) {
-    const most = await ceilings(gpu);
-    print('ceilings', [{ ...most, gflopPerS: round(most.gflopPerS), gbPerS: round(most.gbPerS) }]);
-    for (const name of names) print(`profile of ${name}`, await profileBench(gpu, name, most));
+    await withStopwatch(gpu, async (watch) => {
+      const most = await ceilings(gpu, watch);
+      const { clock } = watch.timing;
+      print('ceilings', [{ gflopPerS: round(most.gflopPerS), gbPerS: round(most.gbPerS), clock }]);
+      for (const name of names) print(`profile of ${name}`, await profileBench(gpu, watch, name, most));
+    });
   } else if (values.scaling) {
     print('scaling', await scaling(gpu, steps));
   } else {

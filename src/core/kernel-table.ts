@@ -95,4 +95,6 @@ export interface KernelMeasurement {
   at: number;
   /** False where time ran out before everything was measured: the rest is the default. */
   complete: boolean;
+  /** The GPU's own, or from submit to done: one for all times. */
+  clock: 'timestamp' | 'wall';
 }

@@ -22,8 +22,10 @@ export interface Op<D> {
   uniforms(dims: D): readonly number[];
   /** Workgroups; a zero skips the dispatch. */
   workgroups(dims: D): readonly [number, number, number];
-  /** Floating-point operations, for profiles; absent where moving numbers is the work. */
+  /** Floating-point operations, for profiles and for cutting submits; absent where moving numbers is the work. */
   flops?(dims: D): number;
+  /** Bytes that are read and written, where that is not every bound range once. */
+  bytes?(dims: D): number;
 }
 
 /** What a dispatch of a prepared program does, for profiles. */
@@ -31,7 +33,7 @@ export interface Described {
   /** The shader, and the variants of it that are on. */
   kernel: string;
   flops: number;
-  /** Of the ranges that are bound to it, each once. */
+  /** Read and written, each number once. */
   bytes: number;
 }
 
@@ -52,11 +54,17 @@ export function grid1d(n: number, width: number): [number, number, number] {
   return [Math.ceil(groups / y), y, 1];
 }
 
-const SLOT = 256; // minUniformBufferOffsetAlignment of every adapter
+const SLOT = 256; // minUniformBufferOffsetAlignment of every adapter, and minStorageBufferOffsetAlignment
 const SLOT_WORDS = SLOT / 4;
 
+const sizeOf = ({ buffer, offset = 0, size }: Binding): number => size ?? buffer.size - offset;
+const aligned = (bytes: number): number => Math.ceil(bytes / SLOT) * SLOT;
+
 /** A prepared program, whatever its sizes are. */
-export type Replayable = Pick<Program<unknown>, 'length' | 'work' | 'encode' | 'describe'>;
+export type Replayable = Pick<
+  Program<unknown>,
+  'length' | 'work' | 'encode' | 'describe' | 'writes' | 'aside'
+>;
 
 /**
  * Records prepared programs one after the other and submits all but the last piece, in pieces of about
@@ -103,6 +111,7 @@ export class Program<D> {
   private readonly uniforms: GPUBuffer;
   private readonly staging: Uint32Array<ArrayBuffer>;
   private grids: (readonly [number, number, number])[] = [];
+  private moved: readonly number[] = [];
   /** Floating-point operations of each dispatch at the prepared sizes. */
   work: readonly number[] = [];
 
@@ -112,9 +121,7 @@ export class Program<D> {
     this.uniforms = gpu.buffer(`${label} uniforms`, ops.length * SLOT, GPUBufferUsage.UNIFORM);
     this.staging = new Uint32Array(ops.length * SLOT_WORDS);
     this.pipelines = ops.map((op) => gpu.pipeline(op.shader, op.defines, `u${op.access}`));
-    this.groups = ops.map((op, i) =>
-      gpu.bindGroup(`u${op.access}`, [{ buffer: this.uniforms, offset: i * SLOT, size: 64 }, ...op.bindings]),
-    );
+    this.groups = ops.map((op, i) => this.group(i, op.bindings));
   }
 
   get length(): number {
@@ -127,6 +134,7 @@ export class Program<D> {
     this.gpu.device.queue.writeBuffer(this.uniforms, 0, this.staging);
     this.grids = this.ops.map((op) => op.workgroups(dims));
     this.work = this.ops.map((op, i) => (this.grids[i]!.includes(0) ? 0 : (op.flops?.(dims) ?? 0)));
+    this.moved = this.ops.map((op) => op.bytes?.(dims) ?? op.bindings.reduce((n, b) => n + sizeOf(b), 0));
   }
 
   /** The dispatches that `encode` records, by their place; undefined: skipped at the prepared sizes, or nothing is prepared. */
@@ -137,20 +145,56 @@ export class Program<D> {
     return {
       kernel: [op.shader, ...on.map(([name]) => name)].join(' '),
       flops: this.work[i]!,
-      bytes: op.bindings.reduce((n, { buffer, offset = 0, size }) => n + (size ?? buffer.size - offset), 0),
+      bytes: this.moved[i]!,
     };
+  }
+
+  /** Bytes that `aside` needs for what a dispatch writes. */
+  writes(i: number): number {
+    return this.written(this.ops[i]!).reduce((n, binding) => n + aligned(sizeOf(binding)), 0);
+  }
+
+  /**
+   * A dispatch with a scratch buffer in the place of everything that it writes: it can be repeated, and what the program computes
+   * stays as it is.
+   * @param scratch of at least `writes` bytes
+   * @returns records it into a pass
+   */
+  aside(i: number, scratch: GPUBuffer): (pass: GPUComputePassEncoder) => void {
+    const op = this.ops[i]!;
+    let at = 0;
+    const bindings = op.bindings.map((binding, b) => {
+      if (op.access[b] !== 'w') return binding;
+      const size = sizeOf(binding);
+      const offset = at;
+      at += aligned(size);
+      return { buffer: scratch, offset, size };
+    });
+    const group = this.group(i, bindings);
+    return (pass) => this.dispatch(pass, i, group);
+  }
+
+  private written({ access, bindings }: Op<D>): Binding[] {
+    return bindings.filter((_, b) => access[b] === 'w');
+  }
+
+  private group(i: number, bindings: readonly Binding[]): GPUBindGroup {
+    const own = { buffer: this.uniforms, offset: i * SLOT, size: 64 };
+    return this.gpu.bindGroup(`u${this.ops[i]!.access}`, [own, ...bindings]);
   }
 
   /** Records the dispatches from `first` up to `end` into a pass; all by default. */
   encode(pass: GPUComputePassEncoder, first = 0, end = this.ops.length): void {
-    for (let i = first; i < end; i++) {
-      const [x, y, z] = this.grids[i]!;
-      if (x === 0 || y === 0 || z === 0) continue;
-      pass.setPipeline(this.pipelines[i]!);
-      pass.setBindGroup(0, this.groups[i]!);
-      pass.dispatchWorkgroups(x, y, z);
-      this.gpu.stats.dispatches++;
-    }
+    for (let i = first; i < end; i++) this.dispatch(pass, i, this.groups[i]!);
+  }
+
+  private dispatch(pass: GPUComputePassEncoder, i: number, group: GPUBindGroup): void {
+    const [x, y, z] = this.grids[i]!;
+    if (x === 0 || y === 0 || z === 0) return;
+    pass.setPipeline(this.pipelines[i]!);
+    pass.setBindGroup(0, group);
+    pass.dispatchWorkgroups(x, y, z);
+    this.gpu.stats.dispatches++;
   }
 
   /** prepare, encode in one pass, submit. */

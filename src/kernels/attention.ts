@@ -10,6 +10,12 @@ export interface Heads {
 }
 
 /**
+ * Products of a query's row with a key's that each kernel makes: scores and values; in the backward both kernels make the scores
+ * and the gradient of the probabilities anew, then dq, or dk and dv.
+ */
+export const PRODUCTS = { forward: 2, dq: 3, dkv: 4 } as const;
+
+/**
  * Tile of the subgroup kernels: R queries (or keys) that one subgroup owns, and how lanes are walked. More rows reuse each load
  * more often, spill sooner and compile longer. SwiftShader (4 lanes) picks a lane at a known number much faster than at a
  * computed one, so its loops are written out; see 05_attention_subgroup.wgsl for the figures.
@@ -19,9 +25,11 @@ function tileOf(subgroupSize: number): { R: number; UNROLLED: boolean; UNROLL: n
   return { R: 8, UNROLLED: false, UNROLL: 1, PICK: 'subgroupShuffle' };
 }
 
+/** @param products of headDim multiply-adds that it makes of each pair of tokens and each query head */
 function attentionOp(
   gpu: Gpu,
   name: string,
+  products: number,
   h: Heads,
   groups: number,
   access: string,
@@ -43,6 +51,7 @@ function attentionOp(
     bindings,
     uniforms: (d) => [d.tokens, f32(1 / Math.sqrt(h.headDim))],
     workgroups: (d) => [Math.ceil(d.tokens / rows), groups, 1],
+    flops: (d) => 2 * products * h.heads * h.headDim * d.pairs,
   };
 }
 
@@ -52,7 +61,12 @@ export function attention(
   h: Heads,
   o: { tokens: Binding; qkv: Binding; out: Binding; lse: Binding },
 ): Op<Dims> {
-  return attentionOp(gpu, '05_attention', h, h.heads, 'rrww', [o.tokens, o.qkv, o.out, o.lse]);
+  return attentionOp(gpu, '05_attention', PRODUCTS.forward, h, h.heads, 'rrww', [
+    o.tokens,
+    o.qkv,
+    o.out,
+    o.lse,
+  ]);
 }
 
 export interface AttentionBackward {
@@ -69,7 +83,7 @@ export interface AttentionBackward {
 /** shaders/14_attention_dq_*.wgsl and 15_attention_dkv_*.wgsl, in this order: the second reads `delta`. */
 export function attentionBackward(gpu: Gpu, h: Heads, o: AttentionBackward): Op<Dims>[] {
   return [
-    attentionOp(gpu, '14_attention_dq', h, h.heads, 'rrrrrww', [
+    attentionOp(gpu, '14_attention_dq', PRODUCTS.dq, h, h.heads, 'rrrrrww', [
       o.tokens,
       o.qkv,
       o.out,
@@ -78,7 +92,7 @@ export function attentionBackward(gpu: Gpu, h: Heads, o: AttentionBackward): Op<
       o.delta,
       o.dqkv,
     ]),
-    attentionOp(gpu, '15_attention_dkv', h, h.kvHeads, 'rrrrrw', [
+    attentionOp(gpu, '15_attention_dkv', PRODUCTS.dkv, h, h.kvHeads, 'rrrrrw', [
       o.tokens,
       o.qkv,
       o.lse,
@@ -117,5 +131,6 @@ export function attentionDecode(
     bindings: [o.tokens, o.qkv, o.cache, o.out],
     uniforms: (d) => [d.tokens, f32(1 / Math.sqrt(h.headDim))],
     workgroups: (d) => [d.tokens, h.heads, 1],
+    flops: (d) => 2 * PRODUCTS.forward * h.heads * h.headDim * d.pairs,
   };
 }

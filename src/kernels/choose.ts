@@ -7,24 +7,21 @@ import {
   type KernelMeasurement,
   type KernelTable,
   type KernelTime,
-  type MatmulClass,
   type MatmulFamily,
   type MeasuredClass,
 } from '../core/kernel-table.ts';
 import type { Gpu } from '../gpu/gpu.ts';
-import { Program, type Op } from '../gpu/program.ts';
-import { Stopwatch } from '../gpu/stopwatch.ts';
-import type { Dims } from './common.ts';
-import { gemv, matmul } from './matmul.ts';
+import { withStopwatch, type Stopwatch } from '../gpu/stopwatch.ts';
+import { atOnce, type Run, type Timing, type Turn } from '../gpu/timing.ts';
+import { MatmulBench } from './matmul-bench.ts';
 
 /** What a family must save to displace the default, so that noise changes nothing. */
 const MARGIN = 0.1;
 /** A family so much slower than the default is not tried on other products. */
 const HOPELESS = 3;
 const SAMPLES = 5;
-/** One sample repeats a product for so long: the clocks of browsers are coarse. */
-const SAMPLE_MS = 3;
-const MOST_REPEATS = 64;
+/** Where time has run out. */
+const LEAST_SAMPLES = 3;
 /** Nothing new is begun after so long; an adapter that is as slow as a processor is given more. */
 const BUDGET_MS = { fast: 800, slow: 4000 };
 /** Rate of the first product below which an adapter is slow. */
@@ -43,52 +40,77 @@ function sizesOf(what: MeasuredClass, slow: boolean): Sizes {
   return what.startsWith('TN') ? [N, K, M] : sizes;
 }
 
-/** Runs each piece of the measurement when the GPU has nothing else to do. */
-export type Turn = <T>(work: () => Promise<T>) => Promise<T>;
-
 export interface Choice {
   table: KernelTable;
   measured: KernelMeasurement;
+}
+
+/** Where families race. */
+export interface Track {
+  readonly timing: Timing;
+  /** Makes a family ready for a product of such sizes. */
+  enter(what: MeasuredClass, family: Family, sizes: Sizes): Promise<Run>;
 }
 
 /**
  * Measures the families that this adapter can run. It makes its own buffers and pipelines; models and runs that are there keep
  * the kernels that they have.
  */
-export async function chooseKernels(gpu: Gpu, turn: Turn = (work) => work()): Promise<Choice> {
-  const begun = performance.now();
-  const bench = new MatmulBench(gpu);
-  try {
-    const { table, complete } = await choose(gpu, bench, turn, () => performance.now() - begun);
-    const milliseconds = performance.now() - begun;
-    return { table, measured: { times: bench.times, milliseconds, at: Date.now(), complete } };
-  } finally {
-    bench.destroy();
-  }
+export function chooseKernels(gpu: Gpu, turn: Turn = atOnce): Promise<Choice> {
+  const measure = async (watch: Stopwatch): Promise<Choice> => {
+    const bench = new MatmulBench(gpu, watch);
+    try {
+      return await race(bench, gpu.table.subgroupSize, turn);
+    } finally {
+      bench.destroy();
+    }
+  };
+  return withStopwatch(gpu, measure, turn);
 }
 
-async function choose(
-  gpu: Gpu,
-  bench: MatmulBench,
+/**
+ * The measurement on any track.
+ * @param now milliseconds
+ * @throws ClockStandsStill
+ */
+export async function race(
+  track: Track,
+  subgroupSize: number,
   turn: Turn,
-  elapsed: () => number,
-): Promise<{ table: KernelTable; complete: boolean }> {
-  const usual = defaultTable(gpu.table.subgroupSize);
+  now: () => number = () => performance.now(),
+): Promise<Choice> {
+  const begun = now();
+  const usual = defaultTable(subgroupSize);
   const matmul = { ...usual.matmul };
-  let hopeful = matmulFamilies(usual.subgroupSize);
+  const all: KernelTime[] = [];
+  let hopeful = matmulFamilies(subgroupSize);
   let slow = false;
   let complete = true;
-  const late = (): boolean => elapsed() > (slow ? BUDGET_MS.slow : BUDGET_MS.fast);
-  /** Microseconds by family; in turns, so that what else the machine does meets all alike. */
-  const race = async (what: MeasuredClass, families: readonly Family[]) => {
-    const runners: Runner[] = [];
+  const late = (): boolean => now() - begun > (slow ? BUDGET_MS.slow : BUDGET_MS.fast);
+  /** In turns, so that what else the machine does meets all alike. */
+  const heat = async (what: MeasuredClass, families: readonly Family[]): Promise<KernelTime[]> => {
+    const sizes = sizesOf(what, slow);
+    const runners: { family: Family; run: Run; repeats: number; samples: number[] }[] = [];
     for (const family of families) {
       if (runners.length > 0 && late()) break;
-      runners.push(await turn(() => bench.enter(what, family, sizesOf(what, slow))));
+      const from = Math.ceil((runners[0]?.repeats ?? 1) / HOPELESS);
+      const runner = await turn(async () => {
+        const run = await track.enter(what, family, sizes);
+        const { repeats } = await track.timing.measure(run, from);
+        return { family, run, repeats, samples: [] };
+      });
+      runners.push(runner);
     }
     complete &&= runners.length === families.length;
-    for (let i = 0; i < SAMPLES; i++) for (const runner of runners) await turn(() => bench.sample(runner));
-    return bench.finish(runners);
+    for (let i = 0; i < SAMPLES && (i < LEAST_SAMPLES || !late()); i++)
+      for (const { run, repeats, samples } of runners)
+        samples.push(await turn(() => track.timing.sample(run, repeats)));
+    const times = runners.map(({ family, samples }) => {
+      const sorted = samples.toSorted((a, b) => a - b);
+      return { what, family, sizes, microseconds: 1000 * sorted[sorted.length >> 1]! };
+    });
+    all.push(...times);
+    return times;
   };
 
   for (const what of MATMUL_CLASSES) {
@@ -97,7 +119,7 @@ async function choose(
       complete = false;
       break;
     }
-    const times = await race(what, [first, ...hopeful.filter((family) => family !== first)]);
+    const times = await heat(what, [first, ...hopeful.filter((family) => family !== first)]);
     const [base, ...others] = times as [KernelTime, ...KernelTime[]];
     if (what === MATMUL_CLASSES[0]) slow = gflops(base) < SLOW_GFLOPS;
     const best = fastest(base, others);
@@ -116,12 +138,19 @@ async function choose(
     const tile = matmul['NT large'];
     // the default goes first; what is not it must win by the margin
     const order: Family[] = rows <= few ? ['gemv', tile] : [tile, 'gemv'];
-    const [base, other] = (await race(`decode ${rows}`, order)) as [KernelTime, KernelTime?];
+    const [base, other] = (await heat(`decode ${rows}`, order)) as [KernelTime, KernelTime?];
     const best = fastest(base, other ? [other] : []).family;
     if (best === 'gemv') few = Math.max(few, rows);
     else few = Math.min(few, rows === 1 ? 0 : GEMV_ROWS / 2);
   }
-  return { table: { ...usual, matmul, gemv: few }, complete };
+  const measured = {
+    times: all,
+    milliseconds: now() - begun,
+    at: Date.now(),
+    complete,
+    clock: track.timing.clock,
+  };
+  return { table: { ...usual, matmul, gemv: few }, measured };
 }
 
 function fastest(base: KernelTime, others: readonly KernelTime[]): KernelTime {
@@ -131,85 +160,4 @@ function fastest(base: KernelTime, others: readonly KernelTime[]): KernelTime {
 
 function gflops({ sizes: [M, N, K], microseconds }: KernelTime): number {
   return (2 * M * N * K) / microseconds / 1e3;
-}
-
-interface Runner {
-  what: MeasuredClass;
-  family: Family;
-  sizes: Sizes;
-  program: Program<Dims>;
-  repeats: number;
-  /** Microseconds of one product. */
-  samples: number[];
-}
-
-/** Operands that every product fits into. */
-const FLOATS = 1024 * 1024;
-
-class MatmulBench {
-  readonly times: KernelTime[] = [];
-  private readonly gpu: Gpu;
-  private readonly watch: Stopwatch;
-  private readonly buffers: GPUBuffer[];
-  private readonly programs: Program<Dims>[] = [];
-
-  constructor(gpu: Gpu) {
-    this.gpu = gpu;
-    this.watch = new Stopwatch(gpu);
-    this.buffers = ['a', 'b', 'c'].map((name) => gpu.buffer(`measured ${name}`, FLOATS * 4));
-    // powers of two of both signs: sums stay finite, and no number is one that an adapter might treat apart
-    const values = Float32Array.from(
-      { length: FLOATS },
-      (_, i) => 2 ** -((i * 7) % 5) * (i % 3 === 0 ? -1 : 1),
-    );
-    for (const buffer of this.buffers) gpu.device.queue.writeBuffer(buffer, 0, values);
-  }
-
-  /** Compiles a family for a product, and finds how often a sample repeats it. */
-  async enter(what: MeasuredClass, family: Family, sizes: Sizes): Promise<Runner> {
-    const program = new Program(this.gpu, 'measured', [this.op(what, family, sizes)]);
-    this.programs.push(program);
-    program.prepare({ tokens: 0, rows: 0, distinct: 0, scale: 1 });
-    await this.watch.time((pass) => program.encode(pass)); // compiles
-    const once = await this.watch.time((pass) => program.encode(pass));
-    const repeats = Math.min(MOST_REPEATS, Math.max(1, Math.ceil(SAMPLE_MS / Math.max(once, 1e-3))));
-    return { what, family, sizes, program, repeats, samples: [] };
-  }
-
-  async sample(runner: Runner): Promise<void> {
-    const milliseconds = await this.watch.time((pass) => {
-      for (let i = 0; i < runner.repeats; i++) runner.program.encode(pass);
-    });
-    runner.samples.push((milliseconds * 1000) / runner.repeats);
-  }
-
-  finish(runners: readonly Runner[]): KernelTime[] {
-    const times = runners.map(({ what, family, sizes, samples }) => {
-      const sorted = samples.toSorted((a, b) => a - b);
-      return { what, family, sizes, microseconds: sorted[sorted.length >> 1]! };
-    });
-    this.times.push(...times);
-    return times;
-  }
-
-  private op(what: MeasuredClass, family: Family, [M, N, K]: Sizes): Op<Dims> {
-    const [a, b, c] = this.buffers.map((buffer) => ({ buffer })) as [Operand, Operand, Operand];
-    const sizes = { a, b, c, M, N, K };
-    if (family === 'gemv') return gemv(this.gpu, { layout: 'NT', ...sizes });
-    const layout = what.startsWith('decode') ? 'NT' : (what.slice(0, 2) as 'NT' | 'NN' | 'TN');
-    const { table } = this.gpu;
-    const only = Object.fromEntries(MATMUL_CLASSES.map((name) => [name, family]));
-    const on = this.gpu.with({ ...table, matmul: only as Record<MatmulClass, MatmulFamily> });
-    return matmul(on, { layout, ...sizes });
-  }
-
-  destroy(): void {
-    for (const program of this.programs) program.destroy();
-    for (const buffer of this.buffers) this.gpu.free(buffer);
-    this.watch.destroy();
-  }
-}
-
-interface Operand {
-  buffer: GPUBuffer;
 }

@@ -10,9 +10,14 @@ export interface Dims {
   rows: number;
   /** Distinct token ids (embedding gradient). */
   distinct: number;
+  /** Pairs of a token and one that it attends to, its own included: the work of attention. */
+  pairs: number;
   /** 1 / labels of the whole batch. */
   scale: number;
 }
+
+/** For kernels whose sizes are all fixed. */
+export const NO_DIMS: Dims = { tokens: 0, rows: 0, distinct: 0, pairs: 0, scale: 1 };
 
 /** Some of a list of rows: the first, and how many. */
 export interface Span {

@@ -1,5 +1,5 @@
 import { f32, grid1d, type Binding, type Op } from '../gpu/program.ts';
-import { sizeOf, storedDefines, type Dims, type Matrix, type Size, type Span } from './common.ts';
+import { bytesOf, sizeOf, storedDefines, type Dims, type Matrix, type Size, type Span } from './common.ts';
 
 /** shaders/01_embed.wgsl: x [tokens, width] = table[ids], where the ids stand in `part`, the table's rows. */
 export function embed(o: { ids: Binding; table: Matrix; part: Span; x: Binding; width: number }): Op<Dims> {
@@ -10,6 +10,8 @@ export function embed(o: { ids: Binding; table: Matrix; part: Span; x: Binding; 
     bindings: [o.ids, o.table, o.x],
     uniforms: (d) => [d.tokens, o.width, o.part.first, o.part.count],
     workgroups: (d) => grid1d(d.tokens * o.width, 64),
+    // of the table only the rows that are asked for; those of other parts are counted as well
+    bytes: (d) => d.tokens * (4 + o.width * (4 + bytesOf(o.table.stored ?? 'f32'))),
   };
 }
 
@@ -82,6 +84,18 @@ export function add(o: {
   };
 }
 
+/** shaders/42_copy.wgsl: to = source, `count` numbers, a multiple of four. */
+export function copy(o: { source: Binding; to: Binding; count: number }): Op<Dims> {
+  return {
+    shader: '42_copy',
+    defines: {},
+    access: 'rw',
+    bindings: [o.source, o.to],
+    uniforms: () => [o.count / 4],
+    workgroups: () => grid1d(o.count / 4, 256),
+  };
+}
+
 /** shaders/40_combine.wgsl over rows of `width`: y = a x + b y. */
 export function combine(o: {
   x: Binding;
@@ -117,6 +131,8 @@ export function embedBackward(o: {
     bindings: [o.distinct, o.order, o.dx, o.grad],
     uniforms: (d) => [d.distinct, o.width, o.part.first, o.part.count],
     workgroups: (d) => grid1d(d.distinct * o.width, 64),
+    // of the gradient only the rows that are added to
+    bytes: (d) => 16 * d.distinct + 4 * d.tokens + 4 * o.width * (d.tokens + 2 * d.distinct),
   };
 }
 

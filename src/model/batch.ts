@@ -73,10 +73,12 @@ export class PackedBatch {
     const w = this.words;
     let n = 0;
     let r = 0;
+    let pairs = 0;
     const tokensOf = new Map<number, number[]>();
     batch.forEach((example, row) => {
       const first = n;
       const end = n + example.ids.length;
+      pairs += (example.ids.length * (example.ids.length + 1)) / 2;
       if (example.ids.length > this.positions) throw tooLong(example.ids.length, this.positions);
       if (end > this.capacity.maxTokens) throw tooLarge('tokens', this.capacity.maxTokens);
       for (let i = 0; i < example.ids.length; i++, n++) {
@@ -108,7 +110,7 @@ export class PackedBatch {
       k += mates.length;
     }
     this.gpu.device.queue.writeBuffer(this.buffer, 0, w);
-    return { tokens: n, rows: r, distinct: d };
+    return { tokens: n, rows: r, distinct: d, pairs };
   }
 
   destroy(): void {

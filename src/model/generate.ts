@@ -239,7 +239,7 @@ export class Generator {
       // a row at its last position must end before it would write into its neighbour's cache
       const room = this.cap.maxLen - Math.max(...rows.map((row) => row.pos));
       const count = Math.min(STEPS_PER_READ, steps - done, room);
-      const dims = { tokens: rows.length, rows: rows.length, distinct: 0, scale: 0 };
+      const dims = decodeDims(rows);
       this.decode.prepare(dims);
       for (let step = 0; step < count; step++) selects[step]!.prepare({ ...dims, step });
       const programs = selects
@@ -279,7 +279,7 @@ export class Generator {
     let rows = all;
     for (let done = 0; done < steps && rows.length > 0; done++) {
       throwIfAborted(o.signal);
-      const dims = { tokens: rows.length, rows: rows.length, distinct: 0, scale: 0 };
+      const dims = decodeDims(rows);
       if (done > 0) {
         this.writeRows(rows);
         this.decode.run(dims);
@@ -347,6 +347,12 @@ export class Generator {
         throw new LabError('bad-input', `A prompt has ${prompt.length} tokens; ${maxLen} fit.`, next);
     }
   }
+}
+
+/** Of one token a row; while several are decoded at once, pairs are those of the first. */
+function decodeDims(rows: readonly Row[]): Dims {
+  const pairs = rows.reduce((sum, row) => sum + row.pos + 1, 0);
+  return { tokens: rows.length, rows: rows.length, distinct: 0, pairs, scale: 0 };
 }
 
 function throwIfAborted(signal: AbortSignal | undefined): void {

@@ -142,6 +142,7 @@ export const dims = (d: { tokens?: number; rows?: number; distinct?: number; sca
   tokens: 0,
   rows: 0,
   distinct: 0,
+  pairs: 0,
   scale: 1,
   ...d,
 });

@@ -2,6 +2,7 @@ import { IGNORE } from '../core/types.ts';
 import {
   add,
   combine,
+  copy,
   embed,
   embedBackward,
   rope,
@@ -273,16 +274,22 @@ const elementwise: Check[] = [
   }),
   ...each('40_combine', 'a x + b y, and a copy over NaN: ', async (b, rows, width) => {
     const [x, y] = [b.random(rows * width), b.random(rows * width)];
-    const copy = b.room(rows * width);
+    const over = b.room(rows * width);
     b.run(
       [
         combine({ x, y, a: 0.25, b: -2, rows: 'tokens', width }),
-        combine({ x, y: copy, a: 1, b: 0, rows: 'tokens', width }),
+        combine({ x, y: over, a: 1, b: 0, rows: 'tokens', width }),
       ],
       dims({ tokens: rows }),
     );
     const mixed = x.host.map((v, i) => 0.25 * v - 2 * y.host[i]!);
-    return worst(await b.error(y, mixed), await b.error(copy, x.host));
+    return worst(await b.error(y, mixed), await b.error(over, x.host));
+  }),
+  ...each('42_copy', 'four times ', async (b, rows, width) => {
+    const source = b.random(4 * rows * width);
+    const to = b.room(4 * rows * width);
+    b.run(copy({ source, to, count: 4 * rows * width }), dims({}));
+    return b.error(to, source.host);
   }),
 ];
 

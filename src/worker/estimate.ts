@@ -1,5 +1,6 @@
 /** What a run will cost: memory as planned, and where that fits, time as measured on this adapter rather than guessed. */
 import { parseLlamaConfig, tensorShapes } from '../core/config.ts';
+import type { Turn } from '../gpu/timing.ts';
 import { loraLayout } from '../model/lora.ts';
 import { Trainer } from '../train/trainer.ts';
 import type { Context } from './context.ts';
@@ -18,7 +19,7 @@ export class Estimates {
   #models: Models;
   #tasks: Tasks;
   /** Tokens a second. */
-  #measured = new Map<string, Promise<number>>();
+  #measured = new Map<string, number>();
 
   constructor(ctx: Context, models: Models, tasks: Tasks) {
     this.#ctx = ctx;
@@ -27,10 +28,11 @@ export class Estimates {
     ctx.onGpuGone.add(() => this.#measured.clear());
   }
 
-  /** Time of training steps only: probes come on top. */
-  async estimate(params: TrainParams): Promise<Estimate> {
+  /** Time of training steps only: probes come on top. The page cancels what its settings have outrun. */
+  async estimate(params: TrainParams, signal: AbortSignal): Promise<Estimate> {
     const run = await describeRun(this.#ctx, this.#tasks, params);
     const ready = await prepareRun(this.#ctx, this.#tasks, run);
+    signal.throwIfAborted();
     const { plan, examples } = ready.prepared;
     const memory = await planRun(
       this.#ctx,
@@ -46,38 +48,41 @@ export class Estimates {
     const nodeBytes = sizes.reduce((a, b) => a + b, 0) * 4;
     const can = memory.problems.length === 0 && (await this.#models.atHand(run.parentId));
     const mean = examples.reduce((n, { ids }) => n + ids.length, 0) / examples.length;
-    const seconds = can ? (run.total * plan.batch * mean) / (await this.#speed(run, ready)) : null;
+    const seconds = can ? (run.total * plan.batch * mean) / (await this.#speed(run, ready, signal)) : null;
     return { steps: run.total, seconds, memory, nodeBytes, cut: ready.prepared.report.truncated.length };
   }
 
-  #speed(run: RunInfo, { prepared, cap }: Ready): Promise<number> {
+  /** One pass of as many rows as a run of these makes at once, after one of a single row that compiles. */
+  async #speed(run: RunInfo, { prepared, cap, rows }: Ready, signal: AbortSignal): Promise<number> {
     const { plan, examples } = prepared;
     const { parentId, prompts, continues } = run;
-    const key = JSON.stringify([parentId, prompts, continues, cap, plan.lora]);
-    let measured = this.#measured.get(key);
-    if (!measured) {
-      const batch = examples.slice(0, plan.batch);
-      measured = this.#ctx.gate.run(PRIORITY.step, async () => {
-        const stored = await this.#models.read(await this.#ctx.node(parentId));
-        const lora = plan.lora ?? null;
-        const { built, trainer } = await this.#models.on(stored, lora === null, (base) => {
-          const built = buildModel(this.#ctx.gpu, stored, base, { lora, seed: prepared.seed, continues });
-          return { built, trainer: new Trainer(built.model, plan.optim, cap) };
-        });
-        try {
-          await trainer.gradient([batch]); // compiles
-          const begun = performance.now();
-          await trainer.gradient([batch]);
-          const seconds = (performance.now() - begun) / 1000;
-          return batch.reduce((n, { ids }) => n + ids.length, 0) / seconds;
-        } finally {
-          trainer.destroy();
-          built.destroy();
-        }
+    const { gpu } = this.#ctx;
+    const key = JSON.stringify([parentId, prompts, continues, cap, plan.lora, gpu.table]);
+    const known = this.#measured.get(key);
+    if (known !== undefined) return known;
+    const turn: Turn = (work) => this.#ctx.gate.run(PRIORITY.estimate, work, signal);
+    const { built, trainer } = await turn(async () => {
+      const stored = await this.#models.read(await this.#ctx.node(parentId));
+      const lora = plan.lora ?? null;
+      return this.#models.on(stored, lora === null, (base) => {
+        const built = buildModel(gpu, stored, base, { lora, seed: prepared.seed, continues });
+        return { built, trainer: new Trainer(built.model, plan.optim, cap) };
       });
-      this.#measured.set(key, measured);
-      measured.catch(() => this.#measured.delete(key));
+    });
+    try {
+      await turn(() => trainer.gradient([examples.slice(0, 1)]));
+      const pass = Array.from({ length: rows }, (_, i) => examples[i % examples.length]!);
+      const seconds = await turn(async () => {
+        const begun = performance.now();
+        await trainer.gradient([pass]);
+        return (performance.now() - begun) / 1000;
+      });
+      const speed = pass.reduce((n, { ids }) => n + ids.length, 0) / seconds;
+      this.#measured.set(key, speed);
+      return speed;
+    } finally {
+      trainer.destroy();
+      built.destroy();
     }
-    return measured;
   }
 }

@@ -1,5 +1,5 @@
 /** Smaller goes first. */
-export const PRIORITY = { chat: 0, probe: 1, step: 2, evaluation: 2 } as const;
+export const PRIORITY = { chat: 0, probe: 1, step: 2, evaluation: 2, estimate: 3 } as const;
 
 interface Waiting {
   priority: number;

@@ -119,7 +119,7 @@ const answersOf = (config: LlamaConfig): Pick<PlanRequest, 'answers' | 'position
 export async function planRun(
   ctx: Context,
   run: Pick<RunInfo, 'parentId' | 'continues'>,
-  { lora }: Prepared['plan'],
+  { lora }: Pick<Prepared['plan'], 'lora'>,
   cap: TrainerCapacity & { rows: number },
   probes: boolean,
 ): Promise<MemoryPlan> {

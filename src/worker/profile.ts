@@ -1,14 +1,17 @@
 /** Where the time of a training step goes on the user's own GPU. Loaded only when asked for. */
 import { Rng } from '../core/rng.ts';
 import type { Batch } from '../core/types.ts';
-import { profile } from '../gpu/profile.ts';
-import { ceilings } from '../kernels/ceilings.ts';
+import { asideBytes, profile } from '../gpu/profile.ts';
+import { withStopwatch, type Stopwatch } from '../gpu/stopwatch.ts';
+import type { Turn } from '../gpu/timing.ts';
+import { ceilings, LEAST_CEILINGS } from '../kernels/ceilings.ts';
 import { LORA_TARGETS } from '../model/lora.ts';
 import { Trainer } from '../train/trainer.ts';
 import type { Context } from './context.ts';
 import { PRIORITY } from './gate.ts';
+import { planRun, requireRoom } from './memory.ts';
 import type { Models } from './models.ts';
-import type { ParamsOf, StepProfile } from './protocol.ts';
+import type { MemoryPlan, ParamsOf, StepProfile } from './protocol.ts';
 import { buildModel } from './stored-model.ts';
 
 const OPTIM = { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0, clip: 1 } as const;
@@ -16,7 +19,8 @@ const LORA = { r: 8, alpha: 16, targets: LORA_TARGETS };
 
 /**
  * One step on a copy that nobody keeps: sixteen short rows on all weights, as the recipes have them, or one of 128 tokens on an
- * adapter where the weights are frozen.
+ * adapter where the weights are frozen. Every dispatch waits for its own turn.
+ * @throws LabError 'too-large' where the step is not within the memory plan
  */
 export async function profileStep(
   ctx: Context,
@@ -24,29 +28,62 @@ export async function profileStep(
   { nodeId }: ParamsOf<'profile'>,
   signal: AbortSignal,
 ): Promise<StepProfile> {
-  const stored = await models.read(await ctx.node(nodeId));
+  const { gpu } = ctx;
+  const node = await ctx.node(nodeId);
+  const stored = await models.read(node);
   const { opened } = stored.bottom;
   const frozen = opened !== undefined && opened.kept !== 'copy';
   const lora = frozen ? LORA : null;
   const batch = frozen ? rows(1, 128, stored.config) : rows(16, 24, stored.config);
   const tokens = batch.reduce((n, row) => n + row.ids.length, 0);
-  const measure = async (): Promise<StepProfile> => {
-    const most = await ceilings(ctx.gpu);
-    const { built, trainer } = await models.on(stored, !frozen, (base) => {
-      const built = buildModel(ctx.gpu, stored, base, { lora, seed: 'profile' });
-      const trainer = new Trainer(built.model, OPTIM, { maxTokens: tokens, maxLabels: tokens });
-      return { built, trainer };
-    });
+  const cap = { maxTokens: tokens, maxLabels: tokens };
+  const memory = await planRun(
+    ctx,
+    { parentId: nodeId },
+    lora ? { lora } : {},
+    { ...cap, rows: batch.length },
+    false,
+  );
+  requireRoom('This step', within(memory, LEAST_CEILINGS));
+  const budget = memory.budget ?? Infinity;
+  if (gpu.stats.bytes + Math.max(memory.total, LEAST_CEILINGS) > budget)
+    models.makeRoom(await ctx.rootId(node));
+  const turn: Turn = (work) => ctx.gate.run(PRIORITY.evaluation, work, signal);
+
+  const measure = async (watch: Stopwatch): Promise<StepProfile> => {
+    const most = await ceilings(gpu, watch, turn, budget - gpu.stats.bytes);
+    const { built, trainer } = await turn(() =>
+      models.on(stored, !frozen, (base) => {
+        const built = buildModel(gpu, stored, base, { lora, seed: 'profile' });
+        return { built, trainer: new Trainer(built.model, OPTIM, cap) };
+      }),
+    );
     try {
-      await trainer.step([batch], 1e-4);
-      await trainer.flush();
-      return { ...(await profile(ctx.gpu, trainer.programs)), ceilings: most, rows: batch.length, tokens };
+      requireRoom('This step', within(memory, memory.total + asideBytes(trainer.programs)));
+      await turn(async () => {
+        await trainer.step([batch], 1e-4);
+        await trainer.flush();
+      });
+      const kernels = await profile(gpu, watch, trainer.programs, turn);
+      const { clock } = watch.timing;
+      return { nodeId, name: node.name, kernels, clock, ceilings: most, rows: batch.length, tokens };
     } finally {
       trainer.destroy();
       built.destroy();
     }
   };
-  return ctx.gate.run(PRIORITY.evaluation, measure, signal);
+  return withStopwatch(gpu, measure, turn);
+}
+
+/** The plan of something that takes so many bytes; nobody can choose its rows or its method. */
+function within(memory: MemoryPlan, bytes: number): MemoryPlan {
+  const { budget, problems } = memory;
+  const over = problems.length === 0 && budget !== null && bytes > budget;
+  return {
+    ...memory,
+    advice: [],
+    problems: over ? [{ kind: 'budget', bytes, limit: budget }] : problems,
+  };
 }
 
 function rows(

@@ -174,7 +174,7 @@ export class Service {
       checkPrompt: ({ prompt, nodeIds }) => this.#chat.check(prompt, nodeIds),
       memoryPlan: ({ nodeId }) => planNode(ctx, nodeId),
       setBudget: ({ bytes }) => setBudget(ctx, bytes),
-      estimate: (params) => this.#estimates.estimate(params),
+      estimate: (params, _emit, signal) => this.#estimates.estimate(params, signal),
       train: (params) => runs.train(params),
       control: ({ runId, control }) => runs.control(runId, control),
       runs: () => runs.list(),

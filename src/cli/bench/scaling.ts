@@ -1,6 +1,7 @@
 /** Does the cost grow as the work grows? Ratios of variants that were run in alternation. */
 import type { Gpu } from '../../gpu/gpu.ts';
 import { profile } from '../../gpu/profile.ts';
+import { withStopwatch } from '../../gpu/stopwatch.ts';
 import { attentionFlops, benchConfig, trainedFlops } from './configs.ts';
 import { round } from './figures.ts';
 import { trainBench, withTrainer, type TrainResult, type Variant } from './train.ts';
@@ -61,7 +62,7 @@ async function attentionShare(gpu: Gpu): Promise<Ratio> {
   const variant: Variant = { config: 'nano', rows: 2, seq: 512 };
   const shape = { ...benchConfig('nano'), rows: 2, seq: 512 };
   return withTrainer(gpu, variant, async (trainer) => {
-    const { kernels } = await profile(gpu, trainer.programs);
+    const kernels = await withStopwatch(gpu, (watch) => profile(gpu, watch, trainer.programs));
     const ms = (of: typeof kernels): number => of.reduce((sum, k) => sum + k.ms, 0);
     const share = ms(kernels.filter((k) => k.kernel.includes('attention'))) / ms(kernels);
     const predicted = attentionFlops(shape) / trainedFlops(shape);

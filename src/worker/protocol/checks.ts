@@ -19,15 +19,18 @@ export interface KernelTime {
   dispatches: number;
   ms: number;
   flops: number;
-  /** Of the ranges that are bound to it, each once. */
+  /** Read and written, each number once. */
   bytes: number;
 }
 
 export interface StepProfile {
+  /** Whose step it was, and what that node was called. */
+  nodeId: string;
+  name: string;
   kernels: KernelTime[];
-  /** The GPU's own clock, or the time from submit to done. */
+  /** The GPU's own clock, or the time from submit to done less what an empty submit takes. */
   clock: 'timestamp' | 'wall';
-  /** What the engine's kernels reach at their best here. */
+  /** What the engine's kernels reach at their best here: a large product, and a copy. */
   ceilings: { gflopPerS: number; gbPerS: number };
   rows: number;
   tokens: number;
