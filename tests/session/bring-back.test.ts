@@ -1,9 +1,9 @@
 /** A run that leaves for other machines, and what comes back; and looks at held-out prompts, which it is laid beside. */
 import 'fake-indexeddb/auto';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { nodeGpu } from '../../src/cli/node-gpu.ts';
 import type { LabNode, LocalSource, TrainParams } from '../../src/worker/protocol.ts';
 import { checkpoint, type Files } from '../support/checkpoint.ts';
+import { pageGpu } from '../support/page-gpu.ts';
 import { Page } from './page.ts';
 
 const source = (files: Files, name = 'out'): LocalSource => ({
@@ -35,7 +35,7 @@ let prompts: string;
 let count = 0;
 
 beforeAll(async () => {
-  gpu = await nodeGpu();
+  gpu = await pageGpu();
 });
 beforeEach(async () => {
   page = new Page(gpu, `bring-back-test-${++count}`);

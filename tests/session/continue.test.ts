@@ -1,7 +1,6 @@
 /** 'Continue the same adapter': a run that trains its parent's own adapter on, through the worker's service. */
 import 'fake-indexeddb/auto';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { nodeGpu } from '../../src/cli/node-gpu.ts';
 import { parseLlamaConfig } from '../../src/core/config.ts';
 import { Adapter, LORA_TARGETS, type LoraConfig } from '../../src/model/lora.ts';
 import { peftConfigJson } from '../../src/model/peft.ts';
@@ -11,6 +10,7 @@ import { attackId, GREEDY, type LabNode, type TrainParams } from '../../src/work
 import { buildModel } from '../../src/worker/stored-model.ts';
 import { checkpoint, type Files } from '../support/checkpoint.ts';
 import { promptsFile, sourceOf } from './files.ts';
+import { pageGpu } from '../support/page-gpu.ts';
 import { Page } from './page.ts';
 
 const OPTIM = { betas: [0.9, 0.99], eps: 1e-8, weight_decay: 0, clip: 1 } as const;
@@ -30,7 +30,7 @@ async function open(): Promise<void> {
 }
 
 beforeAll(async () => {
-  gpu = await nodeGpu();
+  gpu = await pageGpu();
   await open();
   prompts = (await page.ask('keepPrompts', promptsFile())).id;
   base = await page.ask('openModel', { source: sourceOf(checkpoint()) });

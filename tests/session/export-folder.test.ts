@@ -1,7 +1,6 @@
 /** A large opened model with its adapters folded in, written into a folder by the worker's service and opened again. */
 import 'fake-indexeddb/auto';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { nodeGpu } from '../../src/cli/node-gpu.ts';
 import { Adapter } from '../../src/model/lora.ts';
 import { Model } from '../../src/model/model.ts';
 import { readSafetensors, roundToF16 } from '../../src/model/safetensors.ts';
@@ -11,6 +10,7 @@ import { attackId, type LabNode } from '../../src/worker/protocol.ts';
 import { checkpoint } from '../support/checkpoint.ts';
 import { FakeFolder } from '../support/fake-folder.ts';
 import { promptsFile, sourceOf } from './files.ts';
+import { pageGpu } from '../support/page-gpu.ts';
 import { Page } from './page.ts';
 
 const OPTIM = { betas: [0.9, 0.99], eps: 1e-8, weight_decay: 0, clip: 1 } as const;
@@ -22,7 +22,7 @@ let base: LabNode;
 let attacked: LabNode;
 
 beforeAll(async () => {
-  page = new Page(await nodeGpu(), 'export-folder-test');
+  page = new Page(await pageGpu(), 'export-folder-test');
   await page.ask('init', { modelsUrl: 'http://lab.test/models/' });
   prompts = (await page.ask('keepPrompts', promptsFile())).id;
   base = await page.ask('openModel', { source: sourceOf(checkpoint({ large: true })) });

@@ -4,12 +4,12 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { nodeGpu } from '../../src/cli/node-gpu.ts';
 import { GREEDY, type LabNode, type LocalSource } from '../../src/worker/protocol.ts';
 import { checkpoint, type Files } from '../support/checkpoint.ts';
 import { Locks } from '../support/locks.ts';
 import { closeAll, fileSystemOn } from '../support/file-system.ts';
 import { COMMIT, HubServer } from '../support/hub-server.ts';
+import { pageGpu } from '../support/page-gpu.ts';
 import { Page } from './page.ts';
 
 const OTHER_COMMIT = COMMIT.replace(/^0/, 'f');
@@ -65,7 +65,7 @@ const local = (files: Files): LocalSource => ({
 });
 
 beforeAll(async () => {
-  gpu = await nodeGpu();
+  gpu = await pageGpu();
 });
 beforeEach(async () => {
   name = `hub-test-${++count}`;

@@ -1,12 +1,12 @@
 /** What the page measures on the user's GPU, through the worker's service: within the memory plan, in turns, and only while it is wanted. */
 import 'fake-indexeddb/auto';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { nodeGpu } from '../../src/cli/node-gpu.ts';
 import { Trainer } from '../../src/train/trainer.ts';
 import { Gate, PRIORITY } from '../../src/worker/gate.ts';
 import { GREEDY, type LabNode, type TrainParams } from '../../src/worker/protocol.ts';
 import { checkpoint } from '../support/checkpoint.ts';
 import { promptsFile, sourceOf } from './files.ts';
+import { pageGpu } from '../support/page-gpu.ts';
 import { Page } from './page.ts';
 
 let page: Page;
@@ -14,7 +14,7 @@ let node: LabNode;
 let wanted: TrainParams;
 
 beforeAll(async () => {
-  page = new Page(await nodeGpu(), 'measuring-test');
+  page = new Page(await pageGpu(), 'measuring-test');
   await page.ask('init', { modelsUrl: 'http://lab.test/models/' });
   const prompts = (await page.ask('keepPrompts', promptsFile())).id;
   node = await page.ask('openModel', { source: sourceOf(checkpoint()) });

@@ -1,7 +1,6 @@
 /** The memory plan of the page, through the worker's service: what it says, what it refuses, and what a run then takes. */
 import 'fake-indexeddb/auto';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
-import { nodeGpu } from '../../src/cli/node-gpu.ts';
 import {
   GREEDY,
   type InitResult,
@@ -12,6 +11,7 @@ import {
 } from '../../src/worker/protocol.ts';
 import { checkpoint } from '../support/checkpoint.ts';
 import { promptsFile, sourceOf } from './files.ts';
+import { pageGpu } from '../support/page-gpu.ts';
 import { Page } from './page.ts';
 
 /** Largest distance between what is planned and what is allocated, as a share of what is allocated. */
@@ -40,7 +40,7 @@ async function open(): Promise<InitResult> {
 }
 
 beforeAll(async () => {
-  gpu = await nodeGpu();
+  gpu = await pageGpu();
   await open();
   prompts = (await page.ask('keepPrompts', promptsFile())).id;
 });

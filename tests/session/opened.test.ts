@@ -3,7 +3,6 @@ import 'fake-indexeddb/auto';
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { nodeGpu } from '../../src/cli/node-gpu.ts';
 import { askedFields, defaultsOf } from '../../src/core/settings.ts';
 import { tinyConfigJson } from '../../src/recipes/tiny.ts';
 import {
@@ -17,6 +16,7 @@ import { describeRun } from '../../src/worker/run-setup.ts';
 import { Tasks } from '../../src/worker/tasks.ts';
 import { caseDirOr } from '../golden/golden-dir.ts';
 import { checkpoint, type Files } from '../support/checkpoint.ts';
+import { pageGpu } from '../support/page-gpu.ts';
 import { Page } from './page.ts';
 
 const source = (files: Files, name = 'my-model'): LocalSource => ({
@@ -42,7 +42,7 @@ const answer = async (node: LabNode, prompt: string, maxNewTokens = 6) => {
 };
 
 beforeAll(async () => {
-  gpu = await nodeGpu();
+  gpu = await pageGpu();
 });
 beforeEach(async () => {
   name = `opened-test-${++count}`;

@@ -5,7 +5,6 @@
 import 'fake-indexeddb/auto';
 import { createHash } from 'node:crypto';
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { nodeGpu } from '../../src/cli/node-gpu.ts';
 import { parseLlamaConfig } from '../../src/core/config.ts';
 import { LabError } from '../../src/core/errors.ts';
 import { everyMatmul, readTable } from '../../src/core/kernel-table.ts';
@@ -23,6 +22,7 @@ import { GREEDY, type Notice, type TrainParams } from '../../src/worker/protocol
 import type { StoredPlain } from '../../src/worker/run.ts';
 import { buildModel } from '../../src/worker/stored-model.ts';
 import { Locks } from '../support/locks.ts';
+import { lose, pageGpu } from '../support/page-gpu.ts';
 import { Page } from './page.ts';
 
 /** Software adapters on a busy machine are slow; a wait that ends early is no finding. */
@@ -68,7 +68,7 @@ function serveModels(seed = 1): void {
 }
 
 beforeAll(async () => {
-  gpu = await nodeGpu();
+  gpu = await pageGpu();
 });
 beforeEach(async () => {
   serveModels();
@@ -360,7 +360,7 @@ describe('when the device is lost', () => {
       async () => ((await page.service.ctx.store.run(id))?.info.checkpointStep ?? 0) >= 4,
       WAIT_MS,
     );
-    page.service.ctx.gpu.device.destroy();
+    lose(page.service.ctx.gpu.device);
     await vi.waitUntil(() => page.notices.some((n) => n.type === 'device-lost'), WAIT_MS);
     await expect(page.ask('train', MFT)).rejects.toMatchObject({ code: 'device-lost' });
     expect((await page.ask('rebuild', {})).adapter).toBeDefined();
