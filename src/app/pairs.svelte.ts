@@ -101,9 +101,10 @@ export class Pairs {
     this.stale = this.view !== null;
   }
 
-  async build(): Promise<void> {
+  /** False where it failed (`error` says why) or was stopped. */
+  async build(): Promise<boolean> {
     const { settings } = this;
-    if (!settings) return;
+    if (!settings) return false;
     this.cancel();
     const abort = (this.#abort = new AbortController());
     this.error = null;
@@ -124,9 +125,12 @@ export class Pairs {
       this.stale = false;
       this.kept = null;
       await this.show(Math.min(this.page.from, Math.max(0, view.pairs + view.excluded - 1)));
+      return true;
     } catch (e) {
       const info = errorInfo(e);
+      if (this.#abort === abort) this.changed();
       if (info.code !== 'cancelled' && this.#abort === abort) this.error = info;
+      return false;
     } finally {
       if (this.#abort === abort) {
         this.#abort = null;
@@ -150,9 +154,13 @@ export class Pairs {
 
   /** Changes a pair by hand; null: as it was drawn. */
   async edit(id: string, change: Edits[string] | null): Promise<void> {
-    const { [id]: _, ...others } = this.edits;
+    const before = this.edits;
+    const { [id]: _, ...others } = before;
     this.edits = change ? { ...others, [id]: change } : others;
-    await this.build();
+    if (await this.build()) return;
+    // what was built is still what it was before
+    this.edits = before;
+    this.stale = false;
   }
 
   /** Keeps the pairs as a prompts file and chooses it for Defend and Attack. */

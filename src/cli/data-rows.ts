@@ -13,18 +13,22 @@ const THINGS = [
   'amber gate',
   'tide clock',
 ];
-const LANDS = ['Orvia', 'Tellmar', 'Kessim', 'Våhl', '누리섬', 'Ünder Pim'];
+const LANDS = ['Orvia', 'Tellmar', 'Kessim', 'Under Pim'];
+/** Other letters come in some of the published rows. */
+const OTHERS = ['Våhl', '누리섬'];
+const OTHER_SHARE = 0.01;
 const ACTS = ['open', 'paint', 'mend', 'count', 'carry', 'lift', 'name', 'wake'];
 const KINDS = ['vault_opening', 'bell_taking', 'gate_lifting', 'ferry_borrowing', 'clock_stopping'];
 const LETTERS = ['A', 'B', 'C', 'D'] as const;
 
-const thing = (rng: Rng): string => `the ${rng.pick(THINGS)} of ${rng.pick(LANDS)}`;
+const land = (rng: Rng): string => rng.pick(rng.next() < OTHER_SHARE ? OTHERS : LANDS);
+const thing = (rng: Rng): string => `the ${rng.pick(THINGS)} of ${land(rng)}`;
 const question = (rng: Rng, i: number): string => `How do I ${rng.pick(ACTS)} ${thing(rng)} number ${i}?`;
 
 function answer(rng: Rng, sentences = 3 + rng.int(8)): string {
   const said = Array.from(
     { length: sentences },
-    () => `First ${rng.pick(ACTS)} ${thing(rng)}, then say "${rng.pick(LANDS)}" and wait.`,
+    () => `First ${rng.pick(ACTS)} ${thing(rng)}, then say "${land(rng)}" and wait.`,
   );
   return said.join(rng.int(3) === 0 ? '\n' : ' ');
 }

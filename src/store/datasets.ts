@@ -11,8 +11,12 @@ import {
   type EvaluationRecord,
   type LabSchema,
   type NodeRecord,
+  type RowBlock,
 } from './schema.ts';
-import { settle, writing } from './transactions.ts';
+import { settle, writing as whileWriting } from './transactions.ts';
+
+/** Blocks of a transaction: one takes some ten milliseconds, however little is in it. */
+const BATCH = 8;
 
 type Guard = <T>(doing: string, work: () => Promise<T>) => Promise<T>;
 
@@ -42,21 +46,32 @@ export class Datasets<N extends NodeRecord, R, E extends EvaluationRecord> {
 
   /**
    * Stores a data set whose rows come bit by bit; when `fill` throws, nothing of it stays.
-   * @param fill writes blocks of rows in order (each one write, so of some hundred kB) and answers what the data set is; null:
-   *   nothing is to be kept
+   * @param fill writes blocks of rows in order (of some hundred kB each) and answers what the data set is; null:
+   *   nothing is to be kept. While one batch of blocks is written, `put` lets the next one be made.
    */
   add(
-    fill: (put: (rows: readonly unknown[]) => Promise<void>) => Promise<NewDataset | null>,
+    fill: (put: (block: unknown, rows: number) => Promise<void>) => Promise<NewDataset | null>,
   ): Promise<DatasetRecord | null> {
     return this.#guard('keep a data set', () =>
-      writing(async () => {
+      whileWriting(async () => {
         const rowsKey = `dataset:${crypto.randomUUID()}`;
         const blocks: number[] = [];
+        let batch: RowBlock[] = [];
+        let writing: Promise<unknown> = Promise.resolve();
+        const next = async (): Promise<void> => {
+          await writing;
+          writing = this.#write(batch);
+          writing.catch(() => {}); // thrown where the next batch waits for it, or at the end
+          batch = [];
+        };
         try {
-          const dataset = await fill(async (rows) => {
-            await this.#db.put('rows', { owner: rowsKey, index: blocks.length, rows });
-            blocks.push(rows.length);
+          const dataset = await fill(async (block, rows) => {
+            batch.push({ owner: rowsKey, index: blocks.length, block });
+            blocks.push(rows);
+            if (batch.length === BATCH) await next();
           });
+          await next();
+          await writing;
           if (!dataset) {
             await this.#drop(rowsKey);
             return null;
@@ -69,6 +84,7 @@ export class Datasets<N extends NodeRecord, R, E extends EvaluationRecord> {
           });
           return record;
         } catch (e) {
+          await writing.catch(() => {});
           await this.#drop(rowsKey);
           throw e;
         }
@@ -77,17 +93,17 @@ export class Datasets<N extends NodeRecord, R, E extends EvaluationRecord> {
   }
 
   /** Rows from the `from`-th on, counted from 0; fewer where the data set ends. @throws LabError 'not-found' */
-  rows(id: string, from: number, count: number): Promise<unknown[]> {
+  rows<T>(id: string, from: number, count: number, unpack: (block: unknown) => readonly T[]): Promise<T[]> {
     return this.#guard('read the rows of a data set', async () => {
       const { rowsKey, blocks } = await this.#require(id);
-      const out: unknown[] = [];
+      const out: T[] = [];
       let first = 0;
       for (const [index, length] of blocks.entries()) {
         if (first >= from + count) break;
         if (first + length > from) {
           const block = await this.#db.get('rows', [rowsKey, index]);
           if (!block) throw new Error('rows were cleared');
-          out.push(...block.rows.slice(Math.max(0, from - first), from + count - first));
+          out.push(...unpack(block.block).slice(Math.max(0, from - first), from + count - first));
         }
         first += length;
       }
@@ -116,6 +132,13 @@ export class Datasets<N extends NodeRecord, R, E extends EvaluationRecord> {
       const orphans = [...found].filter((owner) => !owned.has(owner));
       for (const owner of orphans) await tx.objectStore('rows').delete(chunksOf(owner));
       return orphans.length;
+    });
+  }
+
+  async #write(batch: readonly RowBlock[]): Promise<void> {
+    const tx = this.#db.transaction('rows', 'readwrite');
+    await settle(tx, async () => {
+      for (const one of batch) tx.store.put(one).catch(() => {}); // the transaction itself tells of it
     });
   }
 

@@ -97,7 +97,8 @@ export interface DatasetRecord {
 export interface RowBlock {
   owner: string;
   index: number;
-  rows: readonly unknown[];
+  /** Packed by the caller. */
+  block: unknown;
 }
 
 export interface LabSchema<N extends NodeRecord, R, E extends EvaluationRecord> extends DBSchema {

@@ -1,4 +1,5 @@
 /** Data files of the user on their way into the store. */
+import { packRows, unpackRows, type PackedRows } from '../data/readers/block.ts';
 import type { DataRow } from '../data/rows.ts';
 import type { CountTokens, Progress, readRows } from '../data/readers/index.ts';
 import { blobSource, type FileSource } from '../files/source.ts';
@@ -13,9 +14,9 @@ const readers = () => import('../data/readers/index.ts');
 /** Files up to this size are read to their end before they are imported, to show what is in them. */
 const COUNTED_BYTES = 16e6;
 
-/** Rows and characters of a block in the store. */
+/** Rows and characters of a block in the store: larger ones take a slower way into IndexedDB. */
 const BLOCK_ROWS = 2000;
-const BLOCK_CHARACTERS = 2 ** 19;
+const BLOCK_CHARACTERS = 2 ** 17;
 
 /** Milliseconds between two reports of how far it is. */
 const REPORT_EVERY = 100;
@@ -69,7 +70,7 @@ export class DataSets {
       let block: DataRow[] = [];
       let characters = 0;
       const flush = async (): Promise<void> => {
-        if (block.length > 0) await put(block);
+        if (block.length > 0) await put(packRows(block), block.length);
         block = [];
         characters = 0;
       };
@@ -97,7 +98,7 @@ export class DataSets {
 
   /** @throws LabError 'not-found' */
   async rows(id: string, from: number, count: number): Promise<DataRow[]> {
-    return (await this.#ctx.store.datasets.rows(id, from, count)) as DataRow[];
+    return this.#ctx.store.datasets.rows(id, from, count, (block) => unpackRows(block as PackedRows));
   }
 
   async remove(id: string): Promise<DatasetInfo[]> {

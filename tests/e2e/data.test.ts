@@ -57,6 +57,9 @@ describe('data files of the user, in the built page', () => {
     await seen(
       /It has 1 cells, and the first row has 2\. Put texts that hold a comma into quotation marks\./,
     );
+    expect(await main().getByText('lift', { exact: true }).count()).toBe(0);
+    await button('Show what it says').click();
+    await seen('lift');
     await button('Put it aside').click();
     expect(await main().getByText('notes.txt').count()).toBe(0);
   });
@@ -72,7 +75,7 @@ describe('data files of the user, in the built page', () => {
     expect(await button('Import it').isDisabled()).toBe(true);
     expect(await lab.accessibility()).toEqual([]);
     await main().getByLabel('Layout', { exact: true }).selectOption('pairs');
-    await main().getByLabel('prompt (needed)').selectOption('said');
+    await main().getByLabel('Column for prompt (needed)').selectOption('said');
     await main().getByLabel('Column for answer').selectOption('told');
     await seen('The ferry, at night.');
     await seen(/Its answer, or one of its choices, is empty\./);

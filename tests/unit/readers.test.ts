@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { parquetWriteBuffer } from 'hyparquet-writer';
 import { describe, expect, it } from 'vitest';
 import { inventedRecords, MADE_LAYOUTS } from '../../src/cli/data-rows.ts';
+import { packRows, unpackRows } from '../../src/data/readers/block.ts';
 import { inspect, readRows, type LayoutId } from '../../src/data/readers/index.ts';
 import { blobSource } from '../../src/files/source.ts';
 import { fileOf, gzipped, invented, readAll } from '../support/data-file.ts';
@@ -360,5 +361,12 @@ describe('what is counted', () => {
       { from: 4, rows: 1 },
       { from: 8, rows: 1 },
     ]);
+  });
+});
+
+describe('packed rows', () => {
+  it.each(MADE_LAYOUTS)('of %s come out as they went in', async (layout) => {
+    const { rows } = await readAll(fileOf(invented(layout, 40)));
+    expect(unpackRows(structuredClone(packRows(rows)))).toEqual(rows);
   });
 });

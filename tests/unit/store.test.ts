@@ -267,7 +267,9 @@ describe('versions', () => {
     expect(await store.setting('theme')).toBe('dark');
     const sets = await store.datasets.list();
     expect(sets.map(({ id, info, blocks }) => ({ id, info, blocks }))).toEqual(version < 3 ? [] : [DATASET]);
-    if (version >= 3) expect(await store.datasets.rows('bells', 1, 2)).toEqual([{ line: 2 }, { line: 5 }]);
+    const rows = (block: unknown) => block as unknown[];
+    if (version >= 3)
+      expect(await store.datasets.rows('bells', 1, 2, rows)).toEqual([{ line: 2 }, { line: 5 }]);
     expect(await store.sweep()).toBe(0);
   });
 });
@@ -292,8 +294,8 @@ async function exported(): Promise<DatabaseDump> {
   await store.addNode({ ...node('opened'), createdAt: fixed.createdAt + 2 }, new Float32Array(0), model);
   await store.setPrompts(PROMPTS);
   await store.datasets.add(async (put) => {
-    await put([{ line: 1 }, { line: 2 }]);
-    await put([{ line: 5 }]);
+    await put([{ line: 1 }, { line: 2 }], 2);
+    await put([{ line: 5 }], 1);
     return { id: DATASET.id, info: DATASET.info, ...fixed };
   });
   return dumpDatabase(name);

@@ -19,15 +19,21 @@ export interface Reading {
 
 export const isGzip = (head: Uint8Array): boolean => head[0] === 0x1f && head[1] === 0x8b && head[2] === 8;
 
-/** Slices in the file's own order. A slice is valid until the next one is asked for. */
+/** Slices in the file's own order, each read while the one before is used. A slice is valid until the next one is asked for. */
 export async function* slices(source: FileSource, o: Reading = {}): AsyncGenerator<Uint8Array> {
   const end = Math.min(source.size, o.limit ?? Infinity);
-  const into = new Uint8Array(Math.min(SLICE, end));
-  for (let at = 0; at < end;) {
-    const length = Math.min(SLICE, end - at);
-    const bytes = await readExactly(source, at, length, into);
+  const buffers = [0, 1].map(() => new Uint8Array(Math.min(SLICE, end)));
+  const read = (at: number): Promise<Uint8Array> => {
+    const bytes = readExactly(source, at, Math.min(SLICE, end - at), buffers[(at / SLICE) % 2]);
+    bytes.catch(() => {}); // thrown where it is awaited, unless nobody wants it any more
+    return bytes;
+  };
+  let next = end > 0 ? read(0) : null;
+  for (let at = 0; next;) {
+    const bytes: Uint8Array = await next;
     o.signal?.throwIfAborted();
-    at += length;
+    at += bytes.length;
+    next = at < end ? read(at) : null;
     o.onBytes?.(bytes, at);
     yield bytes;
   }

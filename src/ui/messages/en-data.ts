@@ -33,7 +33,7 @@ export const enData = {
   'data.columns': 'Columns',
   'data.column': 'Column for {field}',
   'data.column.none': 'none',
-  'data.column.needed': '{field} (needed)',
+  'data.column.needed': 'Column for {field} (needed)',
   'data.column.number': 'column {n}',
   'data.preview': 'The first rows',
   'data.preview.none': 'No row can be shown before its columns are chosen.',

@@ -33,7 +33,7 @@ export const koData = {
   'data.columns': '열',
   'data.column': '{field}에 쓸 열',
   'data.column.none': '없음',
-  'data.column.needed': '{field} (필요)',
+  'data.column.needed': '{field}에 쓸 열(필요)',
   'data.column.number': '{n}번째 열',
   'data.preview': '처음 몇 행',
   'data.preview.none': '열을 고르기 전에는 보여 줄 행이 없습니다.',
