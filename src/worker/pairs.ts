@@ -9,7 +9,7 @@ import { itemsOf, LeftOuts, SOURCE_ROLES, type Source, type Sources } from '../d
 import type { SimilarityPort } from '../data/pairs/similarity.ts';
 import type { Built } from '../data/pairs/types.ts';
 import { builtFiles, trained, type BuiltFiles } from '../data/pairs/write.ts';
-import type { DataRow } from '../data/rows.ts';
+import { unpackRows, type PackedRows } from '../data/readers/block.ts';
 import { pooledPort } from '../eval/pooled.ts';
 import { HiddenStates } from '../model/hidden.ts';
 import type { Context } from './context.ts';
@@ -144,7 +144,9 @@ export class PairBuilder {
     for (const id of this.#rows.keys()) if (!wanted.has(id)) this.#rows.delete(id);
     for (const id of wanted) {
       if (this.#rows.has(id)) continue;
-      const rows = (await this.#ctx.store.datasets.rows(id, 0, Infinity)) as DataRow[];
+      const rows = await this.#ctx.store.datasets.rows(id, 0, Infinity, (block) =>
+        unpackRows(block as PackedRows),
+      );
       const { name, sha256 } = (await this.#ctx.store.datasets.get(id))!.info as Source;
       this.#rows.set(id, { name, sha256, rows });
       signal.throwIfAborted();

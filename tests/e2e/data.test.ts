@@ -53,7 +53,6 @@ describe('data files of the user, in the built page', () => {
     expect(await main().locator('img, script').count()).toBe(0);
     expect(await lab.page.evaluate(() => 'taken' in globalThis)).toBe(false);
     await seen('Left out: 1');
-    await button('Show what it says').first().click();
     await seen(
       /It has 1 cells, and the first row has 2\. Put texts that hold a comma into quotation marks\./,
     );

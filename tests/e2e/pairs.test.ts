@@ -131,7 +131,7 @@ describe('pairs of imported sets, in the built page', () => {
         timeout: 60_000,
       })
       .toBe('harmful-pairs-0.jsonl');
-    await expect.poll(() => button('Start').isEnabled(), { timeout: 120_000 }).toBe(true);
+    await expect.poll(() => button('Start the defence').isEnabled(), { timeout: 120_000 }).toBe(true);
     expect(lab.problems()).toEqual([]);
   });
 });

@@ -109,8 +109,7 @@ export async function benignSets(
   const apart = new Apart([...held, ...own]);
   const left = await apart.filter(all.slice(own.length), 'benign', HELD_OUT, o.out, o.watch);
   const wanted = Math.max(settings.benignTuning, benignBeside(o.harmful, settings.attack.harmfulShare));
-  // where there are too few, both sides get their share of them
-  const both = wanted + settings.replay;
-  const attack = Math.min(wanted, Math.floor((left.length * wanted) / Math.max(1, both)));
+  // where there are too few, neither side gets less than half of them unless it wants less
+  const attack = Math.min(wanted, Math.max(left.length - settings.replay, Math.ceil(left.length / 2)));
   return { eval: own, attack: left.slice(0, attack), rest: left.slice(attack), wanted };
 }
