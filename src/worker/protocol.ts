@@ -214,6 +214,8 @@ export type Notice =
   | { type: 'readable'; nodeId: string }
   /** A download began, ended or went. */
   | { type: 'downloads' }
+  /** Kernels are compiled for what is about to start: so many of so many are done. */
+  | { type: 'compiling'; done: number; total: number }
   /** The GPU went away (or an uncaptured GPU error came): nothing runs until `rebuild`. */
   | { type: 'device-lost'; error: ErrorInfo }
   /** Another tab opened a newer version of the lab; this one's store is closed. */
