@@ -7,9 +7,13 @@ import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { helpIfAsked } from './lib/help.mjs';
 import { runNode } from './lib/child.mjs';
 import { mutations } from './lib/mutations.mjs';
 import { root, testGpuEnv } from './software-gpu.mjs';
+
+helpIfAsked(fileURLToPath(import.meta.url), process.argv.slice(2));
 
 const asked = process.argv.slice(2);
 const unknown = asked.filter((name) => !mutations.some((m) => m.name === name));

@@ -4,8 +4,11 @@
  */
 import { join } from 'node:path';
 import { runNode } from './lib/child.mjs';
+import { helpIfAsked } from './lib/help.mjs';
 import { gpuEnv, root } from './software-gpu.mjs';
 
+const [entry, ...args] = process.argv.slice(2);
+if (entry !== undefined) helpIfAsked(join(root, entry), args);
 const { env, software } = gpuEnv();
 if (software && process.stderr.isTTY) {
   console.error('GPU: software driver (SwiftShader). SDD_GPU=system uses the driver of this machine.');

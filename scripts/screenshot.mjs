@@ -7,8 +7,12 @@
  * Console errors are printed; they set the exit code to 1.
  */
 import { parseArgs } from 'node:util';
+import { fileURLToPath } from 'node:url';
+import { helpIfAsked } from './lib/help.mjs';
 import { launchBrowser } from './lib/browser.mjs';
 import { serveDist } from './lib/serve.mjs';
+
+helpIfAsked(fileURLToPath(import.meta.url), process.argv.slice(2));
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

@@ -1,7 +1,11 @@
 /** npm start [-- --open --port N]: builds the lab when its sources changed, serves it and prints the address. */
 import { parseArgs } from 'node:util';
+import { fileURLToPath } from 'node:url';
+import { helpIfAsked } from './lib/help.mjs';
 import { build, isStale } from './lib/build.mjs';
 import { serveDist } from './lib/serve.mjs';
+
+helpIfAsked(fileURLToPath(import.meta.url), process.argv.slice(2));
 
 const { values } = parseArgs({ options: { open: { type: 'boolean' }, port: { type: 'string' } } });
 const port = values.port === undefined ? 4173 : Number(values.port);

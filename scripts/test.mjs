@@ -8,9 +8,13 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { helpIfAsked } from './lib/help.mjs';
 import { build } from './lib/build.mjs';
 import { runNode } from './lib/child.mjs';
 import { root, testGpuEnv } from './software-gpu.mjs';
+
+helpIfAsked(fileURLToPath(import.meta.url), process.argv.slice(2));
 
 /** @typedef {{ passed: number; failed: number; skipped: number }} Counts */
 

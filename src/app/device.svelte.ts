@@ -43,6 +43,8 @@ export class Device {
   shaders = $state.raw<ShaderInfo[]>([]);
   profile = $state.raw<StepProfile | null>(null);
   profiling = $state(false);
+  /** Kernels that are compiled for what is about to start; null: none. */
+  compiling = $state.raw<{ done: number; total: number } | null>(null);
   /** Null until the device is open. */
   kernels = $state.raw<Kernels | null>(null);
   measuring = $state(false);

@@ -168,6 +168,7 @@ export class Lab {
     this.phase = 'starting';
     this.fatal = null;
     this.training.loseAll();
+    this.device.compiling = null;
     try {
       const init = await this.client.request('init', {
         modelsUrl: new URL('models/', document.baseURI).href,
@@ -337,7 +338,11 @@ export class Lab {
       case 'readable':
         this.opened.canRead(notice.nodeId);
         break;
+      case 'compiling':
+        this.device.compiling = notice.done < notice.total ? notice : null;
+        break;
       case 'device-lost':
+        this.device.compiling = null;
         this.gpuError = notice.error;
         this.phase = 'lost';
         break;

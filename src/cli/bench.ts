@@ -2,8 +2,8 @@
  * npm run bench -- [--json] [--config nano|small|smol1|all] [--steps N] [--lora] [--checkpoint] [--precision f32|f16|bf16]
  *                 [--profile] [--scaling] [--peers [--only NAME,NAME]]
  *
- * Without more: a training step (forward, loss, backward, AdamW), greedy decoding and the yardstick, the products of a step alone,
- * on fixed models whose weights and batch any other engine can repeat. `--profile` times every kernel of a step; `--scaling`
+ * Without more: what the adapter gives anybody (a large product, a copy), then a training step (forward, loss, backward, AdamW),
+ * greedy decoding and the products of a step alone, on fixed models whose weights and batch any other engine can repeat. `--profile` times every kernel of a step; `--scaling`
  * lays batches, lengths, an adapter and activation checkpointing side by side; `--peers` runs what a user could pick
  * instead (bench/) in alternation with this engine.
  */
@@ -21,7 +21,7 @@ import { peers } from './bench/peers.ts';
 import { profileBench } from './bench/profile.ts';
 import { scaling } from './bench/scaling.ts';
 import { trainBench, type TrainResult } from './bench/train.ts';
-import { yardstick } from './bench/yardstick.ts';
+import { adapterYardstick, yardstick } from './bench/yardstick.ts';
 import { table } from './experiment/report.ts';
 import { openNodeGpu } from './node-gpu.ts';
 
@@ -71,6 +71,7 @@ export async function main(argv: string[]): Promise<number> {
       checkpoint: values.checkpoint,
       precision: precision(values.precision),
     };
+    print('yardsticks', [await adapterYardstick(gpu)]);
     for (const name of names) {
       const [result] = await trainBench(gpu, [{ config: name, ...variant }], steps);
       print('training step', [await besideYardstick(gpu, result!)]);

@@ -78,7 +78,7 @@ export async function main(argv: string[]): Promise<number> {
   const code = codeDigest(undefined, EXPERIMENT_FOLDERS);
   const gpu = await openNodeGpu();
   const world = createWorld(chat.record.worldSeed);
-  const lab = new ExperimentLab(gpu, world, base);
+  const lab = await ExperimentLab.open(gpu, world, base);
   const embedded = new Map([
     ['base', lab.flatten(base)],
     ['chat', lab.flatten(chat)],

@@ -83,13 +83,13 @@ export async function measureLogits(model: Model, { config, checkpoint }: OpenMo
   }
   const ids = tokens(CHECK_TOKENS, config.vocab_size);
   const batch = [{ ids, labels: ids }];
-  const adapter = new Adapter(gpu, config, { r: 1, alpha: 1, targets: ['q_proj'] });
+  const capacity = { maxTokens: CHECK_TOKENS, maxLabels: CHECK_TOKENS };
+  const { adapter, trainer } = await gpu.allocate(() => {
+    const adapter = new Adapter(gpu, config, { r: 1, alpha: 1, targets: ['q_proj'] });
+    return { adapter, trainer: new Trainer(model.with(adapter), OPTIM, capacity) };
+  });
   // its B is zero: the model is as it was
   adapter.initialise(0);
-  const trainer = new Trainer(model.with(adapter), OPTIM, {
-    maxTokens: CHECK_TOKENS,
-    maxLabels: CHECK_TOKENS,
-  });
   try {
     const [logits] = await trainer.logits(batch);
     return relError(logits!, reference.forward(config, params, batch).logits as Float64Array);

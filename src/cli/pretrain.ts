@@ -93,10 +93,10 @@ export function chatStage(world: World, base: Tensors, steps = TINY_CHAT.steps):
   };
 }
 
-function openSession(gpu: Gpu, stage: Stage, hooks: ConstructorParameters<typeof TrainSession>[4]) {
+async function openSession(gpu: Gpu, stage: Stage, hooks: ConstructorParameters<typeof TrainSession>[4]) {
   const config = parseLlamaConfig(tinyConfigJson());
   const model = Model.create(gpu, config, stage.tensors);
-  const trainer = new Trainer(model, stage.plan.optim, stage.cap);
+  const trainer = await gpu.allocate(() => new Trainer(model, stage.plan.optim, stage.cap));
   const { lr, schedule, steps } = stage.plan;
   const session = new TrainSession(
     trainer,
@@ -117,7 +117,7 @@ function openSession(gpu: Gpu, stage: Stage, hooks: ConstructorParameters<typeof
 
 /** The losses of the stage's first n steps, trained afresh. */
 export async function firstLosses(gpu: Gpu, stage: Stage, n: number): Promise<number[]> {
-  const run = openSession(gpu, stage, { snapshot: { at: [n], take: async () => run.session.stop() } });
+  const run = await openSession(gpu, stage, { snapshot: { at: [n], take: async () => run.session.stop() } });
   try {
     await run.session.run();
     return run.session.log.slice(0, n).map((s) => s.loss);
@@ -173,7 +173,7 @@ async function train(gpu: Gpu, stage: Stage, checkpoint: string) {
   let progress: Progress | null = null;
   let failed: unknown = null;
   const segments: TrainingSegment[] = [];
-  const run = openSession(gpu, stage, {
+  const run = await openSession(gpu, stage, {
     onStats(s) {
       since.tokens += s.tokens;
       const now = performance.now();

@@ -9,8 +9,10 @@ import { readModelFolder } from './model-folder.ts';
 /** A model folder's answers on all held-out prompts, judged. */
 export async function scoresOf(gpu: Gpu, world: World, dir: string): Promise<ModelScores> {
   const { config, tensors } = readModelFolder(dir);
-  const model = Model.create(gpu, config, tensors);
-  const generator = new Generator(model, { maxSeqs: 64, maxLen: MAX_LENGTH });
+  const { model, generator } = await gpu.allocate(() => {
+    const model = Model.create(gpu, config, tensors);
+    return { model, generator: new Generator(model, { maxSeqs: 64, maxLen: MAX_LENGTH }) };
+  });
   try {
     return await evaluateModel(generator, world, { sets: ['V', 'T'], benign: true });
   } finally {

@@ -85,7 +85,7 @@ export async function main(argv: string[]): Promise<number> {
   const folder = readModelFolder(dir);
   const gpu = await openNodeGpu();
   const world = createWorld(folder.record.worldSeed);
-  const lab = new ExperimentLab(gpu, world, folder);
+  const lab = await ExperimentLab.open(gpu, world, folder);
   const store = new CellStore(join('.cache', 'tune'), {
     code: codeDigest(),
     weights: createHash('sha256')

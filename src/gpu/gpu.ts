@@ -1,6 +1,6 @@
 import { LabError } from '../core/errors.ts';
-import { expandShader, type Defines } from './wgsl.ts';
-import { shaderSource } from './shaders.ts';
+import { Pipelines, refused, type Pipeline } from './pipelines.ts';
+import type { Defines } from './wgsl.ts';
 import { defaultTable, type KernelTable } from '../core/kernel-table.ts';
 
 export interface AdapterSummary {
@@ -26,9 +26,6 @@ export interface GpuStats {
   dispatches: number;
   submits: number;
 }
-
-/** Read-only storage, read-write storage, or uniform: one letter per binding of group 0, in order. */
-export type Access = 'r' | 'w' | 'u';
 
 export interface OpenOptions {
   /** Where adapters come from; the browser's own by default. */
@@ -104,8 +101,7 @@ interface Shared {
   /** Buffers made since `allocate` was entered; null outside of it. */
   making: GPUBuffer[] | null;
   submitFlops: number;
-  pipelines: Map<string, GPUComputePipeline>;
-  layouts: Map<string, GPUBindGroupLayout>;
+  pipelines: Pipelines;
 }
 
 /**
@@ -170,18 +166,12 @@ export class Gpu {
       alive: new Set(),
       making: null,
       submitFlops: 2e10,
-      pipelines: new Map(),
-      layouts: new Map(),
+      pipelines: new Pipelines(device),
     };
     device.addEventListener('uncapturederror', (event) => {
       const { error } = event as GPUUncapturedErrorEvent;
       const memory = typeof GPUOutOfMemoryError !== 'undefined' && error instanceof GPUOutOfMemoryError;
-      const labError = memory
-        ? outOfMemory()
-        : new LabError('gpu-error', `The graphics driver refused a command: ${error.message}`, {
-            safe: 'Saved checkpoints are whole.',
-            next: 'Please report this with the text of the GPU page.',
-          });
+      const labError = memory ? outOfMemory() : refused(error.message);
       if (shared.onError) shared.onError(labError);
       else console.error(labError);
     });
@@ -203,6 +193,11 @@ export class Gpu {
 
   set submitFlops(most: number) {
     this.shared.submitFlops = most;
+  }
+
+  /** Told while pipelines compile in the background: how many are done, of how many. */
+  set onCompiling(tell: ((done: number, total: number) => void) | undefined) {
+    this.shared.pipelines.onProgress = tell;
   }
 
   /** Told of the first validation or memory error that no caller caught. */
@@ -239,25 +234,32 @@ export class Gpu {
 
   /**
    * Makes GPU objects, all of them or none: when `make` throws or the adapter has no memory for what it made, every
-   * buffer made in it is freed again and the device lives on. What does not go through here is reported to `onError`.
-   * @throws what `make` threw, or LabError 'out-of-memory'
+   * buffer made in it is freed again and the device lives on. What does not go through here is reported to `onError`. Pipelines
+   * that `make` needs are compiled meanwhile, all at the same time; elsewhere each is compiled where it is first asked for.
+   * @throws what `make` threw, or LabError 'out-of-memory' or 'gpu-error'
    */
   async allocate<T>(make: () => T): Promise<T> {
     const made: GPUBuffer[] = [];
     this.device.pushErrorScope('out-of-memory');
     this.shared.making = made;
-    let result: { value: T } | { thrown: unknown };
+    let begun: { result: T; compiled: Promise<unknown> } | { thrown: unknown };
     try {
-      result = { value: make() };
+      begun = this.shared.pipelines.collect(make);
     } catch (thrown) {
-      result = { thrown };
+      begun = { thrown };
     } finally {
       this.shared.making = null;
     }
-    const full = await this.device.popErrorScope();
-    if ('value' in result && !full) return result.value;
-    for (const buffer of made) this.free(buffer);
-    throw 'thrown' in result ? result.thrown : outOfMemory();
+    const scope = this.device.popErrorScope();
+    try {
+      if ('thrown' in begun) throw begun.thrown;
+      const [full] = await this.patiently(Promise.all([scope, begun.compiled]));
+      if (full) throw outOfMemory();
+      return begun.result;
+    } catch (error) {
+      for (const buffer of made) this.free(buffer);
+      throw error;
+    }
   }
 
   /** Gives a buffer back; a second call for the same buffer does nothing. */
@@ -268,21 +270,10 @@ export class Gpu {
     buffer.destroy();
   }
 
-  /** The compute pipeline of shaders/<shader>.wgsl with these defines, compiled once. */
-  pipeline(shader: string, defines: Defines, access: string): GPUComputePipeline {
-    const all = this.definesOf(defines);
-    const key = `${shader} ${access} ${JSON.stringify(all)}`;
-    let pipeline = this.shared.pipelines.get(key);
-    if (!pipeline) {
-      const code = expandShader(shader, all, shaderSource);
-      pipeline = this.device.createComputePipeline({
-        label: shader,
-        layout: this.device.createPipelineLayout({ bindGroupLayouts: [this.layout(access)] }),
-        compute: { module: this.device.createShaderModule({ label: shader, code }), entryPoint: 'main' },
-      });
-      this.shared.pipelines.set(key, pipeline);
-      this.stats.pipelines++;
-    }
+  /** The compute pipeline of shaders/<shader>.wgsl with these defines, compiled once; see `allocate` for when. */
+  pipeline(shader: string, defines: Defines, access: string): Pipeline {
+    const pipeline = this.shared.pipelines.of(shader, this.definesOf(defines), access);
+    this.stats.pipelines = this.shared.pipelines.count;
     return pipeline;
   }
 
@@ -299,7 +290,7 @@ export class Gpu {
     });
     this.stats.bindGroups++;
     return this.device.createBindGroup({
-      layout: this.layout(access),
+      layout: this.shared.pipelines.layout(access),
       entries: entries.map((resource, binding) => ({ binding, resource })),
     });
   }
@@ -360,22 +351,6 @@ export class Gpu {
 
   destroy(): void {
     this.device.destroy();
-  }
-
-  private layout(access: string): GPUBindGroupLayout {
-    let layout = this.shared.layouts.get(access);
-    if (!layout) {
-      const types = { r: 'read-only-storage', w: 'storage', u: 'uniform' } as const;
-      layout = this.device.createBindGroupLayout({
-        entries: [...access].map((letter, binding) => ({
-          binding,
-          visibility: GPUShaderStage.COMPUTE,
-          buffer: { type: types[letter as Access] },
-        })),
-      });
-      this.shared.layouts.set(access, layout);
-    }
-    return layout;
   }
 }
 

@@ -1,5 +1,6 @@
 import type { Defines } from './wgsl.ts';
 import type { Gpu } from './gpu.ts';
+import type { Pipeline } from './pipelines.ts';
 
 /** A buffer or a range of one (bytes), and how the kernel uses it. */
 export interface Binding {
@@ -100,13 +101,13 @@ export function encodeInPieces(
 }
 
 /**
- * A fixed list of dispatches: pipelines, bind groups and one uniform buffer are made here, once; running it creates
- * nothing but the command encoder that WebGPU asks for.
+ * A fixed list of dispatches: pipelines (see Gpu.allocate), bind groups and one uniform buffer are made here, once; running it
+ * creates nothing but the command encoder that WebGPU asks for.
  */
 export class Program<D> {
   private readonly gpu: Gpu;
   private readonly ops: readonly Op<D>[];
-  private readonly pipelines: GPUComputePipeline[];
+  private readonly pipelines: Pipeline[];
   private readonly groups: GPUBindGroup[];
   private readonly uniforms: GPUBuffer;
   private readonly staging: Uint32Array<ArrayBuffer>;
@@ -191,7 +192,7 @@ export class Program<D> {
   private dispatch(pass: GPUComputePassEncoder, i: number, group: GPUBindGroup): void {
     const [x, y, z] = this.grids[i]!;
     if (x === 0 || y === 0 || z === 0) return;
-    pass.setPipeline(this.pipelines[i]!);
+    pass.setPipeline(this.pipelines[i]!.get());
     pass.setBindGroup(0, group);
     pass.dispatchWorkgroups(x, y, z);
     this.gpu.stats.dispatches++;

@@ -1,3 +1,4 @@
+import { quantile } from '../core/stats.ts';
 import type { Gpu } from './gpu.ts';
 import { atOnce, byOneClock, Timing, type Clock, type Turn } from './timing.ts';
 
@@ -46,7 +47,7 @@ export class Stopwatch {
   static async open(gpu: Gpu, clock: Clock): Promise<Stopwatch> {
     const empty: number[] = [];
     if (clock === 'wall') for (let i = 0; i < 5; i++) empty.push(await wall(gpu, () => undefined));
-    return new Stopwatch(gpu, clock, empty.sort((a, b) => a - b)[2] ?? 0);
+    return new Stopwatch(gpu, clock, empty.length > 0 ? quantile(empty, 0.5) : 0);
   }
 
   /**

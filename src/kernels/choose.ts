@@ -10,6 +10,7 @@ import {
   type MatmulFamily,
   type MeasuredClass,
 } from '../core/kernel-table.ts';
+import { quantile } from '../core/stats.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { withStopwatch, type Stopwatch } from '../gpu/stopwatch.ts';
 import { atOnce, type Run, type Timing, type Turn } from '../gpu/timing.ts';
@@ -105,10 +106,12 @@ export async function race(
     for (let i = 0; i < SAMPLES && (i < LEAST_SAMPLES || !late()); i++)
       for (const { run, repeats, samples } of runners)
         samples.push(await turn(() => track.timing.sample(run, repeats)));
-    const times = runners.map(({ family, samples }) => {
-      const sorted = samples.toSorted((a, b) => a - b);
-      return { what, family, sizes, microseconds: 1000 * sorted[sorted.length >> 1]! };
-    });
+    const times = runners.map(({ family, samples }) => ({
+      what,
+      family,
+      sizes,
+      microseconds: 1000 * quantile(samples, 0.5),
+    }));
     all.push(...times);
     return times;
   };

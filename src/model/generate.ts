@@ -230,7 +230,7 @@ export class Generator {
   ): Promise<void> {
     const wanted = Math.min(o.topAlternatives ?? 0, MOST_ALTERNATIVES);
     const top = Math.min(wanted > 1 ? MOST_ALTERNATIVES : 1, this.model.config.vocab_size);
-    const selects = this.selectPrograms(top);
+    const selects = await this.selectPrograms(top);
     let rows = all;
     let forwarded = true; // the prompts' hidden states are there
     this.writeRows(rows);
@@ -308,24 +308,19 @@ export class Generator {
     queue.writeBuffer(this.tokens, 0, Uint32Array.from(rows.flatMap((row) => [row.pos, 0, 0, row.index])));
   }
 
-  private selectPrograms(top: number): Program<Dims & { step: number }>[] {
+  private async selectPrograms(top: number): Promise<Program<Dims & { step: number }>[]> {
     let programs = this.selects.get(top);
     if (!programs) {
       const { maxSeqs } = this.cap;
-      programs = Array.from(
-        { length: STEPS_PER_READ },
-        () =>
-          new Program(
-            this.gpu,
-            'select',
-            selectOps(this.head, {
-              seen: { buffer: this.seen },
-              ids: range(this.ids, 0, maxSeqs),
-              tokens: range(this.tokens, 0, maxSeqs * 4),
-              picks: { buffer: this.picks },
-              top,
-            }),
-          ),
+      const ops = selectOps(this.head, {
+        seen: { buffer: this.seen },
+        ids: range(this.ids, 0, maxSeqs),
+        tokens: range(this.tokens, 0, maxSeqs * 4),
+        picks: { buffer: this.picks },
+        top,
+      });
+      programs = await this.gpu.allocate(() =>
+        Array.from({ length: STEPS_PER_READ }, () => new Program(this.gpu, 'select', ops)),
       );
       this.selects.set(top, programs);
     }

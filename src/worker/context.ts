@@ -91,6 +91,7 @@ export class Context {
       this.#measured = null;
       this.#gpuError = null;
       gpu.onError = (error) => this.#gone(gpu, error);
+      gpu.onCompiling = (done, total) => this.notify({ type: 'compiling', done, total });
       void gpu.lost.then((error) => this.#gone(gpu, error));
       return this.capabilities();
     } catch (e) {

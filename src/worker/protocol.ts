@@ -265,6 +265,8 @@ export type Notice =
   | { type: 'downloads' }
   /** A data set came or went. */
   | { type: 'datasets' }
+  /** Kernels are compiled for what is about to start: so many of so many are done. */
+  | { type: 'compiling'; done: number; total: number }
   /** The GPU went away (or an uncaptured GPU error came): nothing runs until `rebuild`. */
   | { type: 'device-lost'; error: ErrorInfo }
   /** Another tab opened a newer version of the lab; this one's store is closed. */

@@ -7,7 +7,7 @@ import {
   trainedFlops,
   attentionFlops,
 } from '../../src/cli/bench/configs.ts';
-import { stepProducts } from '../../src/cli/bench/yardstick.ts';
+import { adapterYardstick, stepProducts } from '../../src/cli/bench/yardstick.ts';
 import { openNodeGpu } from '../../src/cli/node-gpu.ts';
 import type { Gpu } from '../../src/gpu/gpu.ts';
 import { withStopwatch } from '../../src/gpu/stopwatch.ts';
@@ -82,6 +82,16 @@ describe('a profile', () => {
       expect(k.flops / k.ms / 1e6, k.kernel).toBeLessThan(1.3 * most.gflopPerS);
       expect(k.bytes / k.ms / 1e6, k.kernel).toBeLessThan(most.gbPerS);
     }
+  });
+
+  it('the yardstick of the adapter is a large product and a copy, and leaves nothing behind', async () => {
+    const { bytes } = gpu.stats;
+    const most = await adapterYardstick(gpu, 1);
+    expect(gpu.stats.bytes).toBe(bytes);
+    expect(most.copyGbPerS).toBeGreaterThan(0);
+    if (gpu.table.subgroupSize === 0) return;
+    expect(most.productSide).toBeGreaterThanOrEqual(1024);
+    expect(most.productGflopPerS).toBeGreaterThan(0);
   });
 
   it('the yardstick has the products of a step and no other', () => {

@@ -22,7 +22,7 @@ let chat: Float32Array;
 beforeAll(async () => {
   gpu = await openNodeGpu();
   const folder = readModelFolder(join(SHIPPED_DIR, 'tiny-chat'));
-  lab = new ExperimentLab(gpu, createWorld(folder.record.worldSeed), folder);
+  lab = await ExperimentLab.open(gpu, createWorld(folder.record.worldSeed), folder);
   chat = lab.flatten(folder);
 });
 afterAll(() => {

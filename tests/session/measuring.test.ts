@@ -42,6 +42,19 @@ function entered(times: number): Promise<void> {
   });
 }
 
+it('tells the page how far the kernels are compiled that a model needs', async () => {
+  page.notices.length = 0;
+  const sampling = { ...GREEDY, maxNewTokens: 2 };
+  await page.ask('generate', { nodeIds: [node.id], prompt: 'open the amber vault', sampling });
+  const told = page.notices.filter((n) => n.type === 'compiling');
+  expect(told.length).toBeGreaterThan(10);
+  for (const [i, { done, total }] of told.entries()) {
+    expect(done).toBeLessThanOrEqual(total);
+    if (i > 0 && told[i - 1]!.done < told[i - 1]!.total) expect(done).toBe(told[i - 1]!.done + 1);
+  }
+  expect(told.at(-1)!.done).toBe(told.at(-1)!.total);
+});
+
 describe('the profile of a step', () => {
   it('belongs to the model that it was made of, and leaves nothing behind', async () => {
     const before = await bytes();

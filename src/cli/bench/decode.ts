@@ -21,7 +21,9 @@ const NEW = 40;
 export async function decodeBench(gpu: Gpu, name: string, rows: number): Promise<DecodeResult> {
   const shape = benchConfig(name);
   const model = Model.create(gpu, llamaOf(shape), benchWeights(shape));
-  const generator = new Generator(model, { maxSeqs: rows, maxLen: PROMPT + NEW + 1 });
+  const generator = await gpu.allocate(
+    () => new Generator(model, { maxSeqs: rows, maxLen: PROMPT + NEW + 1 }),
+  );
   const row = benchBatch(shape)[0]!.ids;
   const prompts = Array.from({ length: rows }, (_, i) => row.slice(i, i + PROMPT));
   // -1: no token ends a row

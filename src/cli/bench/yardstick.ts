@@ -96,8 +96,31 @@ function kernel(
   return { code, grid: [N / columns / lanes, M / rows] };
 }
 
-/** CPU and wall milliseconds of one product: the least of `reps` after one that compiles. */
-async function time(gpu: Gpu, p: Omit<Product, 'times'>, reps: number): Promise<{ ms: number; cpu: number }> {
+interface Times {
+  ms: number;
+  cpu: number;
+}
+
+/** CPU and wall milliseconds of what is encoded and waited for: the least of `reps` after one that compiles. */
+async function least(gpu: Gpu, reps: number, encode: (into: GPUCommandEncoder) => void): Promise<Times> {
+  const { device } = gpu;
+  const best = { ms: Infinity, cpu: Infinity };
+  for (let i = 0; i <= reps; i++) {
+    const encoder = device.createCommandEncoder();
+    encode(encoder);
+    const cpu = cpuMs();
+    const start = performance.now();
+    device.queue.submit([encoder.finish()]);
+    await gpu.patiently(device.queue.onSubmittedWorkDone());
+    if (i === 0) continue;
+    best.ms = Math.min(best.ms, performance.now() - start);
+    best.cpu = Math.min(best.cpu, cpuMs() - cpu);
+  }
+  return best;
+}
+
+/** One product. */
+async function time(gpu: Gpu, p: Omit<Product, 'times'>, reps: number): Promise<Times> {
   const { device } = gpu;
   const { code, grid } = kernel(p, gpu.table.subgroupSize);
   const pipeline = device.createComputePipeline({
@@ -109,25 +132,13 @@ async function time(gpu: Gpu, p: Omit<Product, 'times'>, reps: number): Promise<
     layout: pipeline.getBindGroupLayout(0),
     entries: buffers.map((buffer, binding) => ({ binding, resource: { buffer } })),
   });
-  const run = async (): Promise<void> => {
-    const encoder = device.createCommandEncoder();
+  const best = await least(gpu, reps, (encoder) => {
     const pass = encoder.beginComputePass();
     pass.setPipeline(pipeline);
     pass.setBindGroup(0, group);
     pass.dispatchWorkgroups(...grid);
     pass.end();
-    device.queue.submit([encoder.finish()]);
-    await gpu.patiently(device.queue.onSubmittedWorkDone());
-  };
-  await run();
-  const best = { ms: Infinity, cpu: Infinity };
-  for (let i = 0; i < reps; i++) {
-    const cpu = cpuMs();
-    const start = performance.now();
-    await run();
-    best.ms = Math.min(best.ms, performance.now() - start);
-    best.cpu = Math.min(best.cpu, cpuMs() - cpu);
-  }
+  });
   for (const buffer of buffers) gpu.free(buffer);
   return best;
 }
@@ -160,4 +171,46 @@ export async function yardstick(gpu: Gpu, c: BenchConfig, reps = 3): Promise<Yar
     productsGflop: round(gflop),
     gflopPerCpuS: round(gflop / (cpu / 1000)),
   };
+}
+
+export interface AdapterYardstick {
+  /** Side of the large square product; absent where the plain kernel cannot run. */
+  productSide?: number;
+  productGflopPerS?: number;
+  productGflopPerCpuS?: number;
+  /** Bytes that the copy reads, and writes as many. */
+  copyBytes: number;
+  copyGbPerS: number;
+  copyGbPerCpuS: number;
+}
+
+/** Numbers that no cache holds. */
+const COPY_BYTES = 2 ** 26;
+/** A larger product is made where the last one took less, milliseconds. */
+const SHORT_MS = 20;
+
+/** What the adapter gives anybody: a large product by the plain kernel, and a copy of one buffer to another. */
+export async function adapterYardstick(gpu: Gpu, reps = 3): Promise<AdapterYardstick> {
+  const buffers = ['from', 'to'].map((name) => gpu.buffer(`copied ${name}`, COPY_BYTES));
+  const copied = await least(gpu, reps, (encoder) =>
+    encoder.copyBufferToBuffer(buffers[0]!, 0, buffers[1]!, 0, COPY_BYTES),
+  );
+  for (const buffer of buffers) gpu.free(buffer);
+  const copy = {
+    copyBytes: COPY_BYTES,
+    copyGbPerS: round((2 * COPY_BYTES) / copied.ms / 1e6),
+    copyGbPerCpuS: round((2 * COPY_BYTES) / copied.cpu / 1e6),
+  };
+  if (gpu.table.subgroupSize === 0) return copy;
+  for (let side = 1024; ; side *= 2) {
+    const { ms, cpu } = await time(gpu, { layout: 'NN', M: side, N: side, K: side }, reps);
+    if (ms < SHORT_MS && side < 4096) continue;
+    const flops = 2 * side ** 3;
+    return {
+      productSide: side,
+      productGflopPerS: round(flops / ms / 1e6),
+      productGflopPerCpuS: round(flops / cpu / 1e6),
+      ...copy,
+    };
+  }
 }

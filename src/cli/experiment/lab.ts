@@ -40,12 +40,16 @@ export class ExperimentLab {
   readonly #generator: Generator;
   readonly #tuners = new Map<string, Tuner>();
 
-  constructor(gpu: Gpu, world: World, folder: ModelFolder) {
+  private constructor(gpu: Gpu, world: World, folder: ModelFolder) {
     this.gpu = gpu;
     this.world = world;
     this.#task = tinyTask(world);
     this.#model = Model.create(gpu, folder.config, folder.tensors);
     this.#generator = new Generator(this.#model, { maxSeqs: SEQS, maxLen: MAX_LENGTH });
+  }
+
+  static open(gpu: Gpu, world: World, folder: ModelFolder): Promise<ExperimentLab> {
+    return gpu.allocate(() => new ExperimentLab(gpu, world, folder));
   }
 
   /** A model folder's weights in the flat layout that the other methods take. */
@@ -56,7 +60,7 @@ export class ExperimentLab {
   /** Scores of the given weights. */
   async evaluate(weights: Float32Array, o: EvalOptions): Promise<ModelScores> {
     this.#model.params.write(weights);
-    const { trainer } = this.#trainer(recipe('mft').plan(settle(recipe('mft'))).optim);
+    const { trainer } = await this.#trainer(recipe('mft').plan(settle(recipe('mft'))).optim);
     const scorer = scorerOf(trainer, CAP);
     return evaluateModel(this.#generator, this.world, { ...o, scorer });
   }
@@ -79,7 +83,7 @@ export class ExperimentLab {
     const r = recipe(o.recipe);
     const prepared = prepare(r, this.#task, settle(r, o.settings), o.seed);
     const { plan } = prepared;
-    const { trainer, adapter } = this.#trainer(plan.optim, plan.lora);
+    const { trainer, adapter } = await this.#trainer(plan.optim, plan.lora);
     const { params } = this.#model;
     const zero = new Float32Array(trainer.m.layout.length);
     params.write(weights);
@@ -107,13 +111,16 @@ export class ExperimentLab {
     return params.flatten(mergeLora(config, params.tensors(base), adapter.config, tensors));
   }
 
-  #trainer(optim: OptimConfig, lora?: LoraConfig): Tuner {
+  async #trainer(optim: OptimConfig, lora?: LoraConfig): Promise<Tuner> {
     const key = JSON.stringify([optim, lora]);
     let tuner = this.#tuners.get(key);
     if (!tuner) {
-      const adapter = lora ? new Adapter(this.gpu, this.#model.config, lora) : null;
-      const model = adapter ? this.#model.with(adapter) : this.#model;
-      this.#tuners.set(key, (tuner = { trainer: new Trainer(model, optim, CAP), adapter }));
+      tuner = await this.gpu.allocate(() => {
+        const adapter = lora ? new Adapter(this.gpu, this.#model.config, lora) : null;
+        const model = adapter ? this.#model.with(adapter) : this.#model;
+        return { trainer: new Trainer(model, optim, CAP), adapter };
+      });
+      this.#tuners.set(key, tuner);
     }
     return tuner;
   }

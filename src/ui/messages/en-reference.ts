@@ -6,6 +6,7 @@ export const enReference = {
   'gpu.starting': 'Opening the GPU …',
   'gpu.none': 'no GPU',
   'gpu.lost': 'GPU lost',
+  'gpu.compiling': 'compiling kernels: {done} of {total}',
   'gpu.memory': '{size} in use',
   'gpu.about': 'Adapter',
   'gpu.software':

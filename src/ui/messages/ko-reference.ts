@@ -9,6 +9,7 @@ export const koReference: Pick<Catalogue, keyof typeof enReference> = {
   'gpu.starting': 'GPU를 여는 중 …',
   'gpu.none': 'GPU 없음',
   'gpu.lost': 'GPU 연결 끊김',
+  'gpu.compiling': '커널 컴파일 중: {total}개 중 {done}개',
   'gpu.memory': '{size} 사용 중',
   'gpu.about': '어댑터',
   'gpu.software':
