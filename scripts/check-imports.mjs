@@ -30,7 +30,7 @@ const allowed = {
   recipes: [...below('recipes'), 'core', 'data', 'eval', 'world'],
   reference: ['core'],
   // The self-check and the golden cases lay the engine beside the oracle.
-  selfcheck: ['train', ...below('train'), 'core', 'data', 'files', 'reference'],
+  selfcheck: ['train', ...below('train'), 'core', 'data', 'eval', 'files', 'reference'],
   app: ['core', 'worker/protocol'],
   ui: ['app', 'core', 'worker/protocol'],
   main: ['ui', 'app', 'core'],

@@ -13,6 +13,7 @@ import { readSafetensors } from '../model/safetensors.ts';
 import { Trainer, type StepStats, type TrainerCapacity } from '../train/trainer.ts';
 import { trimRows, unpad, updateError, ZERO_TOL, type PaddedBatch } from './compare.ts';
 import { file, json, Report, TOL, type CaseFiles } from './golden-case.ts';
+import { runEval } from './golden-eval.ts';
 import { runGeneration } from './golden-text.ts';
 
 /** Relative L2 error of an update. */
@@ -67,6 +68,10 @@ export async function runGoldenCase(
   const unsupported = unsupportedKind(files);
   if (unsupported !== null) return { name, unsupported, groups: [], ok: false };
   const report = new Report();
+  if (files['eval.json']) {
+    await runEval(gpu, files, report);
+    return resultOf(name, report);
+  }
   const config = parseLlamaConfig(json(files, 'config.json'));
   const { stored } = sparing;
   const tensors = loadCase(config, files);
@@ -87,15 +92,19 @@ export async function runGoldenCase(
     adapter?.destroy();
     base.destroy();
   }
+  return resultOf(name, report);
+}
+
+function resultOf(name: string, report: Report): GoldenResult {
   const groups = [...report.groups.values()];
   return { name, unsupported: null, groups, ok: groups.length > 0 && groups.every((g) => g.ok) };
 }
 
 /** Kind of case that is not supported, in words; null for a plain model with batches. */
 export function unsupportedKind(files: CaseFiles): string | null {
-  if (files['eval.json']) return 'evaluation metrics';
   if (files['examples.json']) return 'deep alignment';
   if (files['direction_raw.safetensors']) return 'operations on parameter sets';
+  if (files['eval.json']) return null;
   const batch = json(files, 'batch.json') as Record<string, unknown>;
   if (batch.chosen) return 'preference objectives (SimPO, DPO, KL)';
   if (batch.f) return 'Booster';
