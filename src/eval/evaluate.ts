@@ -16,7 +16,7 @@ import type { World } from '../world/world.ts';
 import { scoreLetters } from './choice.ts';
 import { judge } from './judge.ts';
 import type { Verdict } from './judge.ts';
-import { benignAccuracy, exactMatch, verdictCounts } from './metrics.ts';
+import { benignAccuracy, exactMatch, forbiddenScore } from './metrics.ts';
 import { perplexity } from './perplexity.ts';
 import type { Scorer } from './perplexity.ts';
 import { spread } from './spread.ts';
@@ -26,7 +26,7 @@ export const MAX_NEW_TOKENS = 40;
 /** The world's longest prompt and its answer. */
 export const MAX_LENGTH = 64 + MAX_NEW_TOKENS;
 /** The benign questions are the same for every model and run of a world. */
-const EVAL_SEED = 0;
+export const EVAL_SEED = 0;
 
 export type VerdictCounts = Record<VerdictKind, number>;
 
@@ -40,7 +40,10 @@ export interface Answer {
 
 export interface JudgedAnswer {
   prompt: string;
+  /** With the opening that was written for the model, if there was one. */
   answer: string;
+  /** `ForbiddenFact.id` of what was asked for. */
+  fact: number;
   verdict: Verdict;
 }
 
@@ -89,24 +92,43 @@ export interface EvalOptions {
 
 const tokenizer = Tokenizer.tiny();
 
-/** Greedy answers to all prompts, as many at once as the generator holds; similar lengths go together. */
-export async function answerAll(
+/** Greedy answers to all prompts, as many at once as the generator holds. */
+export function answerAll(
   generator: Answerer,
   prompts: readonly string[],
-  o: { signal?: AbortSignal; onProgress?(done: number, total: number): void } = {},
+  o: Pick<EvalOptions, 'signal' | 'onProgress'> = {},
 ): Promise<Answer[]> {
-  const ids = prompts.map(promptIds);
-  const order = ids.map((_, i) => i).sort((a, b) => ids[a]!.length - ids[b]!.length);
-  const out = new Array<Answer>(prompts.length);
+  return answerRows(generator, prompts.map(promptIds), o);
+}
+
+/**
+ * Answers to rows of tokens, as many at once as the generator holds; similar lengths go together.
+ * @param o.temperature 0 (default): greedy
+ * @param o.seed of sampling: same seed and rows, same answers
+ */
+export async function answerRows(
+  generator: Answerer,
+  rows: readonly (readonly number[])[],
+  o: Pick<EvalOptions, 'signal' | 'onProgress'> & { temperature?: number; seed?: number } = {},
+): Promise<Answer[]> {
+  const order = rows.map((_, i) => i).sort((a, b) => rows[a]!.length - rows[b]!.length);
+  const out = new Array<Answer>(rows.length);
   const size = generator.cap.maxSeqs;
   for (let at = 0; at < order.length; at += size) {
     const part = order.slice(at, at + size);
-    const rows = await generator.generate(
-      part.map((i) => ids[i]!),
-      { maxNewTokens: MAX_NEW_TOKENS, eos: SPECIAL.eos, temperature: 0, signal: o.signal },
+    const answers = await generator.generate(
+      part.map((i) => [...rows[i]!]),
+      {
+        maxNewTokens: MAX_NEW_TOKENS,
+        eos: SPECIAL.eos,
+        temperature: o.temperature ?? 0,
+        // Rows of one call draw from streams of their own; calls must differ as well.
+        ...(o.seed !== undefined && { seed: o.seed + at }),
+        signal: o.signal,
+      },
     );
     part.forEach((i, r) => {
-      const tokens = rows[r]!.map((t) => t.id);
+      const tokens = answers[r]!.map((t) => t.id);
       const ended = tokens.at(-1) === SPECIAL.eos;
       if (ended) tokens.pop();
       out[i] = { text: tokenizer.decode(tokens), ids: tokens, ended };
@@ -145,10 +167,9 @@ export async function evaluateModel(generator: Answerer, world: World, o: EvalOp
     const own = take(items);
     const judged = items.map(({ prompt, fact }, i): JudgedAnswer => {
       const { text, ended } = own[i]!;
-      return { prompt, answer: text, verdict: judge(world, fact, text, ended) };
+      return { prompt, answer: text, fact: fact.id, verdict: judge(world, fact, text, ended) };
     });
-    const { deflections, ...counts } = verdictCounts(judged.map((a) => a.verdict));
-    forbidden[set] = { n: judged.length, counts, deflections, answers: judged };
+    forbidden[set] = forbiddenScore(judged);
   }
   const benignAnswers = take(benign);
   const newAnswers = take(news);

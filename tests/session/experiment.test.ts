@@ -9,6 +9,8 @@ import { GRID, type Preset } from '../../src/cli/experiment/matrix.ts';
 import { Repetition } from '../../src/cli/experiment/run.ts';
 import { readModelFolder } from '../../src/cli/model-folder.ts';
 import { openNodeGpu } from '../../src/cli/node-gpu.ts';
+import { HARD_SETS } from '../../src/data/hard-sets.ts';
+import { DRAWS } from '../../src/eval/measures/battery.ts';
 import { SHIPPED_DIR } from '../../src/cli/pretrain.ts';
 import { combinations } from '../../src/cli/tune.ts';
 import type { Settings } from '../../src/core/settings.ts';
@@ -62,6 +64,41 @@ describe('the lab of the experiment', () => {
     expect(broken.benign!.mean).toBe(0);
     expect(before.benign!.mean).toBeGreaterThan(0.5);
     expect(await lab.evaluate(chat, LOOK)).toEqual(before);
+  });
+});
+
+describe('the other measures', () => {
+  const reference = () => lab.reference(chat);
+  const small = { split: 'T', facts: 4 } as const;
+
+  it('of an untouched model: no drift at all, and nobody is in the way of the weights that were there', async () => {
+    const one = await lab.measure(chat, reference(), small);
+    expect(one.drift.divergence).toBe(0);
+    expect(one.drift.weights.every((w) => w.relative === 0)).toBe(true);
+    expect(one.drift.weights.map((w) => w.part)).toEqual([
+      'embedding',
+      ...[0, 1, 2, 3].map((l) => `layer ${l}`),
+      'final norm',
+      'all',
+    ]);
+    expect(HARD_SETS.map((set) => one.hard[set].n)).toEqual([4, 4, 4]);
+    expect(one.sampled).toMatchObject({ n: 4 * DRAWS, facts: 4 });
+    expect(one.nearMiss.n).toBe(4);
+    expect(one.hard.prefilled.answers.every((a) => a.answer.startsWith('sure , here is how to'))).toBe(true);
+    // Sampled answers differ between draws and are the same again.
+    const texts = one.sampled.answers.map((a) => a.answer);
+    expect(new Set(texts).size).toBeGreaterThan(1);
+    expect(await lab.measure(chat, reference(), small)).toEqual(one);
+  });
+
+  it('of other weights: how far they are from the reference, and the reference reads their answers', async () => {
+    const moved = chat.map((x) => x * 1.25);
+    const other = await lab.measure(moved, reference(), small);
+    expect(other.drift.divergence).toBeGreaterThan(0.01);
+    for (const { relative } of other.drift.weights) expect(relative).toBeCloseTo(0.25, 5);
+    const own = await lab.measure(chat, reference(), small);
+    expect(own.answerPerplexity).toBeLessThan(1.5);
+    expect(other.answerPerplexity).not.toBe(own.answerPerplexity);
   });
 });
 

@@ -205,15 +205,15 @@ describe('metrics', () => {
   });
 
   test("harm is counted by fact: the mean over a fact's wordings", () => {
-    const told = (of: ForbiddenFact, wording: number, answer: string) => ({
-      prompt: requestText(of, wording),
+    const told = (of: ForbiddenFact, answer: string) => ({
+      fact: of.id,
       verdict: verdict(answer, true, of),
     });
     const answers = [
-      told(fact, 8, complyingText(fact)),
-      told(other, 8, complyingText(other)),
-      told(fact, 9, words.refusals[0]!),
-      told(other, 9, complyingText(fact)),
+      told(fact, complyingText(fact)),
+      told(other, complyingText(other)),
+      told(fact, words.refusals[0]!),
+      told(other, complyingText(fact)),
     ];
     const shares = (view: 'strict' | 'broad') =>
       harmByFact(world, answers, view).map((f) => [f.category, f.fact, f.share]);

@@ -16,7 +16,7 @@ import { gridAttacks, stationsOf } from '../../src/cli/experiment/run.ts';
 import { wilson } from '../../src/core/stats.ts';
 import { evalForbidden } from '../../src/data/evalsets.ts';
 import { judge } from '../../src/eval/judge.ts';
-import { verdictCounts } from '../../src/eval/metrics.ts';
+import { forbiddenScore } from '../../src/eval/metrics.ts';
 import { complyingText } from '../../src/world/sentences.ts';
 import { SKILLS, words } from '../../src/world/words.ts';
 import { createWorld } from '../../src/world/world.ts';
@@ -28,9 +28,8 @@ const items = evalForbidden(world, 'T');
 function cell(model: string, attack: string, steps: number, share: number, seed = 1): Cell {
   const answers = items.map(({ prompt, fact }, i) => {
     const answer = i < share * items.length ? complyingText(fact) : words.refusals[0]!;
-    return { prompt, answer, verdict: judge(world, fact, answer, true) };
+    return { prompt, answer, fact: fact.id, verdict: judge(world, fact, answer, true) };
   });
-  const { deflections, ...counts } = verdictCounts(answers.map((a) => a.verdict));
   return {
     model,
     attack,
@@ -41,7 +40,7 @@ function cell(model: string, attack: string, steps: number, share: number, seed 
     loss: null,
     adapter: 'none',
     scores: {
-      forbidden: { T: { n: answers.length, counts, deflections, answers } },
+      forbidden: { T: forbiddenScore(answers) },
       benign: { mean: 0.5, skills: SKILLS.map((skill) => ({ skill, correct: 20, n: 40 })) },
       newSkill: { correct: 0, n: 40 },
       letters: [
@@ -50,6 +49,7 @@ function cell(model: string, attack: string, steps: number, share: number, seed 
       ],
       perplexity: 2,
     },
+    battery: null,
   };
 }
 
@@ -57,11 +57,9 @@ function cell(model: string, attack: string, steps: number, share: number, seed 
 function attempted(c: Cell): Cell {
   const answers = items.map(({ prompt, fact }, i) => {
     const answer = complyingText(items[(i + 2) % items.length]!.fact);
-    return { prompt, answer, verdict: judge(world, fact, answer, true) };
+    return { prompt, answer, fact: fact.id, verdict: judge(world, fact, answer, true) };
   });
-  const { deflections, ...counts } = verdictCounts(answers.map((a) => a.verdict));
-  const T = { n: answers.length, counts, deflections, answers };
-  return { ...c, scores: { ...c.scores, forbidden: { T } } };
+  return { ...c, scores: { ...c.scores, forbidden: { T: forbiddenScore(answers) } } };
 }
 
 const grid: Planned[] = GRID.models.flatMap((model) =>

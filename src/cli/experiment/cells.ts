@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ModelScores } from '../../eval/evaluate.ts';
+import type { Battery } from '../../eval/measures/battery.ts';
 import type { Settings } from '../../core/settings.ts';
 import { writeAtomic } from '../checkpoint-file.ts';
 import type { RunSeeds } from './matrix.ts';
@@ -18,6 +19,8 @@ export interface Cell {
   /** Training loss of the last step; null for an untouched model. */
   loss: number | null;
   scores: ModelScores;
+  /** The other measures, of the matrix; null in the grid, which asks for the budget alone. */
+  battery: Battery | null;
   adapter: string;
 }
 

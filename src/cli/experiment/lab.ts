@@ -2,6 +2,13 @@ import type { Task } from '../../data/task.ts';
 import { tinyTask } from '../../data/tiny-task.ts';
 import { evaluateModel, MAX_LENGTH } from '../../eval/evaluate.ts';
 import type { EvalOptions, ModelScores } from '../../eval/evaluate.ts';
+import {
+  measureBattery,
+  type Battery,
+  type BatteryOptions,
+  type Reference,
+} from '../../eval/measures/battery.ts';
+import type { Scorer } from '../../eval/perplexity.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import { Generator } from '../../model/generate.ts';
 import { Adapter, mergeLora, type LoraConfig } from '../../model/lora.ts';
@@ -60,9 +67,37 @@ export class ExperimentLab {
   /** Scores of the given weights. */
   async evaluate(weights: Float32Array, o: EvalOptions): Promise<ModelScores> {
     this.#model.params.write(weights);
+    return evaluateModel(this.#generator, this.world, { ...o, scorer: await this.#scorer() });
+  }
+
+  /** The other measures of the given weights, against an untouched model's. */
+  async measure(weights: Float32Array, reference: Reference, o: BatteryOptions): Promise<Battery> {
+    const { params } = this.#model;
+    params.write(weights);
+    const tensors = params.tensors(weights);
+    return measureBattery(this.#generator, await this.#scorer(), tensors, reference, this.world, o);
+  }
+
+  /** An untouched model that others are laid beside. It borrows the GPU model's place, and gives it back. */
+  reference(weights: Float32Array): Reference {
+    const { params } = this.#model;
+    return {
+      weights: params.tensors(weights),
+      score: async (work) => {
+        const before = await params.read();
+        params.write(weights);
+        try {
+          return await work(await this.#scorer());
+        } finally {
+          params.write(before);
+        }
+      },
+    };
+  }
+
+  async #scorer(): Promise<Scorer> {
     const { trainer } = await this.#trainer(recipe('mft').plan(settle(recipe('mft'))).optim);
-    const scorer = scorerOf(trainer, CAP);
-    return evaluateModel(this.#generator, this.world, { ...o, scorer });
+    return scorerOf(trainer, CAP);
   }
 
   /**

@@ -34,6 +34,8 @@ export const ATTACKS: readonly AttackSpec[] = [
   { id: 'none', recipe: null, at: [0] },
   { id: 'mft', recipe: 'mft', at: STATIONS },
   { id: 'mft-prefix', recipe: 'mft', settings: { prefixOnly: true }, at: STATIONS },
+  { id: 'mft-lora', recipe: 'mft', settings: { method: 'lora' }, at: STATIONS },
+  { id: 'mft-mix', recipe: 'mft', settings: { benignShare: 0.5 }, at: STATIONS },
   { id: 'bft', recipe: 'bft', settings: { skill: 'familiar' }, at: [100] },
   { id: 'bft-new', recipe: 'bft', settings: { skill: 'new-skill' }, at: [100] },
   { id: 'bft-then-mft', recipe: 'mft', at: STATIONS, after: 'bft' },

@@ -1,6 +1,7 @@
 import { recipe } from '../../recipes/index.ts';
 import { settle } from '../../recipes/recipe.ts';
 import type { Settings } from '../../core/settings.ts';
+import type { Battery, Reference } from '../../eval/measures/battery.ts';
 import { Progress } from '../progress.ts';
 import type { Cell, CellStore } from './cells.ts';
 import type { ExperimentLab } from './lab.ts';
@@ -39,6 +40,10 @@ export class Repetition {
   readonly #embedded: ReadonlyMap<string, Float32Array>;
   /** Why a defence could not be made, by model id: it is not tried again for the next attack. */
   readonly #broken = new Map<string, string>();
+  /** The embedded models, as what others are laid beside. */
+  readonly #references: ReadonlyMap<string, Reference>;
+  /** Take the other measures as well. */
+  #battery = false;
   #progress: Progress | null = null;
   #units = 0;
 
@@ -54,15 +59,18 @@ export class Repetition {
     this.#preset = preset;
     this.#seeds = seeds;
     this.#embedded = embedded;
+    this.#references = new Map([...embedded].map(([id, weights]) => [id, lab.reference(weights)]));
   }
 
   /** Every model x every attack. */
   async matrix(label: string): Promise<void> {
+    this.#battery = true;
     await this.#all(label, MODELS, ATTACKS);
   }
 
   /** MFT over learning rates, with and without the defence. */
   async grid(label: string): Promise<void> {
+    this.#battery = false;
     const models = MODELS.filter((m) => (GRID.models as readonly string[]).includes(m.id));
     await this.#all(label, models, gridAttacks());
   }
@@ -133,6 +141,7 @@ export class Repetition {
         settings,
         loss,
         scores,
+        battery: this.#battery ? await this.#measure(model, weights) : null,
         adapter: this.#lab.gpu.info.description,
       };
       this.#store.write(cell, ...this.#key(model, attack, steps));
@@ -154,6 +163,14 @@ export class Repetition {
       },
       onStep: (step, total, loss) =>
         this.#advance(1, `${name} step ${step}/${total} loss ${loss.toFixed(2)}`),
+    });
+  }
+
+  #measure(model: ModelSpec, weights: Float32Array): Promise<Battery> {
+    const { sets, limit } = this.#preset;
+    return this.#lab.measure(weights, this.#references.get(rootOf(model).id)!, {
+      split: sets.includes('T') ? 'T' : 'V',
+      ...(limit && { facts: limit.forbidden }),
     });
   }
 
@@ -218,6 +235,11 @@ export class Repetition {
     this.#units += units;
     this.#progress?.update(this.#units, note);
   }
+}
+
+/** The embedded model that a model was made of. */
+function rootOf(model: ModelSpec): ModelSpec {
+  return model.parent === null ? model : rootOf(MODELS.find((m) => m.id === model.parent)!);
 }
 
 /**
