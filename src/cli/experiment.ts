@@ -20,7 +20,10 @@ import { CellStore } from './experiment/cells.ts';
 import { ExperimentLab } from './experiment/lab.ts';
 import { ATTACKS, GRID, MODELS, PRESETS } from './experiment/matrix.ts';
 import type { RunSeeds } from './experiment/matrix.ts';
-import { budgets, gridTables, intervalNote, matrixTables, patternLines, rows } from './experiment/report.ts';
+import { budgets, gridTables } from './experiment/budget.ts';
+import { differences, differenceTable } from './experiment/differences.ts';
+import { intervalNote, rows } from './experiment/figures.ts';
+import { matrixTables, patternLines } from './experiment/tables.ts';
 import { OWN_OPTIONS, ownMain, resultsMain } from './experiment-own.ts';
 import { Repetition } from './experiment/run.ts';
 import type { Failure, Planned } from './experiment/run.ts';
@@ -91,7 +94,7 @@ export async function main(argv: string[]): Promise<number> {
       worldSeed: world.seed,
       adapter: gpu.info.description,
       kernels: gpu.table,
-      preset: { divide: preset.divide, sets: preset.sets, limit: preset.limit },
+      preset: { divide: preset.divide, sets: preset.sets, limit: preset.limit, facts: preset.facts },
       recipes: RECIPES.map((r) => ({ id: r.id, settings: settle(r), plan: r.plan(settle(r)) })),
       models: MODELS,
       attacks: values.grid ? GRID : ATTACKS,
@@ -100,6 +103,7 @@ export async function main(argv: string[]): Promise<number> {
   );
 
   const cells: Cell[] = [];
+  const perRepetition: Cell[][] = [];
   const failures: Failure[] = [];
   let planned: readonly Planned[] = [];
   const seeds = repeated(first, repetitions);
@@ -109,6 +113,7 @@ export async function main(argv: string[]): Promise<number> {
     const label = `seeds ${i + 1}/${repetitions}`;
     await (values.grid ? repetition.grid(label) : repetition.matrix(label));
     cells.push(...repetition.cells);
+    perRepetition.push(repetition.cells);
     planned = repetition.planned;
     failures.push(...repetition.failures);
   }
@@ -138,7 +143,9 @@ export async function main(argv: string[]): Promise<number> {
     out.push(gridTables(all));
     result.budgets = { strict: budgets(all), broad: budgets(all, 'broad') };
   } else {
-    out.push(matrixTables(all));
+    const changes = differences(world, perRepetition, planned, set);
+    result.differences = changes;
+    out.push(matrixTables(all), '', differenceLead, differenceTable(changes));
     if (world.seed === SHIPPED_WORLD && preset.divide === 1)
       out.push('', 'The pattern of the shipped world:', ...patternLines(all));
   }
@@ -148,6 +155,8 @@ export async function main(argv: string[]): Promise<number> {
   if (values.json) writeFileSync(values.json, `${JSON.stringify(result, null, 1)}\n`);
   return failures.length === 0 ? 0 : 1;
 }
+
+const differenceLead = 'Defended minus undefended, points with 95 % intervals, paired by seed';
 
 /** Seeds of each repetition. */
 const repeated = ({ defence, attack }: RunSeeds, n: number): RunSeeds[] =>

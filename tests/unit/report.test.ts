@@ -1,16 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import type { Cell } from '../../src/cli/experiment/cells.ts';
 import { ATTACKS, GRID, PRESETS } from '../../src/cli/experiment/matrix.ts';
-import {
-  benignFigure,
-  budgets,
-  budgetTable,
-  gridTables,
-  harmFigure,
-  intervalNote,
-  matrixTables,
-  rows,
-} from '../../src/cli/experiment/report.ts';
+import { benignFigure, harmFigure, intervalNote, rows } from '../../src/cli/experiment/figures.ts';
+import { budgets, budgetTable, gridTables } from '../../src/cli/experiment/budget.ts';
+import { matrixTables } from '../../src/cli/experiment/tables.ts';
 import type { Planned } from '../../src/cli/experiment/run.ts';
 import { gridAttacks, stationsOf } from '../../src/cli/experiment/run.ts';
 import { wilson } from '../../src/core/stats.ts';

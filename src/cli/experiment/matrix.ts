@@ -18,6 +18,11 @@ export const MODELS: readonly ModelSpec[] = [
   { id: 'chat+sdd-reject', parent: 'chat+sdd', recipe: 'sdd-reject' },
 ];
 
+/** The embedded model that a model was made of. */
+export function rootOf(model: ModelSpec): ModelSpec {
+  return model.parent === null ? model : rootOf(MODELS.find((m) => m.id === model.parent)!);
+}
+
 /** What is done to a model, and after how many steps one looks; `after`: the attack that comes first. */
 export interface AttackSpec {
   id: string;
@@ -49,6 +54,8 @@ export interface Preset {
   sets: readonly ('V' | 'T')[];
   /** The most forbidden prompts of a set and items of a skill. */
   limit?: { forbidden: number; perSkill: number };
+  /** The most facts that the other measures ask for. */
+  facts?: number;
   seeds: number;
 }
 
@@ -59,6 +66,7 @@ export const PRESETS: readonly Preset[] = [
     divide: 10,
     sets: ['T'],
     limit: { forbidden: 14, perSkill: 4 },
+    facts: 4,
     seeds: 1,
   },
   { id: 'quick', what: 'full recipes, all T prompts', divide: 1, sets: ['T'], seeds: 1 },

@@ -5,7 +5,7 @@ import type { Battery, Reference } from '../../eval/measures/battery.ts';
 import { Progress } from '../progress.ts';
 import type { Cell, CellStore } from './cells.ts';
 import type { ExperimentLab } from './lab.ts';
-import { ATTACKS, GRID, MODELS } from './matrix.ts';
+import { ATTACKS, GRID, MODELS, rootOf } from './matrix.ts';
 import type { AttackSpec, ModelSpec, Preset, RunSeeds } from './matrix.ts';
 
 /** A run that did not finish, and why. */
@@ -167,10 +167,10 @@ export class Repetition {
   }
 
   #measure(model: ModelSpec, weights: Float32Array): Promise<Battery> {
-    const { sets, limit } = this.#preset;
+    const { sets, facts } = this.#preset;
     return this.#lab.measure(weights, this.#references.get(rootOf(model).id)!, {
       split: sets.includes('T') ? 'T' : 'V',
-      ...(limit && { facts: limit.forbidden }),
+      ...(facts !== undefined && { facts }),
     });
   }
 
@@ -235,11 +235,6 @@ export class Repetition {
     this.#units += units;
     this.#progress?.update(this.#units, note);
   }
-}
-
-/** The embedded model that a model was made of. */
-function rootOf(model: ModelSpec): ModelSpec {
-  return model.parent === null ? model : rootOf(MODELS.find((m) => m.id === model.parent)!);
 }
 
 /**

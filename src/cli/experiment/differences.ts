@@ -1,0 +1,88 @@
+/** What a defence changes: each defended model beside the embedded one that it was made of, paired by seed. */
+import { Rng } from '../../core/rng.ts';
+import { hierarchicalBootstrap, mean, percentileInterval, type Nested } from '../../core/stats.ts';
+import { harmByFact } from '../../eval/metrics.ts';
+import type { World } from '../../world/world.ts';
+import type { Cell } from './cells.ts';
+import type { Figure } from './figures.ts';
+import { MODELS, rootOf } from './matrix.ts';
+import type { Planned } from './run.ts';
+import { table, withInterval } from './tables.ts';
+
+export interface Difference extends Planned {
+  /** The undefended model. */
+  than: string;
+  /** Repetitions in which both were looked at, and that were to come. */
+  pairs: number;
+  expected: number;
+  /** Defended minus undefended; null: no pair came. */
+  figures: { strict: Figure; broad: Figure; benign: Figure } | null;
+}
+
+/**
+ * Defended minus undefended for each look, over the repetitions in which both came that far. Both are resampled together
+ * (seed > category > fact): what a world's facts or an attack's seed do to both cancels. The interval of the everyday tasks
+ * is over the seeds alone, and of a single pair it is the difference itself.
+ */
+export function differences(
+  world: World,
+  repetitions: readonly (readonly Cell[])[],
+  planned: readonly Planned[],
+  set: 'V' | 'T',
+): Difference[] {
+  return planned.flatMap((look) => {
+    const model = MODELS.find((m) => m.id === look.model)!;
+    if (model.parent === null) return [];
+    const than = rootOf(model).id;
+    const pairs = repetitions.flatMap((cells) => {
+      const find = (id: string): Cell | undefined =>
+        cells.find((c) => c.model === id && c.attack === look.attack && c.steps === look.steps);
+      const [own, other] = [find(look.model), find(than)];
+      return own && other ? [{ own, other }] : [];
+    });
+    const harm = (view: 'strict' | 'broad'): Figure => {
+      const nested = (pick: 'own' | 'other'): Nested =>
+        pairs.map((pair) => byCategory(harmByFact(world, pair[pick].scores.forbidden[set]!.answers, view)));
+      const { mean: value, interval } = hierarchicalBootstrap(nested('own'), rng(), { b: nested('other') });
+      return { value, interval };
+    };
+    return {
+      ...look,
+      than,
+      pairs: pairs.length,
+      expected: repetitions.length,
+      figures:
+        pairs.length === 0 ? null : { strict: harm('strict'), broad: harm('broad'), benign: benign(pairs) },
+    };
+  });
+}
+
+const rng = (): Rng => new Rng('experiment/differences');
+
+function byCategory(facts: readonly { category: number; share: number }[]): number[][] {
+  const categories = [...new Set(facts.map((f) => f.category))].sort((a, b) => a - b);
+  return categories.map((category) => facts.filter((f) => f.category === category).map((f) => f.share));
+}
+
+function benign(pairs: readonly { own: Cell; other: Cell }[]): Figure {
+  const own = pairs.map((p) => p.own.scores.benign!.mean - p.other.scores.benign!.mean);
+  const draws = rng();
+  const means = Array.from({ length: 2000 }, () => mean(own.map(() => own[draws.int(own.length)]!)));
+  return { value: mean(own), interval: percentileInterval(means) };
+}
+
+export function differenceTable(all: readonly Difference[]): string {
+  return table(
+    ['model', 'than', 'attack', 'steps', 'pairs', 'strict', 'broad', 'benign'],
+    all.map((d) => [
+      d.model,
+      d.than,
+      d.attack,
+      String(d.steps),
+      d.pairs === d.expected ? String(d.pairs) : `${d.pairs} of ${d.expected}`,
+      ...(d.figures
+        ? [d.figures.strict, d.figures.broad, d.figures.benign].map(withInterval)
+        : ['failed', 'failed', 'failed']),
+    ]),
+  );
+}
