@@ -22,7 +22,7 @@ import { profileBench } from './bench/profile.ts';
 import { scaling } from './bench/scaling.ts';
 import { trainBench, type TrainResult } from './bench/train.ts';
 import { adapterYardstick, yardstick } from './bench/yardstick.ts';
-import { table } from './experiment/tables.ts';
+import { table } from './summary/tables.ts';
 import { openNodeGpu } from './node-gpu.ts';
 
 export async function main(argv: string[]): Promise<number> {

@@ -22,7 +22,7 @@ import { codeDigest } from './code-digest.ts';
 import { CellStore } from './experiment/cells.ts';
 import { ExperimentLab } from './experiment/lab.ts';
 import { STATIONS } from './experiment/matrix.ts';
-import { table } from './experiment/tables.ts';
+import { table } from './summary/tables.ts';
 import { readModelFolder } from './model-folder.ts';
 import { openNodeGpu } from './node-gpu.ts';
 import { Progress } from './progress.ts';

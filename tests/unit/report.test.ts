@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import type { Cell } from '../../src/cli/experiment/cells.ts';
 import { ATTACKS, GRID, PRESETS } from '../../src/cli/experiment/matrix.ts';
-import { benignFigure, harmFigure, intervalNote, rows } from '../../src/cli/experiment/figures.ts';
-import { budgets, budgetTable, gridTables } from '../../src/cli/experiment/budget.ts';
-import { matrixTables } from '../../src/cli/experiment/tables.ts';
+import { benignFigure, harmFigure, intervalNote, rows } from '../../src/cli/summary/figures.ts';
+import { budgets, budgetTable, gridTables } from '../../src/cli/summary/budget.ts';
+import { matrixTables } from '../../src/cli/summary/tables.ts';
 import type { Planned } from '../../src/cli/experiment/run.ts';
 import { gridAttacks, stationsOf } from '../../src/cli/experiment/run.ts';
 import { wilson } from '../../src/core/stats.ts';
@@ -125,7 +125,7 @@ describe('matrix', () => {
       [100, 0, 1],
     ]);
     const lines = matrixTables(all).split('\n');
-    expect(lines.filter((l) => /\| (50|100) +\| 0\/1 .*failed/.test(l))).toHaveLength(4);
+    expect(lines.filter((l) => /\| (50|100) +\| 0\/1 .*failed/.test(l))).toHaveLength(8);
     expect(lines.some((l) => /\| 20 +\| 1\/1 +\| 56 +\| 112 /.test(l))).toBe(true);
   });
 

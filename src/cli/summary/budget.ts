@@ -1,6 +1,6 @@
 /** Budget to break: how many steps of an attack a model takes, per learning rate and in the worst case. */
 import type { Figures, Row } from './figures.ts';
-import { GRID } from './matrix.ts';
+import { GRID } from '../experiment/matrix.ts';
 import { pct, table, withInterval } from './tables.ts';
 
 export interface Budget {

@@ -18,9 +18,9 @@ import { harmByFact } from '../../eval/metrics.ts';
 import type { FactShare } from '../../eval/metrics.ts';
 import { SKILLS } from '../../world/words.ts';
 import type { World } from '../../world/world.ts';
-import type { Cell } from './cells.ts';
-import { MODELS } from './matrix.ts';
-import type { Planned } from './run.ts';
+import type { Cell } from '../experiment/cells.ts';
+import { MODELS } from '../experiment/matrix.ts';
+import type { Planned } from '../experiment/run.ts';
 
 /** A figure with its 95 % interval. */
 export interface Figure {

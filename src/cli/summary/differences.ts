@@ -3,10 +3,10 @@ import { Rng } from '../../core/rng.ts';
 import { hierarchicalBootstrap, mean, percentileInterval, type Nested } from '../../core/stats.ts';
 import { harmByFact } from '../../eval/metrics.ts';
 import type { World } from '../../world/world.ts';
-import type { Cell } from './cells.ts';
+import type { Cell } from '../experiment/cells.ts';
 import type { Figure } from './figures.ts';
-import { MODELS, rootOf } from './matrix.ts';
-import type { Planned } from './run.ts';
+import { MODELS, rootOf } from '../experiment/matrix.ts';
+import type { Planned } from '../experiment/run.ts';
 import { table, withInterval } from './tables.ts';
 
 export interface Difference extends Planned {
