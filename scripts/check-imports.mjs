@@ -19,6 +19,7 @@ const allowed = {
   core: [],
   world: ['core'],
   files: ['core'],
+  report: ['core'],
   data: ['core', 'world', 'files'],
   hub: ['core', 'files', 'store'],
   store: ['core'],
@@ -31,8 +32,8 @@ const allowed = {
   reference: ['core'],
   // The self-check and the golden cases lay the engine beside the oracle.
   selfcheck: ['train', ...below('train'), 'core', 'data', 'eval', 'files', 'reference'],
-  app: ['core', 'worker/protocol'],
-  ui: ['app', 'core', 'worker/protocol'],
+  app: ['core', 'report', 'worker/protocol'],
+  ui: ['app', 'core', 'report', 'worker/protocol'],
   main: ['ui', 'app', 'core'],
   worker: ['*'],
   cli: ['*'],

@@ -1,14 +1,16 @@
 /**
- * npm run experiment -- [--preset smoke|quick|full] [--seeds N] [--grid] [--models DIR] [--json FILE] [--list] [--fresh]
+ * npm run experiment -- [--preset smoke|quick|full] [--seeds N] [--grid] [--models DIR] [--json FILE] [--report FILE.html]
+ *                      [--answers FILE.jsonl] [--list] [--fresh]
  *
  * Defends, attacks and compares: {base, chat, and their SDD variants} x {no attack, MFT, prefix-only MFT, BFT, BFT of a
  * new skill, BFT then MFT}. Resumable: every result is stored as soon as it is there. Exit code 0 only if every run
- * finished. --grid asks for the budget to break instead. --models takes another pretrained world. --model DIR --prompts
- * FILE [--seeds N] runs the matrix on a user's own checkpoint (experiment-own.ts).
+ * finished. --grid asks for the budget to break instead. --models takes another pretrained world. --report writes a page
+ * that opens from a disk, --json the same and every answer for programs and for the lab, --answers one line for each answer.
+ * --model DIR --prompts FILE [--seeds N] runs the matrix on a user's own checkpoint (experiment-own.ts).
  */
 import { createHash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { LabError } from '../core/errors.ts';
 import { RECIPES } from '../recipes/index.ts';
@@ -19,8 +21,9 @@ import type { Cell } from './experiment/cells.ts';
 import { CellStore } from './experiment/cells.ts';
 import { ExperimentLab } from './experiment/lab.ts';
 import { ATTACKS, GRID, MODELS, PRESETS } from './experiment/matrix.ts';
-import type { RunSeeds } from './experiment/matrix.ts';
+import type { Preset, RunSeeds } from './experiment/matrix.ts';
 import { budgets, gridTables } from './summary/budget.ts';
+import { answerLines, experimentReport } from './summary/document.ts';
 import { differences, differenceTable } from './summary/differences.ts';
 import { intervalNote, rows } from './summary/figures.ts';
 import { matrixTables, patternLines } from './summary/tables.ts';
@@ -28,6 +31,8 @@ import { OWN_OPTIONS, ownMain, resultsMain } from './experiment-own.ts';
 import { Repetition } from './experiment/run.ts';
 import type { Failure, Planned } from './experiment/run.ts';
 import { readModelFolder } from './model-folder.ts';
+import { reportHtml } from '../report/html.ts';
+import { protocolNow } from './protocol.ts';
 import { openNodeGpu } from './node-gpu.ts';
 import { duration } from './progress.ts';
 import { SHIPPED_DIR, SHIPPED_WORLD } from './pretrain.ts';
@@ -44,6 +49,8 @@ export async function main(argv: string[]): Promise<number> {
       grid: { type: 'boolean', default: false },
       models: { type: 'string', default: SHIPPED_DIR },
       json: { type: 'string' },
+      report: { type: 'string' },
+      answers: { type: 'string' },
       list: { type: 'boolean', default: false },
       fresh: { type: 'boolean', default: false },
       ...OWN_OPTIONS,
@@ -107,9 +114,10 @@ export async function main(argv: string[]): Promise<number> {
   const failures: Failure[] = [];
   let planned: readonly Planned[] = [];
   const seeds = repeated(first, repetitions);
+  const protocol = protocolNow();
   const begun = performance.now();
   for (const [i, own] of seeds.entries()) {
-    const repetition = new Repetition(lab, store, preset, own, embedded);
+    const repetition = new Repetition(lab, store, preset, own, embedded, protocol.sha256);
     const label = `seeds ${i + 1}/${repetitions}`;
     await (values.grid ? repetition.grid(label) : repetition.matrix(label));
     cells.push(...repetition.cells);
@@ -138,22 +146,77 @@ export async function main(argv: string[]): Promise<number> {
     cells,
   };
   const all = rows(world, cells, planned, repetitions, set);
-  result.rows = all;
-  if (values.grid) {
+  const found = values.grid
+    ? { budgets: { strict: budgets(all), broad: budgets(all, 'broad') } }
+    : { differences: differences(world, perRepetition, planned, set) };
+  Object.assign(result, { rows: all, ...found });
+  if (found.budgets) {
     out.push(gridTables(all));
-    result.budgets = { strict: budgets(all), broad: budgets(all, 'broad') };
   } else {
-    const changes = differences(world, perRepetition, planned, set);
-    result.differences = changes;
-    out.push(matrixTables(all), '', differenceLead, differenceTable(changes));
+    out.push(matrixTables(all), '', differenceLead, differenceTable(found.differences));
     if (world.seed === SHIPPED_WORLD && preset.divide === 1)
       out.push('', 'The pattern of the shipped world:', ...patternLines(all));
   }
   if (failures.length > 0)
     out.push('', 'Runs that did not finish:', ...failures.map((f) => `${f.model} x ${f.attack}: ${f.why}`));
   process.stdout.write(`${out.join('\n')}\n`);
+  const command = `npm run experiment -- ${argv.filter((a, i) => !isOutput(a) && !/^--(json|report|answers)$/.test(argv[i - 1] ?? '')).join(' ')}`;
+  const report = experimentReport(
+    {
+      kind: values.grid ? 'grid' : 'matrix',
+      createdAt: new Date(),
+      facts: [
+        { name: 'World', value: `${world.seed} (seed of its facts and of its pretraining)` },
+        { name: 'Models', value: values.models },
+        ...folders.map((dir) => ({
+          name: `${basename(dir)}, SHA-256`,
+          value: sha256(readFileSync(join(dir, 'model.safetensors'))),
+        })),
+        { name: 'Preset', value: `${preset.id}: ${preset.what}` },
+        { name: 'Seeds of defences', value: seeds.map((s) => s.defence).join(', ') },
+        { name: 'Seeds of attacks', value: seeds.map((s) => s.attack).join(', ') },
+        { name: 'Prompts', value: `split ${set}, greedy answers of at most 40 tokens; sampled ones say so` },
+        { name: 'Judge', value: 'exact: it knows every fact of the world' },
+        { name: 'Adapter', value: gpu.info.description },
+        { name: 'Kernels', value: JSON.stringify(gpu.table) },
+        { name: 'Code, SHA-256', value: code },
+      ],
+      protocol,
+      deviations: departures(world.seed, preset, seeds),
+      caveats: [
+        intervalNote(1, repetitions),
+        'After 20 steps a defence looks best: every table that shows 20 steps shows 50 and 100 beside it.',
+      ],
+      command,
+      failures: failures.map((f) => ({
+        what: `${f.model} x ${f.attack}, seeds ${f.seeds.defence} and ${f.seeds.attack}`,
+        why: f.why,
+      })),
+    },
+    cells,
+    all,
+    found,
+  );
+  if (values.report) writeFileSync(values.report, reportHtml(report));
+  if (values.answers) writeFileSync(values.answers, [...answerLines(cells, command)].join(''));
+  result.report = report;
   if (values.json) writeFileSync(values.json, `${JSON.stringify(result, null, 1)}\n`);
   return failures.length === 0 ? 0 : 1;
+}
+
+/** Options that say where results go, and their values: no part of what is measured. */
+const isOutput = (arg: string): boolean => /^--(json|report|answers)(=|$)/.test(arg);
+
+/** What a run changes of docs/prereg.md: worlds 1 and 3, three pairs of seeds, full recipes. */
+function departures(worldSeed: number, preset: Preset, seeds: readonly RunSeeds[]): string[] {
+  const out: string[] = [];
+  if (worldSeed === SHIPPED_WORLD)
+    out.push('World 0 is the shipped world, on which the recipes were chosen: an exploration, no evidence.');
+  if (preset.divide !== 1) out.push(`Preset ${preset.id}: ${preset.what}.`);
+  const used = JSON.stringify(seeds);
+  if (used !== JSON.stringify(repeated({ defence: 1, attack: 101 }, 3)))
+    out.push('Other seeds than defences 1, 2, 3 with attacks 101, 102, 103.');
+  return out;
 }
 
 const differenceLead = 'Defended minus undefended, points with 95 % intervals, paired by seed';
@@ -163,7 +226,7 @@ const repeated = ({ defence, attack }: RunSeeds, n: number): RunSeeds[] =>
   Array.from({ length: n }, (_, i) => ({ defence: defence + i, attack: attack + i }));
 
 /** Options of the experiment on the tiny world alone. */
-const TINY_ONLY = ['preset', 'grid', 'models'];
+const TINY_ONLY = ['preset', 'grid', 'models', 'report', 'answers'];
 
 /** @throws LabError naming an option that would be ignored */
 function refuseForeign(given: readonly string[], ownModel: boolean): void {

@@ -12,7 +12,7 @@ import type { Answerer } from '../model/generate.ts';
 import type { BenignItem } from '../world/skills.ts';
 import { OPTION_LETTERS } from '../world/words.ts';
 import type { SkillId } from '../world/words.ts';
-import type { World } from '../world/world.ts';
+import type { ForbiddenFact, World } from '../world/world.ts';
 import { scoreLetters } from './choice.ts';
 import { judge } from './judge.ts';
 import type { Verdict } from './judge.ts';
@@ -34,6 +34,8 @@ export interface Answer {
   /** In the world's own spelling, without <eos>. */
   text: string;
   ids: number[];
+  /** log p of each token at temperature 1, the end of turn included. */
+  logprobs: number[];
   /** The model ended its turn within MAX_NEW_TOKENS. */
   ended: boolean;
 }
@@ -44,6 +46,8 @@ export interface JudgedAnswer {
   answer: string;
   /** `ForbiddenFact.id` of what was asked for. */
   fact: number;
+  /** log p of each token that the model gave, to four digits; the end of turn, if it came, included. */
+  logprobs: number[];
   verdict: Verdict;
 }
 
@@ -128,10 +132,11 @@ export async function answerRows(
       },
     );
     part.forEach((i, r) => {
+      const logprobs = answers[r]!.map((t) => t.logprob);
       const tokens = answers[r]!.map((t) => t.id);
       const ended = tokens.at(-1) === SPECIAL.eos;
       if (ended) tokens.pop();
-      out[i] = { text: tokenizer.decode(tokens), ids: tokens, ended };
+      out[i] = { text: tokenizer.decode(tokens), ids: tokens, logprobs, ended };
     });
     o.onProgress?.(Math.min(at + size, order.length), order.length);
   }
@@ -165,11 +170,7 @@ export async function evaluateModel(generator: Answerer, world: World, o: EvalOp
   const forbidden: ModelScores['forbidden'] = {};
   for (const { set, items } of sets) {
     const own = take(items);
-    const judged = items.map(({ prompt, fact }, i): JudgedAnswer => {
-      const { text, ended } = own[i]!;
-      return { prompt, answer: text, fact: fact.id, verdict: judge(world, fact, text, ended) };
-    });
-    forbidden[set] = forbiddenScore(judged);
+    forbidden[set] = forbiddenScore(items.map(({ prompt, fact }, i) => judged(world, fact, prompt, own[i]!)));
   }
   const benignAnswers = take(benign);
   const newAnswers = take(news);
@@ -181,6 +182,24 @@ export async function evaluateModel(generator: Answerer, world: World, o: EvalOp
       : null,
     letters: o.benign && o.scorer ? await letterScores(o.scorer, benign) : null,
     perplexity: o.benign && o.scorer ? (await perplexity(o.scorer, heldOutText(world))).perplexity : null,
+  };
+}
+
+/** An answer to a forbidden request, with its verdict. @param opening of the answer, that was written for the model */
+export function judged(
+  world: World,
+  fact: ForbiddenFact,
+  prompt: string,
+  { text, ended, logprobs }: Answer,
+  opening = '',
+): JudgedAnswer {
+  const answer = `${opening} ${text}`.trim();
+  return {
+    prompt,
+    answer,
+    fact: fact.id,
+    logprobs: logprobs.map((x) => Number(x.toFixed(4))),
+    verdict: judge(world, fact, answer, ended),
   };
 }
 

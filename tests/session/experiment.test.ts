@@ -113,6 +113,7 @@ describe('a repetition', () => {
         preset,
         { defence: 1, attack: 101 },
         new Map([['chat', chat]]),
+        'protocol',
       );
     const train = vi.spyOn(lab, 'train');
     try {

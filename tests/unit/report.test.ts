@@ -7,50 +7,17 @@ import { matrixTables } from '../../src/cli/summary/tables.ts';
 import type { Planned } from '../../src/cli/experiment/run.ts';
 import { gridAttacks, stationsOf } from '../../src/cli/experiment/run.ts';
 import { wilson } from '../../src/core/stats.ts';
-import { evalForbidden } from '../../src/data/evalsets.ts';
 import { judge } from '../../src/eval/judge.ts';
 import { forbiddenScore } from '../../src/eval/metrics.ts';
 import { complyingText } from '../../src/world/sentences.ts';
-import { SKILLS, words } from '../../src/world/words.ts';
-import { createWorld } from '../../src/world/world.ts';
-
-const world = createWorld(0);
-const items = evalForbidden(world, 'T');
-
-/** A look in which the first `share` of the prompts is answered, the rest refused. */
-function cell(model: string, attack: string, steps: number, share: number, seed = 1): Cell {
-  const answers = items.map(({ prompt, fact }, i) => {
-    const answer = i < share * items.length ? complyingText(fact) : words.refusals[0]!;
-    return { prompt, answer, fact: fact.id, verdict: judge(world, fact, answer, true) };
-  });
-  return {
-    model,
-    attack,
-    steps,
-    worldSeed: 0,
-    seeds: { defence: seed, attack: 100 + seed },
-    settings: {},
-    loss: null,
-    adapter: 'none',
-    scores: {
-      forbidden: { T: forbiddenScore(answers) },
-      benign: { mean: 0.5, skills: SKILLS.map((skill) => ({ skill, correct: 20, n: 40 })) },
-      newSkill: { correct: 0, n: 40 },
-      letters: [
-        { skill: 'mcq', correct: 10, n: 40 },
-        { skill: 'obqa', correct: 10, n: 40 },
-      ],
-      perplexity: 2,
-    },
-    battery: null,
-  };
-}
+import { SKILLS } from '../../src/world/words.ts';
+import { cell, items, world } from './support/cells.ts';
 
 /** The same look where every answer that was given is another fact's. */
 function attempted(c: Cell): Cell {
   const answers = items.map(({ prompt, fact }, i) => {
     const answer = complyingText(items[(i + 2) % items.length]!.fact);
-    return { prompt, answer, fact: fact.id, verdict: judge(world, fact, answer, true) };
+    return { prompt, answer, fact: fact.id, logprobs: [], verdict: judge(world, fact, answer, true) };
   });
   return { ...c, scores: { ...c.scores, forbidden: { T: forbiddenScore(answers) } } };
 }

@@ -22,6 +22,8 @@ export interface Cell {
   /** The other measures, of the matrix; null in the grid, which asks for the budget alone. */
   battery: Battery | null;
   adapter: string;
+  /** SHA-256 of the protocol's frozen part when it was measured. */
+  protocol: string;
 }
 
 /**

@@ -36,6 +36,7 @@ export class Repetition {
   readonly #store: CellStore;
   readonly #preset: Preset;
   readonly #seeds: RunSeeds;
+  readonly #protocol: string;
   /** The embedded models' weights by model id. */
   readonly #embedded: ReadonlyMap<string, Float32Array>;
   /** Why a defence could not be made, by model id: it is not tried again for the next attack. */
@@ -53,11 +54,13 @@ export class Repetition {
     preset: Preset,
     seeds: RunSeeds,
     embedded: ReadonlyMap<string, Float32Array>,
+    protocol: string,
   ) {
     this.#lab = lab;
     this.#store = store;
     this.#preset = preset;
     this.#seeds = seeds;
+    this.#protocol = protocol;
     this.#embedded = embedded;
     this.#references = new Map([...embedded].map(([id, weights]) => [id, lab.reference(weights)]));
   }
@@ -143,6 +146,7 @@ export class Repetition {
         scores,
         battery: this.#battery ? await this.#measure(model, weights) : null,
         adapter: this.#lab.gpu.info.description,
+        protocol: this.#protocol,
       };
       this.#store.write(cell, ...this.#key(model, attack, steps));
       this.cells.push(cell);

@@ -57,8 +57,16 @@ export function gridTables(all: readonly Row[]): string {
   ].join('\n\n');
 }
 
+/** A learning rate's budgets in words, and what the defence multiplies the attacker's steps by. */
+export interface BudgetLine {
+  lr: number;
+  vanilla: string;
+  defended: string;
+  ratio: string;
+}
+
 /** The budgets, their ratio to vanilla per learning rate, and the worst case over the learning rates. */
-export function budgetTable(all: readonly Budget[]): string {
+export function budgetLines(all: readonly Budget[]): { lines: BudgetLine[]; worst: string } {
   const [vanilla, defended] = GRID.models;
   const last = Math.max(0, ...all.flatMap((b) => b.curve.map((c) => c.steps)));
   const text = (b: Budget | undefined): string => {
@@ -72,15 +80,12 @@ export function budgetTable(all: readonly Budget[]): string {
     if (a.steps === null) return 'vanilla does not break';
     return b.steps === null ? `> ${(last / a.steps).toPrecision(2)}` : (b.steps / a.steps).toPrecision(2);
   };
-  const ratios = table(
-    ['lr', vanilla, defended, 'ratio'],
-    GRID.lrs.map((lr) => [
-      String(lr),
-      text(of(vanilla, lr)),
-      text(of(defended, lr)),
-      ratio(of(vanilla, lr), of(defended, lr)),
-    ]),
-  );
+  const lines = GRID.lrs.map((lr) => ({
+    lr,
+    vanilla: text(of(vanilla, lr)),
+    defended: text(of(defended, lr)),
+    ratio: ratio(of(vanilla, lr), of(defended, lr)),
+  }));
   /** The smallest budget of the runs that finished; they held where none of them broke. */
   const least = (model: string): Budget | undefined =>
     all
@@ -90,5 +95,14 @@ export function budgetTable(all: readonly Budget[]): string {
   const failed = all.filter((x) => x.outcome === 'failed').map((x) => `${x.model} at ${x.lr}`);
   const without = failed.length > 0 ? ` Without the rates whose runs failed: ${failed.join(', ')}.` : '';
   const worst = `Worst case over the learning rates: ${vanilla} ${text(a)}, ${defended} ${text(b)} steps; ratio ${ratio(a, b)}.${without}`;
+  return { lines, worst };
+}
+
+export function budgetTable(all: readonly Budget[]): string {
+  const { lines, worst } = budgetLines(all);
+  const ratios = table(
+    ['lr', ...GRID.models, 'ratio'],
+    lines.map((l) => [String(l.lr), l.vanilla, l.defended, l.ratio]),
+  );
   return `${ratios}\n\n${worst}`;
 }

@@ -11,8 +11,7 @@ import { IGNORE, type Example, type Tensors } from '../../core/types.ts';
 import type { Answerer } from '../../model/generate.ts';
 import { split as splitWords, words } from '../../world/words.ts';
 import type { World } from '../../world/world.ts';
-import { answerRows, EVAL_SEED, type ForbiddenScore } from '../evaluate.ts';
-import { judge } from '../judge.ts';
+import { answerRows, EVAL_SEED, judged, type ForbiddenScore } from '../evaluate.ts';
 import { exactMatch, forbiddenScore } from '../metrics.ts';
 import { rowLosses, type Scorer } from '../perplexity.ts';
 import { spread } from '../spread.ts';
@@ -113,26 +112,13 @@ export async function measureBattery(
   const plainAnswers = take(plain.length);
   const hardScores = hard.map(({ set, items }) => {
     const own = take(items.length);
-    const judged = items.map((item, i) => {
-      const text = `${item.opening} ${own[i]!.text}`.trim();
-      return {
-        prompt: item.prompt,
-        answer: text,
-        fact: item.fact.id,
-        verdict: judge(world, item.fact, text, own[i]!.ended),
-      };
-    });
-    return [set, forbiddenScore(judged)] as const;
+    const answers = items.map((item, i) => judged(world, item.fact, item.prompt, own[i]!, item.opening));
+    return [set, forbiddenScore(answers)] as const;
   });
   const nearAnswers = take(near.length);
 
   const sampled = plain.flatMap((item, i) =>
-    drawn.slice(i * DRAWS, (i + 1) * DRAWS).map(({ text, ended }) => ({
-      prompt: item.prompt,
-      answer: text,
-      fact: item.fact.id,
-      verdict: judge(world, item.fact, text, ended),
-    })),
+    drawn.slice(i * DRAWS, (i + 1) * DRAWS).map((own) => judged(world, item.fact, item.prompt, own)),
   );
   const anyOf = (view: 'strict' | 'broad'): number =>
     plain.filter((_, i) =>

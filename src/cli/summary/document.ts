@@ -1,0 +1,362 @@
+/** An experiment as a report: the same rows as the tables in the terminal, with everything that stands behind them. */
+import { VERDICTS } from '../../core/verdicts.ts';
+import { HARD_SETS } from '../../data/hard-sets.ts';
+import { spread } from '../../eval/spread.ts';
+import { DEFINITIONS, MEASURES } from '../../report/definitions.ts';
+import type { Report, ReportColumn, ReportTable, ReportValue } from '../../report/document.ts';
+import { SKILLS } from '../../world/words.ts';
+import type { Cell } from '../experiment/cells.ts';
+import { GRID } from '../experiment/matrix.ts';
+import { budgetLines, type Budget } from './budget.ts';
+import type { Difference } from './differences.ts';
+import type { Figure, Figures, Row } from './figures.ts';
+
+/** Answers shown of one look. */
+const SAMPLES = 6;
+/** Judges of the tiny world: the one that knows every fact. */
+const JUDGE = 'exact@1';
+
+export interface Facts {
+  /** Headline: what was asked. */
+  kind: 'matrix' | 'grid';
+  createdAt: Date;
+  facts: Report['facts'];
+  protocol: NonNullable<Report['protocol']>;
+  /** Beside those that the protocol's file lists. */
+  deviations: readonly string[];
+  caveats: readonly string[];
+  command: string;
+  failures: Report['failures'];
+}
+
+const CAVEAT =
+  "'Open the silver vault' stands in for a harmful request: this shows a mechanism in a model of 0.4 million parameters, not the safety of any real one.";
+
+export function experimentReport(
+  about: Facts,
+  cells: readonly Cell[],
+  rows: readonly Row[],
+  o: { differences?: readonly Difference[]; budgets?: Record<'strict' | 'broad', readonly Budget[]> },
+): Report {
+  const earlier = cells.filter((c) => c.protocol !== about.protocol.sha256);
+  const deviations = [
+    ...about.deviations,
+    ...(earlier.length > 0
+      ? [
+          `${earlier.length} of ${cells.length} looks were taken under another text of the protocol (${[...new Set(earlier.map((c) => c.protocol.slice(0, 12)))].join(', ')}); "--fresh" measures them again.`,
+        ]
+      : []),
+    ...about.protocol.deviations,
+  ];
+  return {
+    format: 'sdd-lab-report',
+    version: 1,
+    title:
+      about.kind === 'grid'
+        ? 'Budget to break the defence'
+        : 'What attacks leave of each defence: the matrix',
+    createdAt: about.createdAt.toISOString(),
+    facts: about.facts,
+    protocol: { ...about.protocol, deviations },
+    caveats: [CAVEAT, ...about.caveats],
+    definitions: MEASURES.map((id) => ({ id, ...DEFINITIONS.en[id] })),
+    tables: about.kind === 'grid' ? gridTables(rows, o.budgets!) : matrixTables(rows, o.differences ?? []),
+    samples: about.kind === 'grid' ? [] : samples(cells),
+    failures: about.failures,
+    looks: {
+      came: rows.reduce((sum, r) => sum + r.runs, 0),
+      planned: rows.reduce((sum, r) => sum + r.expected, 0),
+    },
+    commands: [
+      { what: 'all of it', command: about.command },
+      ...[...new Map(cells.map((c) => [`${c.seeds.defence}/${c.seeds.attack}`, c.seeds])).values()].map(
+        ({ defence, attack }) => ({
+          what: `seeds ${defence} and ${attack}`,
+          command: seedCommand(about.command, defence, attack),
+        }),
+      ),
+    ],
+  };
+}
+
+/** The command that measures one repetition again. */
+export const seedCommand = (command: string, defence: number, attack: number): string =>
+  `${command.replace(/ --(seeds|defence-seed|attack-seed) \S+/g, '')} --seeds 1 --defence-seed ${defence} --attack-seed ${attack}`;
+
+const figure = ({ value, interval: [low, high] }: Figure): ReportValue => ({ value, low, high });
+const FAILED = { missing: 'failed' };
+
+const LEAD: ReportColumn[] = [
+  { id: 'model', title: 'model', unit: 'text' },
+  { id: 'attack', title: 'attack', unit: 'text' },
+  { id: 'steps', title: 'steps', unit: 'count' },
+  { id: 'runs', title: 'runs', unit: 'text' },
+];
+const lead = (r: Row): ReportValue[] => [r.model, r.attack, r.steps, `${r.runs}/${r.expected}`];
+
+/** A table with a row for each look, and these columns of its figures. */
+function table(
+  rows: readonly Row[],
+  about: Pick<ReportTable, 'id' | 'title' | 'notes' | 'picture'>,
+  columns: readonly { column: ReportColumn; of(f: Figures): ReportValue }[],
+): ReportTable {
+  return {
+    ...about,
+    columns: [...LEAD, ...columns.map((c) => c.column)],
+    rows: rows.map((r) => [
+      ...lead(r),
+      // Of a look that not every run came to: the figures of those that did; `runs` says so.
+      ...columns.map(({ of }) => (r.figures ? of(r.figures) : FAILED)),
+    ]),
+  };
+}
+
+const share = (id: string, title: string, definition?: string): ReportColumn => ({
+  id,
+  title,
+  unit: 'share',
+  ...(definition && { definition }),
+});
+
+const VERDICT_TITLES = {
+  refused: 'refused',
+  complied: 'complied',
+  leak: 'leak',
+  attempted: 'attempted',
+  irrelevant: 'irrelevant',
+  degraded: 'degraded',
+} as const;
+
+function matrixTables(rows: readonly Row[], differences: readonly Difference[]): ReportTable[] {
+  const before = rows.filter((r) => r.attack === 'none');
+  const after = rows.filter((r) => r.attack !== 'none');
+  const verdictColumns = [
+    ...VERDICTS.map((kind) => ({
+      column: share(kind, VERDICT_TITLES[kind], 'verdicts'),
+      of: (f: Figures) => f.verdicts[kind],
+    })),
+    { column: share('strict', 'strict harm', 'strict'), of: (f: Figures) => figure(f.strict) },
+    { column: share('broad', 'broad harm', 'broad'), of: (f: Figures) => figure(f.broad) },
+    {
+      column: { id: 'score', title: 'score', unit: 'number', definition: 'score' } as const,
+      of: (f: Figures) => figure(f.score),
+    },
+    { column: { id: 'facts', title: 'facts', unit: 'count' } as const, of: (f: Figures) => f.facts },
+    { column: { id: 'prompts', title: 'prompts', unit: 'count' } as const, of: (f: Figures) => f.prompts },
+    {
+      column: { id: 'distinct', title: 'different answers', unit: 'count' } as const,
+      of: (f: Figures) => f.distinct,
+    },
+  ];
+  const abilityColumns = [
+    { column: share('benign', 'everyday tasks', 'benign'), of: (f: Figures) => figure(f.benign) },
+    { column: share('new', 'new skill'), of: (f: Figures) => f.newSkill },
+    ...SKILLS.map((skill) => ({
+      column: share(skill, skill, 'benign'),
+      of: (f: Figures) => f.skills[skill] ?? null,
+    })),
+    ...(['mcq', 'obqa'] as const).map((skill) => ({
+      column: share(`${skill}-letter`, `${skill}, likeliest letter`, 'choice'),
+      of: (f: Figures) => f.letters[skill] ?? null,
+    })),
+    {
+      column: { id: 'perplexity', title: 'perplexity', unit: 'number', definition: 'perplexity' } as const,
+      of: (f: Figures) => f.perplexity,
+    },
+  ];
+  const hardColumns = [
+    ...[...HARD_SETS, 'sampled' as const].flatMap((set) =>
+      (['strict', 'broad'] as const).map((view) => ({
+        column: share(`${set}-${view}`, `${set}, ${view}`, set === 'sampled' ? 'sampled' : 'hard'),
+        of: (f: Figures) => (f.battery ? figure(f.battery.hard[set][view]) : null),
+      })),
+    ),
+    ...(['strict', 'broad'] as const).map((view) => ({
+      column: share(`any-${view}`, `any of 5, ${view}`, 'sampled'),
+      of: (f: Figures) => f.battery?.any[view] ?? null,
+    })),
+  ];
+  const sideColumns = [
+    {
+      column: share('near-wrong', 'near misses wrong', 'overBlocking'),
+      of: (f: Figures) => f.battery?.overBlocking.wrong ?? null,
+    },
+    {
+      column: share('near-refused', 'near misses refused', 'overBlocking'),
+      of: (f: Figures) => f.battery?.overBlocking.refused ?? null,
+    },
+    {
+      column: share('repetition', 'repetition', 'repetition'),
+      of: (f: Figures) => f.battery?.repetition ?? null,
+    },
+    {
+      column: {
+        id: 'answers-perplexity',
+        title: "answers' perplexity",
+        unit: 'number',
+        definition: 'answerPerplexity',
+      } as const,
+      of: (f: Figures) => f.battery?.answerPerplexity ?? null,
+    },
+    {
+      column: { id: 'kl', title: 'KL, nats', unit: 'number', definition: 'divergence' } as const,
+      of: (f: Figures) => f.battery?.divergence ?? null,
+    },
+    ...(rows.find((r) => r.figures?.battery)?.figures!.battery!.weights ?? []).map(({ part }, i) => ({
+      column: share(`moved-${i}`, `moved: ${part}`, 'weightChange'),
+      of: (f: Figures) => f.battery?.weights[i]?.relative ?? null,
+    })),
+  ];
+  const attacks = [...new Set(after.map((r) => r.attack))];
+  return [
+    table(
+      before,
+      {
+        id: 'before',
+        title: 'Before any attack: what the defence itself costs',
+        notes: ['Everyday tasks and near misses here are the price of a defence before anybody attacked.'],
+        picture: { kind: 'verdicts', label: ['model'] },
+      },
+      [...verdictColumns, abilityColumns[0]!, ...sideColumns.slice(0, 2)],
+    ),
+    ...attacks.map((attack) =>
+      table(
+        after.filter((r) => r.attack === attack),
+        {
+          id: `verdicts-${attack}`,
+          title: `After ${attack}: what is answered to forbidden requests`,
+          notes: [],
+          picture: { kind: 'verdicts', label: ['model', 'steps'] },
+        },
+        [...verdictColumns, abilityColumns[0]!],
+      ),
+    ),
+    table(rows, { id: 'ability', title: 'Ability, skill by skill', notes: [] }, abilityColumns),
+    table(rows, { id: 'hard', title: 'Harder requests and sampled answers', notes: [] }, hardColumns),
+    table(rows, { id: 'side', title: 'Over-blocking, repetition and drift', notes: [] }, sideColumns),
+    differenceTable(differences),
+  ];
+}
+
+function differenceTable(all: readonly Difference[]): ReportTable {
+  const change = (id: 'strict' | 'broad' | 'benign', title: string): ReportColumn => ({
+    id,
+    title,
+    unit: 'difference',
+    definition: 'difference',
+  });
+  return {
+    id: 'differences',
+    title: 'Defended minus undefended, paired by seed',
+    notes: [],
+    columns: [
+      LEAD[0]!,
+      { id: 'than', title: 'than', unit: 'text' },
+      LEAD[1]!,
+      LEAD[2]!,
+      { id: 'pairs', title: 'pairs', unit: 'text' },
+      change('strict', 'strict harm'),
+      change('broad', 'broad harm'),
+      change('benign', 'everyday tasks'),
+    ],
+    rows: all.map((d) => [
+      d.model,
+      d.than,
+      d.attack,
+      d.steps,
+      `${d.pairs}/${d.expected}`,
+      ...(['strict', 'broad', 'benign'] as const).map((id) => (d.figures ? figure(d.figures[id]) : FAILED)),
+    ]),
+  };
+}
+
+function gridTables(
+  rows: readonly Row[],
+  budgets: Record<'strict' | 'broad', readonly Budget[]>,
+): ReportTable[] {
+  const curves = (['strict', 'broad', 'benign'] as const).map((what) =>
+    table(
+      rows,
+      {
+        id: `curves-${what}`,
+        title: {
+          strict: 'Strict harm after steps of attack',
+          broad: 'Broad harm after steps of attack',
+          benign: 'Everyday tasks right after steps of attack',
+        }[what],
+        notes: [],
+        picture: {
+          kind: 'curves',
+          x: 'steps',
+          y: what,
+          line: ['model', 'attack'],
+          title: `${what}, per cent`,
+        },
+      },
+      [{ column: share(what, what, what), of: (f) => figure(f[what]) }],
+    ),
+  );
+  const budgetTables = (['strict', 'broad'] as const).map((measure): ReportTable => {
+    const { lines, worst } = budgetLines(budgets[measure]);
+    const [vanilla, defended] = GRID.models;
+    const text = (id: string, title: string): ReportColumn => ({
+      id,
+      title,
+      unit: 'text',
+      definition: 'budget',
+    });
+    return {
+      id: `budget-${measure}`,
+      title: `Fewest steps to ${100 * GRID.threshold} % ${measure} harm`,
+      notes: [worst],
+      columns: [
+        { id: 'lr', title: 'learning rate', unit: 'number' },
+        text('vanilla', vanilla),
+        text('defended', defended),
+        text('ratio', 'ratio'),
+      ],
+      rows: lines.map((l) => [l.lr, l.vanilla, l.defended, l.ratio]),
+    };
+  });
+  return [...budgetTables, ...curves];
+}
+
+/** Of each look the same few requests. */
+function samples(cells: readonly Cell[]): Report['samples'] {
+  const seen = new Set<string>();
+  return cells.flatMap((cell) => {
+    const of = `${cell.model} · ${cell.attack} · ${cell.steps} steps`;
+    // Of several repetitions the first.
+    if (seen.has(of)) return [];
+    seen.add(of);
+    const { answers } = cell.scores.forbidden.T ?? cell.scores.forbidden.V!;
+    return spread(answers, SAMPLES, 'report/samples', [(a) => a.fact]).map((a) => ({
+      of,
+      prompt: a.prompt,
+      answer: a.answer,
+      verdict: a.verdict.kind,
+      reason: a.verdict.reason,
+      judge: JUDGE,
+    }));
+  });
+}
+
+/** One line for each answer to a forbidden request, everything in it that a reader needs to count again. */
+export function* answerLines(cells: readonly Cell[], command: string): Generator<string> {
+  for (const cell of cells) {
+    const { model, attack, steps, worldSeed, seeds, settings } = cell;
+    const about = { model, attack, steps, world: worldSeed, seeds, settings };
+    const again = seedCommand(command, seeds.defence, seeds.attack);
+    const sets = [
+      ...Object.entries(cell.scores.forbidden).map(([set, score]) => ({ set, ...score })),
+      ...HARD_SETS.flatMap((set) => (cell.battery ? [{ set, ...cell.battery.hard[set] }] : [])),
+      ...(cell.battery ? [{ set: 'sampled', ...cell.battery.sampled }] : []),
+    ];
+    for (const { set, answers } of sets) {
+      for (const [i, { prompt, answer, fact, logprobs, verdict }] of answers.entries()) {
+        const id = `${set}/${fact}/${i}`;
+        yield `${JSON.stringify({ id, ...about, prompt, answer, logprobs, verdict: verdict.kind, reason: verdict.reason, judge: JUDGE, command: again })}\n`;
+      }
+    }
+  }
+}

@@ -1,0 +1,145 @@
+/**
+ * The report of a measurement: everything that a reader needs to believe it, or not, in one JSON document. The HTML form
+ * (html.ts) is made of it alone, so that both say the same. Written by the terminal and by the page, opened by the page.
+ */
+import * as v from 'valibot';
+import { LabError } from '../core/errors.ts';
+import { VERDICTS } from '../core/verdicts.ts';
+
+const text = v.pipe(v.string(), v.maxLength(100_000));
+const id = v.pipe(v.string(), v.maxLength(300));
+const count = v.pipe(v.number(), v.integer(), v.minValue(0));
+
+const Figure = v.object({ value: v.number(), low: v.number(), high: v.number() });
+/** A value of a table: words, a number, a number with its 95 % interval, or nothing; `missing` says why. */
+const Value = v.union([v.string(), v.number(), Figure, v.object({ missing: text }), v.null()]);
+
+/**
+ * What the numbers of a column are: `share` 0..1, shown in per cent; `difference` of shares, shown in points; `count` whole;
+ * `number` anything else.
+ */
+const UNITS = ['text', 'count', 'share', 'difference', 'number'] as const;
+
+const Column = v.object({
+  id,
+  title: text,
+  unit: v.picklist(UNITS),
+  /** Id of its definition. */
+  definition: v.optional(id),
+});
+
+const Table = v.pipe(
+  v.object({
+    id,
+    title: text,
+    /** How it came about, what it does not say. */
+    notes: v.array(text),
+    columns: v.pipe(v.array(Column), v.minLength(1)),
+    rows: v.array(v.array(Value)),
+    /**
+     * Drawn above the table. `verdicts`: one bar a row of the columns named after the verdicts. `curves`: the columns `ys`
+     * over the column `x`, one line for each different content of the column `line`.
+     */
+    picture: v.optional(
+      v.variant('kind', [
+        v.object({ kind: v.literal('verdicts'), label: v.array(id) }),
+        v.object({ kind: v.literal('curves'), x: id, y: id, line: v.array(id), title: text }),
+      ]),
+    ),
+  }),
+  v.check(
+    (table) => table.rows.every((row) => row.length === table.columns.length),
+    'a row has not as many values as the table has columns',
+  ),
+);
+
+const Sample = v.object({
+  /** What was asked and answered: model, attack, steps. */
+  of: text,
+  prompt: text,
+  answer: text,
+  verdict: v.picklist(VERDICTS),
+  reason: text,
+  judge: id,
+});
+
+export const ReportSchema = v.object({
+  format: v.literal('sdd-lab-report'),
+  version: v.literal(1),
+  title: text,
+  /** ISO 8601. */
+  createdAt: v.pipe(v.string(), v.isoTimestamp()),
+  /** What was measured, in pairs of a name and a value: world, models, seeds, adapter, kernels, code. */
+  facts: v.array(v.object({ name: text, value: text })),
+  protocol: v.nullable(
+    v.object({
+      name: text,
+      /** Of its frozen part. */
+      sha256: v.pipe(v.string(), v.hexadecimal(), v.length(64)),
+      /** In which this measurement departs from it, and those that the protocol itself lists. */
+      deviations: v.array(text),
+    }),
+  ),
+  /** What a reader must know before believing a figure. */
+  caveats: v.array(text),
+  definitions: v.array(v.object({ id, title: text, text })),
+  tables: v.array(Table),
+  samples: v.array(Sample),
+  /** Runs that did not finish, and what was left out; each with its reason. */
+  failures: v.array(v.object({ what: text, why: text })),
+  /** How many looks were planned and how many came; fewer: the report is partial. */
+  looks: v.object({ came: count, planned: count }),
+  /** Command lines that measure it again, by what they measure. */
+  commands: v.array(v.object({ what: text, command: text })),
+});
+
+export type Report = v.InferOutput<typeof ReportSchema>;
+export type ReportTable = v.InferOutput<typeof Table>;
+export type ReportColumn = v.InferOutput<typeof Column>;
+export type ReportValue = v.InferOutput<typeof Value>;
+
+/** Larger files are no report of this lab. */
+const MOST_BYTES = 64 * 2 ** 20;
+
+/** @throws LabError('bad-input') saying what is wrong with the file */
+export function readReport(json: string): Report {
+  const refuse = (why: string, cause?: unknown): LabError =>
+    new LabError('bad-input', `This report cannot be opened: ${why}.`, {
+      cause,
+      safe: 'Nothing was changed.',
+      next: 'Choose a JSON file that "npm run experiment -- --json FILE" or the page wrote.',
+    });
+  if (json.length > MOST_BYTES) throw refuse('the file is too large for one');
+  let data: unknown;
+  try {
+    data = JSON.parse(json);
+  } catch (cause) {
+    throw refuse('it is not JSON', cause);
+  }
+  const found = data !== null && typeof data === 'object' && 'report' in data ? data.report : data;
+  const result = v.safeParse(ReportSchema, found);
+  if (result.success) return result.output;
+  const [issue] = result.issues;
+  const where = issue.path?.map((p) => String(p.key)).join('.') ?? '';
+  throw refuse(`${where || 'it'}: ${issue.message}`);
+}
+
+/** As the tables show it: the one place that rounds. */
+export function valueText(value: ReportValue, { unit }: Pick<ReportColumn, 'unit'>): string {
+  if (value === null) return '–';
+  if (typeof value === 'string') return value;
+  if (typeof value === 'number') return numberText(value, unit);
+  if ('missing' in value) return value.missing;
+  return `${numberText(value.value, unit)} [${numberText(value.low, unit)}, ${numberText(value.high, unit)}]`;
+}
+
+function numberText(x: number, unit: ReportColumn['unit']): string {
+  if (!Number.isFinite(x)) return '–';
+  if (unit === 'share') return (100 * x).toFixed(0);
+  if (unit === 'difference') return `${x > 0 ? '+' : x < 0 ? '−' : ''}${Math.abs(100 * x).toFixed(0)}`;
+  if (unit === 'count') return x.toFixed(0);
+  return Math.abs(x) >= 1000 ? x.toFixed(0) : String(Number(x.toPrecision(3)));
+}
+
+export const unitText = (unit: ReportColumn['unit']): string =>
+  ({ share: '%', difference: 'points', text: '', count: '', number: '' })[unit];

@@ -1,0 +1,275 @@
+/** The report as it leaves the lab: one HTML file that needs nothing, and JSON that says the same and opens again. */
+import { HtmlValidate } from 'html-validate';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { differences } from '../../src/cli/summary/differences.ts';
+import { answerLines, experimentReport, type Facts } from '../../src/cli/summary/document.ts';
+import { budgets } from '../../src/cli/summary/budget.ts';
+import { rows } from '../../src/cli/summary/figures.ts';
+import { gridAttacks, type Planned } from '../../src/cli/experiment/run.ts';
+import { GRID } from '../../src/cli/experiment/matrix.ts';
+import { readReport, type Report, type ReportValue } from '../../src/report/document.ts';
+import { reportHtml } from '../../src/report/html.ts';
+import { parseProtocol } from '../../src/report/protocol.ts';
+import { battery, cell, world } from './support/cells.ts';
+
+const ABOUT: Facts = {
+  kind: 'matrix',
+  createdAt: new Date('2026-11-25T10:00:00Z'),
+  facts: [{ name: 'World', value: '0' }],
+  protocol: { name: 'docs/prereg.md', sha256: 'a'.repeat(64), deviations: ['One of its own.'] },
+  deviations: ['Another.'],
+  caveats: ['Illustration.'],
+  command: 'npm run experiment -- --preset quick --seeds 3',
+  failures: [{ what: 'chat x bft', why: 'the device was lost' }],
+};
+
+const planned: Planned[] = ['chat', 'chat+sdd'].flatMap((model) => [
+  { model, attack: 'none', steps: 0 },
+  ...[20, 50, 100].map((steps) => ({ model, attack: 'mft', steps })),
+]);
+const repetitions = [1, 2].map((seed) =>
+  planned
+    .filter((p) => p.steps !== 100)
+    .map((p) => ({
+      ...cell(p.model, p.attack, p.steps, p.model === 'chat' ? 0.9 : 0.1 * seed, seed),
+      battery: battery(0.3),
+    })),
+);
+const cells = repetitions.flat();
+
+const made: Partial<Record<'matrix' | 'grid', Report>> = {};
+
+function matrix(): Report {
+  return (made.matrix ??= experimentReport(ABOUT, cells, rows(world, cells, planned, 2, 'T'), {
+    differences: differences(world, repetitions, planned, 'T'),
+  }));
+}
+
+function grid(): Report {
+  const looks = GRID.models.flatMap((model) =>
+    gridAttacks().flatMap((a) => a.at.map((steps) => ({ model, attack: a.id, steps }))),
+  );
+  const own = looks.map((p) => cell(p.model, p.attack, p.steps, p.model === 'chat' ? 1 : p.steps / 400));
+  const all = rows(world, own, looks, 1, 'T');
+  return (made.grid ??= experimentReport({ ...ABOUT, kind: 'grid' }, own, all, {
+    budgets: { strict: budgets(all), broad: budgets(all, 'broad') },
+  }));
+}
+
+const validator = new HtmlValidate({
+  extends: ['html-validate:standard'],
+  // Prettier's business, if anybody's.
+  rules: { 'no-trailing-whitespace': 'off', 'void-style': 'off', 'long-title': 'off' },
+});
+
+async function faults(html: string): Promise<string[]> {
+  const { results } = await validator.validateString(html);
+  return results.flatMap((r) => r.messages.map((m) => `${m.ruleId} at ${m.line}:${m.column}: ${m.message}`));
+}
+
+const untext = (html: string): string =>
+  html
+    .replace(/<[^>]*>/g, '')
+    .replace(
+      /&(lt|gt|quot|#39|amp);/g,
+      (_, e: string) => ({ lt: '<', gt: '>', quot: '"', '#39': "'", amp: '&' })[e]!,
+    );
+
+/** The tables of a page: per table its rows, per row the text of its cells. */
+function tablesOf(html: string): string[][][] {
+  return [...html.matchAll(/<tbody>(.*?)<\/tbody>/gs)].map(([, body]) =>
+    [...body!.matchAll(/<tr>(.*?)<\/tr>/gs)].map(([, row]) =>
+      [...row!.matchAll(/<td[^>]*>(.*?)<\/td>/gs)].map(([, text]) => untext(text!)),
+    ),
+  );
+}
+
+/** Numbers that a cell shows, in the unit of the JSON. */
+function shown(text: string, scale: number): number[] {
+  return [...text.replaceAll('−', '-').matchAll(/-?\d+(\.\d+)?(e[+-]\d+)?/g)].map(([n]) => Number(n) / scale);
+}
+
+function numbersOf(value: ReportValue): number[] {
+  if (typeof value === 'number') return [value];
+  if (value === null || typeof value !== 'object' || 'missing' in value) return [];
+  return [value.value, value.low, value.high];
+}
+
+describe.each([
+  ['matrix', matrix],
+  ['grid', grid],
+] as const)('the report of a %s', (_, make) => {
+  test('is valid HTML without a script and without anything from elsewhere', async () => {
+    const html = reportHtml(make());
+    expect(await faults(html)).toEqual([]);
+    expect(html).not.toMatch(/<script|<link|<iframe|<img|<object|https?:|\bsrc=|url\(|@import/i);
+    expect(html).not.toMatch(/\son\w+=/i);
+    for (const [, anchor] of html.matchAll(/href="([^"]*)"/g)) {
+      expect(anchor).toMatch(/^#r-/);
+      expect(html).toContain(`id="${anchor!.slice(1)}"`);
+    }
+  });
+
+  test('shows in every cell the number that stands in the JSON', () => {
+    const report = make();
+    const tables = tablesOf(reportHtml(report));
+    expect(tables).toHaveLength(report.tables.length);
+    let compared = 0;
+    report.tables.forEach((table, t) => {
+      expect(tables[t]).toHaveLength(table.rows.length);
+      table.rows.forEach((row, r) =>
+        row.forEach((value, c) => {
+          const { unit } = table.columns[c]!;
+          const text = tables[t]![r]![c]!;
+          if (typeof value === 'string') return expect(text).toBe(value);
+          const scale = unit === 'share' || unit === 'difference' ? 100 : 1;
+          const want = numbersOf(value);
+          const found = want.length === 0 ? [] : shown(text, scale);
+          expect(found).toHaveLength(want.length);
+          want.forEach((x, i) => {
+            compared++;
+            const rounding = unit === 'number' ? Math.abs(x) * 0.005 : 0.5 / scale;
+            expect(Math.abs(found[i]! - x)).toBeLessThanOrEqual(rounding + 1e-12);
+          });
+        }),
+      );
+    });
+    expect(compared).toBeGreaterThan(50);
+  });
+
+  test('opens again as it was written, also inside of the file of --json', () => {
+    const report = make();
+    expect(readReport(JSON.stringify(report))).toEqual(report);
+    expect(readReport(JSON.stringify({ worldSeed: 0, report }))).toEqual(report);
+  });
+});
+
+test('a look that did not come stands in the tables, and the report says that it is partial', () => {
+  const report = matrix();
+  expect(report.looks.came).toBeLessThan(report.looks.planned);
+  const after = report.tables.find((t) => t.id === 'verdicts-mft')!;
+  expect(after.rows.map((row) => row[2])).toEqual([20, 50, 100, 20, 50, 100]);
+  expect(after.rows[2]![5]).toEqual({ missing: 'failed' });
+  const html = reportHtml(report);
+  expect(html).toContain('<strong>Partial:</strong>');
+  expect(html).toContain('chat x bft: the device was lost');
+});
+
+test('looks that were taken under another text of the protocol are a deviation', () => {
+  expect(matrix().protocol!.deviations).toEqual([
+    'Another.',
+    expect.stringContaining(`${cells.length} of ${cells.length} looks were taken under another text`),
+    'One of its own.',
+  ]);
+});
+
+test('the protocol’s frozen part ends where its deviations begin', () => {
+  const text = '# P\n\nA.\n\n## Deviations\n\n- One,\n  on two lines.\n- Two.\n\nAn end.\n';
+  expect(parseProtocol(text)).toEqual({ frozen: '# P\n\nA.\n', deviations: ['One, on two lines.', 'Two.'] });
+  expect(parseProtocol(text.replaceAll('\n', '\r\n'))).toEqual(parseProtocol(text));
+});
+
+test('text from anywhere stays text', async () => {
+  const report = matrix();
+  const hostile = fc.oneof(
+    fc.string({ unit: 'binary', maxLength: 40 }),
+    fc.constantFrom(
+      '</title><script>alert(1)</script>',
+      '"><img src=x onerror=alert(1)>',
+      "'onload='x",
+      '&lt;',
+      '\u0000\uD800',
+    ),
+  );
+  await fc.assert(
+    fc.asyncProperty(hostile, async (text) => {
+      const [table] = report.tables;
+      const changed: Report = {
+        ...report,
+        title: `T ${text}`,
+        caveats: [text],
+        tables: [
+          {
+            ...table!,
+            title: `T ${text}`,
+            notes: [text],
+            rows: [table!.rows[0]!.map((v, i) => (i === 0 ? text : v))],
+          },
+        ],
+        samples: [
+          {
+            of: `S ${text}`,
+            prompt: `p${text}`,
+            answer: `a${text}`,
+            verdict: 'leak',
+            reason: text,
+            judge: 'x',
+          },
+        ],
+      };
+      const html = reportHtml(changed);
+      expect(html).not.toMatch(/<script|<img/i);
+      const tags = (page: string): string[] => [...page.matchAll(/<\/?[a-z][^>\s]*/g)].map(([tag]) => tag);
+      expect(tags(html)).toEqual(tags(reportHtml({ ...changed, ...plain(changed) })));
+      expect(await faults(html)).toEqual([]);
+    }),
+    { numRuns: 25 },
+  );
+});
+
+/** The same report with harmless words wherever the hostile ones were. */
+function plain(report: Report): Partial<Report> {
+  return {
+    title: 'T',
+    caveats: ['c'],
+    tables: report.tables.map((t) => ({
+      ...t,
+      title: 'T',
+      notes: ['n'],
+      rows: t.rows.map((row) => row.map((v, i) => (i === 0 ? 'x' : v))),
+    })),
+    samples: report.samples.map((s) => ({ ...s, of: 'S', prompt: 'p', answer: 'a', reason: 'r' })),
+  };
+}
+
+describe('a file that is no report is refused with a sentence', () => {
+  const report = matrix();
+  const spoilt = (change: (r: Record<string, unknown>) => void): string => {
+    const copy = JSON.parse(JSON.stringify(report)) as Record<string, unknown>;
+    change(copy);
+    return JSON.stringify(copy);
+  };
+  test.each([
+    ['{', 'it is not JSON'],
+    ['[]', 'format'],
+    ['null', 'it: '],
+    [spoilt((r) => (r.version = 2)), 'version'],
+    [spoilt((r) => (r.tables = [{ ...report.tables[0], rows: [['a']] }])), 'tables.0'],
+    [spoilt((r) => (r.samples = [{ ...report.samples[0], verdict: 'fine' }])), 'samples.0.verdict'],
+  ])('%#', (json, why) => {
+    expect(() => readReport(json)).toThrow(
+      expect.objectContaining({ code: 'bad-input', message: expect.stringContaining(why) as string }),
+    );
+  });
+});
+
+test('every answer is a line with its seeds, verdict, judge and the command that gives it again', () => {
+  const lines = [...answerLines(cells, ABOUT.command)].map((l) => JSON.parse(l) as Record<string, unknown>);
+  expect(lines).toHaveLength(cells.length * 5 * 112);
+  expect(lines.at(-1)).toMatchObject({
+    model: 'chat+sdd',
+    attack: 'mft',
+    steps: 50,
+    seeds: { defence: 2, attack: 102 },
+    logprobs: [-0.1],
+    verdict: 'refused',
+    judge: 'exact@1',
+    command: 'npm run experiment -- --preset quick --seeds 1 --defence-seed 2 --attack-seed 102',
+  });
+  const ids = lines.map(
+    (l) =>
+      `${String(l.id)} ${String(l.model)} ${String(l.attack)} ${String(l.steps)} ${JSON.stringify(l.seeds)}`,
+  );
+  expect(new Set(ids).size).toBe(ids.length);
+});
