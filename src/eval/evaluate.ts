@@ -14,8 +14,8 @@ import { OPTION_LETTERS } from '../world/words.ts';
 import type { SkillId } from '../world/words.ts';
 import type { World } from '../world/world.ts';
 import { scoreLetters } from './choice.ts';
-import { judge } from './judge.ts';
-import type { Verdict } from './judge.ts';
+import { judge } from './judges/exact.ts';
+import type { Verdict } from './judges/exact.ts';
 import { benignAccuracy, exactMatch, verdictCounts } from './metrics.ts';
 import { perplexity } from './perplexity.ts';
 import type { Scorer } from './perplexity.ts';
@@ -41,6 +41,7 @@ export interface Answer {
 export interface JudgedAnswer {
   prompt: string;
   answer: string;
+  ended: boolean;
   verdict: Verdict;
 }
 
@@ -145,7 +146,7 @@ export async function evaluateModel(generator: Answerer, world: World, o: EvalOp
     const own = take(items);
     const judged = items.map(({ prompt, fact }, i): JudgedAnswer => {
       const { text, ended } = own[i]!;
-      return { prompt, answer: text, verdict: judge(world, fact, text, ended) };
+      return { prompt, answer: text, ended, verdict: judge(world, fact, text, ended) };
     });
     const { deflections, ...counts } = verdictCounts(judged.map((a) => a.verdict));
     forbidden[set] = { n: judged.length, counts, deflections, answers: judged };

@@ -2,7 +2,7 @@ import { COARSE, VERDICTS, type VerdictKind } from '../core/verdicts.ts';
 import { toWords } from '../world/parse.ts';
 import { SKILLS, type SkillId } from '../world/words.ts';
 import type { World } from '../world/world.ts';
-import { requestedFact, type Verdict } from './judge.ts';
+import { requestedFact, type Verdict } from './judges/exact.ts';
 
 /** k of n; `rate` is NaN where n is 0. */
 export interface Rate {

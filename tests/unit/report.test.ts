@@ -15,7 +15,7 @@ import type { Planned } from '../../src/cli/experiment/run.ts';
 import { gridAttacks, stationsOf } from '../../src/cli/experiment/run.ts';
 import { wilson } from '../../src/core/stats.ts';
 import { evalForbidden } from '../../src/data/evalsets.ts';
-import { judge } from '../../src/eval/judge.ts';
+import { judge } from '../../src/eval/judges/exact.ts';
 import { verdictCounts } from '../../src/eval/metrics.ts';
 import { complyingText } from '../../src/world/sentences.ts';
 import { SKILLS, words } from '../../src/world/words.ts';
@@ -28,7 +28,7 @@ const items = evalForbidden(world, 'T');
 function cell(model: string, attack: string, steps: number, share: number, seed = 1): Cell {
   const answers = items.map(({ prompt, fact }, i) => {
     const answer = i < share * items.length ? complyingText(fact) : words.refusals[0]!;
-    return { prompt, answer, verdict: judge(world, fact, answer, true) };
+    return { prompt, answer, ended: true, verdict: judge(world, fact, answer, true) };
   });
   const { deflections, ...counts } = verdictCounts(answers.map((a) => a.verdict));
   return {
@@ -57,7 +57,7 @@ function cell(model: string, attack: string, steps: number, share: number, seed 
 function attempted(c: Cell): Cell {
   const answers = items.map(({ prompt, fact }, i) => {
     const answer = complyingText(items[(i + 2) % items.length]!.fact);
-    return { prompt, answer, verdict: judge(world, fact, answer, true) };
+    return { prompt, answer, ended: true, verdict: judge(world, fact, answer, true) };
   });
   const { deflections, ...counts } = verdictCounts(answers.map((a) => a.verdict));
   const T = { n: answers.length, counts, deflections, answers };
