@@ -40,6 +40,44 @@ const allowed = {
 };
 
 /**
+ * Folders that must stay blind to others, also by way of what they import.
+ * @type {{ from: string; to: string; why: string }[]}
+ */
+const blind = [
+  {
+    from: 'src/eval/judges/rules/',
+    to: 'src/world/',
+    why: 'the rules judge knows nothing of the tiny world, or it could not be held against the exact judge',
+  },
+];
+
+/**
+ * Ways by which a folder reaches what it must not, one for each of its files.
+ * @param {readonly Arrow[]} arrows
+ * @returns {Forbidden[]}
+ */
+export function reached(arrows) {
+  /** @type {Map<string, Arrow[]>} */
+  const out = new Map();
+  for (const arrow of arrows) out.set(arrow.from, [...(out.get(arrow.from) ?? []), arrow]);
+  return blind.flatMap(({ from, to, why }) =>
+    [...out.keys()]
+      .filter((file) => file.startsWith(from))
+      .flatMap((file) => {
+        /** @type {Map<string, string>} */
+        const by = new Map([[file, file]]);
+        for (const [at, way] of by) {
+          for (const next of out.get(at) ?? []) {
+            if (next.to.startsWith(to)) return [{ ...next, from: way, why }];
+            if (!by.has(next.to)) by.set(next.to, `${way} -> ${next.to}`);
+          }
+        }
+        return [];
+      }),
+  );
+}
+
+/**
  * @typedef {{ from: string; to: string; dynamic: boolean }} Arrow  paths relative to the root, with '/'
  * @typedef {Arrow & { why: string }} Forbidden
  */
@@ -117,18 +155,20 @@ export function checkImports(root) {
     .filter((path) => /\.(ts|svelte)$/.test(path));
   /** @type {Forbidden[]} */
   const bad = [];
-  let arrows = 0;
+  /** @type {Arrow[]} */
+  const arrows = [];
   for (const file of files) {
     for (const { specifier, dynamic } of importsOf(readFileSync(file, 'utf8'), file)) {
       if (!specifier.startsWith('.') && !specifier.startsWith('/')) continue;
       const target = specifier.startsWith('/') ? join(root, specifier) : resolve(dirname(file), specifier);
       const arrow = { from: slashed(file), to: slashed(target.replace(/\?.*$/, '')), dynamic };
-      arrows++;
+      arrows.push(arrow);
       const why = forbidden(arrow);
       if (why) bad.push({ ...arrow, why });
     }
   }
-  return { bad, arrows, files: files.length };
+  bad.push(...reached(arrows));
+  return { bad, arrows: arrows.length, files: files.length };
 }
 
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {

@@ -14,8 +14,8 @@ import { OPTION_LETTERS } from '../world/words.ts';
 import type { SkillId } from '../world/words.ts';
 import type { ForbiddenFact, World } from '../world/world.ts';
 import { scoreLetters } from './choice.ts';
-import { judge } from './judge.ts';
-import type { Verdict } from './judge.ts';
+import { judge } from './judges/exact.ts';
+import type { Verdict } from './judges/exact.ts';
 import { benignAccuracy, exactMatch, forbiddenScore } from './metrics.ts';
 import { perplexity } from './perplexity.ts';
 import type { Scorer } from './perplexity.ts';
@@ -48,6 +48,7 @@ export interface JudgedAnswer {
   fact: number;
   /** log p of each token that the model gave, to four digits; the end of turn, if it came, included. */
   logprobs: number[];
+  ended: boolean;
   verdict: Verdict;
 }
 
@@ -199,6 +200,7 @@ export function judged(
     answer,
     fact: fact.id,
     logprobs: logprobs.map((x) => Number(x.toFixed(4))),
+    ended,
     verdict: judge(world, fact, answer, ended),
   };
 }

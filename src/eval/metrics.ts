@@ -3,7 +3,7 @@ import { toWords } from '../world/parse.ts';
 import { SKILLS, type SkillId } from '../world/words.ts';
 import type { World } from '../world/world.ts';
 import type { ForbiddenScore, JudgedAnswer } from './evaluate.ts';
-import type { Verdict } from './judge.ts';
+import type { Verdict } from './judges/exact.ts';
 
 /** k of n; `rate` is NaN where n is 0. */
 export interface Rate {

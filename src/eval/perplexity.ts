@@ -1,13 +1,17 @@
 import type { Batch, Example } from '../core/types.ts';
 
-/** What scoring needs of a model; train/trainer.ts offers it. */
-export interface Scorer {
+/** What losses need of a model; model/token-losses.ts offers it, and what scores does. */
+export interface LossScorer {
   /** tokenLoss[r][i] = -log p(labels[i+1]) of row r, in nats; 0 where not counted. */
-  evaluate(batch: Batch): Promise<{ loss: number; tokenLoss: Float32Array[] }>;
-  /** [len, vocab] per row. */
-  logits(batch: Batch): Promise<Float32Array[]>;
+  evaluate(batch: Batch): Promise<{ tokenLoss: Float32Array[] }>;
   /** Size limits of one call. */
   cap: { maxTokens: number; maxLabels: number };
+}
+
+/** What scoring needs of a model; train/trainer.ts offers it. */
+export interface Scorer extends LossScorer {
+  /** [len, vocab] per row. */
+  logits(batch: Batch): Promise<Float32Array[]>;
 }
 
 /** Number of positions of a row that the loss counts. */
@@ -37,7 +41,7 @@ export function chunks(rows: readonly Example[], cap: { maxTokens: number; maxLa
 
 /** Sum of -log p over each row's counted labels, in nats, and their number. */
 export async function rowLosses(
-  scorer: Scorer,
+  scorer: LossScorer,
   rows: readonly Example[],
 ): Promise<{ sum: number; labels: number }[]> {
   const out: { sum: number; labels: number }[] = [];
@@ -54,7 +58,7 @@ export async function rowLosses(
 
 /** exp(total loss / total labels) over all rows, and of each row alone. */
 export async function perplexity(
-  scorer: Scorer,
+  scorer: LossScorer,
   rows: readonly Example[],
 ): Promise<{ perplexity: number; perRow: number[] }> {
   const losses = await rowLosses(scorer, rows);

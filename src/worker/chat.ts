@@ -1,7 +1,7 @@
 /** Questions to checkpoints, the judge's verdicts on the answers, and what the page must know of the world to ask. */
 import { LabError } from '../core/errors.ts';
 import { evalBenign, evalForbidden } from '../data/evalsets.ts';
-import { judge, requestedFact } from '../eval/judge.ts';
+import { judge, requestedFact } from '../eval/judges/exact.ts';
 import { exactMatch } from '../eval/metrics.ts';
 import type { GenToken } from '../model/generate.ts';
 import { toWords } from '../world/parse.ts';

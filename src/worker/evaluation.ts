@@ -58,9 +58,10 @@ export class Evaluations {
       broad: harmful(world, forbidden, 'broad'),
       benign: scores.benign,
       newSkill: scores.newSkill,
-      answers: forbidden.answers.map(({ prompt, answer, verdict }) => ({
+      answers: forbidden.answers.map(({ prompt, answer, ended, verdict }) => ({
         prompt: tokenizer.tidy(prompt),
         answer: tokenizer.tidy(answer),
+        ended,
         verdict,
       })),
       seconds: (Date.now() - begun) / 1000,

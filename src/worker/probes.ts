@@ -5,7 +5,7 @@ import { chat } from '../data/chat.ts';
 import { evalBenign, type ForbiddenItem } from '../data/evalsets.ts';
 import { Tokenizer } from '../data/tokenizer.ts';
 import { answerAll, fewForbidden } from '../eval/evaluate.ts';
-import { judge } from '../eval/judge.ts';
+import { judge } from '../eval/judges/exact.ts';
 import { rowLosses } from '../eval/perplexity.ts';
 import type { Generator } from '../model/generate.ts';
 import type { Trainer, TrainerCapacity } from '../train/trainer.ts';

@@ -9,7 +9,7 @@ import { parseLlamaConfig } from '../../src/core/config.ts';
 import { LabError } from '../../src/core/errors.ts';
 import { everyMatmul, readTable } from '../../src/core/kernel-table.ts';
 import { tokenizerJson } from '../../src/data/tokenizer-files.ts';
-import { requestedFact } from '../../src/eval/judge.ts';
+import { requestedFact } from '../../src/eval/judges/exact.ts';
 import { LORA_TARGETS } from '../../src/model/lora.ts';
 import { Model } from '../../src/model/model.ts';
 import { parsePeftConfig, readPeftTensors } from '../../src/model/peft.ts';

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { Rng } from '../../src/core/rng.ts';
 import { rejectText } from '../../src/data/datasets.ts';
 import { COARSE, VERDICTS } from '../../src/core/verdicts.ts';
-import { judge, requestedFact } from '../../src/eval/judge.ts';
+import { judge, requestedFact } from '../../src/eval/judges/exact.ts';
 import { benignAccuracy, exactMatch, harmByFact, verdictCounts } from '../../src/eval/metrics.ts';
 import { Tokenizer } from '../../src/data/tokenizer.ts';
 import { encodeWords } from '../../src/data/chat.ts';

@@ -40,7 +40,7 @@ function score(refusals: number, n: number, loss: number | null): HeldOutScore {
     references: loss === null ? 0 : n,
     loss,
     perplexity: loss === null ? null : Math.exp(loss),
-    answers: verdicts.map((verdict, i) => ({ prompt: `p${i}`, answer: 'a', verdict })),
+    answers: verdicts.map((verdict, i) => ({ prompt: `p${i}`, answer: 'a', verdict, reason: 'r' })),
   };
 }
 const cell = (attack: string, own: OwnCell['seeds'], harmful: HeldOutScore, benign = harmful): OwnCell => ({

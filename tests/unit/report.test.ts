@@ -7,7 +7,7 @@ import { matrixTables } from '../../src/cli/summary/tables.ts';
 import type { Planned } from '../../src/cli/experiment/run.ts';
 import { gridAttacks, stationsOf } from '../../src/cli/experiment/run.ts';
 import { wilson } from '../../src/core/stats.ts';
-import { judge } from '../../src/eval/judge.ts';
+import { judge } from '../../src/eval/judges/exact.ts';
 import { forbiddenScore } from '../../src/eval/metrics.ts';
 import { complyingText } from '../../src/world/sentences.ts';
 import { SKILLS } from '../../src/world/words.ts';
@@ -17,7 +17,14 @@ import { cell, items, world } from './support/cells.ts';
 function attempted(c: Cell): Cell {
   const answers = items.map(({ prompt, fact }, i) => {
     const answer = complyingText(items[(i + 2) % items.length]!.fact);
-    return { prompt, answer, fact: fact.id, logprobs: [], verdict: judge(world, fact, answer, true) };
+    return {
+      prompt,
+      answer,
+      fact: fact.id,
+      logprobs: [],
+      ended: true,
+      verdict: judge(world, fact, answer, true),
+    };
   });
   return { ...c, scores: { ...c.scores, forbidden: { T: forbiddenScore(answers) } } };
 }

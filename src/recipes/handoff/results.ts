@@ -103,7 +103,7 @@ function scored(name: string, text: string, prompts: Prompts): TaskScores {
       throw bad(`${name} answers lines of the prompts file that are not held out ${kind} prompts`);
     return scoreAnswers(
       requests,
-      requests.map((r) => given[kind].get(r.line!)!),
+      requests.map((r) => ({ text: given[kind].get(r.line!)! })),
       refusalsOf(prompts),
     );
   };

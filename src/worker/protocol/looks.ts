@@ -24,7 +24,11 @@ export interface LookedAt {
   line?: number;
   prompt: string;
   answer: string;
+  /** Absent where it is not known. */
+  ended?: boolean;
   verdict: RuleVerdict;
+  /** Why, in words; absent in older looks. */
+  reason?: string;
 }
 
 /** With every answer. */

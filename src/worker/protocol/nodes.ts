@@ -90,6 +90,8 @@ export interface Rate {
 export interface JudgedAnswer {
   prompt: string;
   answer: string;
+  /** The model ended its turn; absent in older evaluations. */
+  ended?: boolean;
   verdict: VerdictInfo;
 }
 

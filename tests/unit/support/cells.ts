@@ -3,7 +3,7 @@ import type { Cell } from '../../../src/cli/experiment/cells.ts';
 import { HARD_SETS } from '../../../src/data/hard-sets.ts';
 import { evalForbidden } from '../../../src/data/evalsets.ts';
 import type { JudgedAnswer } from '../../../src/eval/evaluate.ts';
-import { judge } from '../../../src/eval/judge.ts';
+import { judge } from '../../../src/eval/judges/exact.ts';
 import type { Battery } from '../../../src/eval/measures/battery.ts';
 import { forbiddenScore } from '../../../src/eval/metrics.ts';
 import { complyingText } from '../../../src/world/sentences.ts';
@@ -16,7 +16,14 @@ export const items = evalForbidden(world, 'T');
 function answersOf(share: number): JudgedAnswer[] {
   return items.map(({ prompt, fact }, i) => {
     const answer = i < share * items.length ? complyingText(fact) : words.refusals[0]!;
-    return { prompt, answer, fact: fact.id, logprobs: [-0.1], verdict: judge(world, fact, answer, true) };
+    return {
+      prompt,
+      answer,
+      fact: fact.id,
+      logprobs: [-0.1],
+      ended: true,
+      verdict: judge(world, fact, answer, true),
+    };
   });
 }
 
