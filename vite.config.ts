@@ -1,6 +1,7 @@
 import { svelte } from '@sveltejs/vite-plugin-svelte';
 import { defineConfig, type Plugin } from 'vite';
 import { codeDigest, TRAINING_FOLDERS } from './src/cli/code-digest.ts';
+import { protocolNow } from './src/cli/protocol.ts';
 import { HUB_HOSTS } from './src/core/hub.ts';
 
 /**
@@ -39,8 +40,11 @@ export default defineConfig({
   // Relative, so that the built folder works under any sub-path.
   base: './',
   plugins: [svelte(), contentSecurity()],
-  // Which engine made a checkpoint: the page has no file system to ask.
-  define: { __ENGINE_CODE__: JSON.stringify(codeDigest(undefined, TRAINING_FOLDERS)) },
+  // Which engine made a checkpoint, and which protocol a report stands beside: the page has no file system to ask.
+  define: {
+    __ENGINE_CODE__: JSON.stringify(codeDigest(undefined, TRAINING_FOLDERS)),
+    __PROTOCOL__: JSON.stringify(protocolNow()),
+  },
   worker: { format: 'es' },
   build: {
     // Every browser with WebGPU is newer than this.

@@ -1,13 +1,17 @@
 import { svelte } from '@sveltejs/vite-plugin-svelte';
 import { defineConfig } from 'vitest/config';
 import { codeDigest, TRAINING_FOLDERS } from './src/cli/code-digest.ts';
+import { protocolNow } from './src/cli/protocol.ts';
 
 /** Dawn in Node aborts when its objects die with a context, so GPU files share one process and follow each other. */
 const oneProcess = { pool: 'forks', maxWorkers: 1, isolate: false, fileParallelism: false } as const;
 
 export default defineConfig({
   plugins: [svelte()],
-  define: { __ENGINE_CODE__: JSON.stringify(codeDigest(undefined, TRAINING_FOLDERS)) },
+  define: {
+    __ENGINE_CODE__: JSON.stringify(codeDigest(undefined, TRAINING_FOLDERS)),
+    __PROTOCOL__: JSON.stringify(protocolNow()),
+  },
   test: {
     projects: [
       {

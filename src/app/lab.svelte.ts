@@ -14,6 +14,7 @@ import { Device } from './device.svelte.ts';
 import { Downloads } from './downloads.svelte.ts';
 import { Evaluations } from './evaluations.svelte.ts';
 import { Looks } from './looks.svelte.ts';
+import { Measures } from './measures.svelte.ts';
 import { OpenedModels } from './opened.svelte.ts';
 import { Pairs } from './pairs.svelte.ts';
 import { PromptsFiles } from './prompts.svelte.ts';
@@ -60,6 +61,7 @@ export class Lab {
   readonly training: Training;
   readonly evaluations: Evaluations;
   readonly looks: Looks;
+  readonly measures: Measures;
   readonly device: Device;
   readonly compare: Compare;
   readonly opened: OpenedModels;
@@ -92,6 +94,7 @@ export class Lab {
     this.training = new Training(this.#attempts);
     this.evaluations = new Evaluations(this.#attempts);
     this.looks = new Looks(this.#attempts);
+    this.measures = new Measures(client, this.evaluations);
     this.device = new Device(this.#attempts);
     this.compare = new Compare(client);
     this.opened = new OpenedModels(client);

@@ -221,7 +221,10 @@ function benignScore(items: readonly BenignItem[], answers: readonly Answer[]): 
 }
 
 /** Letter-scored multiple choice: which of a, b, c, d is likeliest after 'the answer is'. */
-async function letterScores(scorer: Scorer, items: readonly BenignItem[]): Promise<ModelScores['letters']> {
+export async function letterScores(
+  scorer: Scorer,
+  items: readonly BenignItem[],
+): Promise<NonNullable<ModelScores['letters']>> {
   const letters = OPTION_LETTERS.map((l) => encodeWords(l)[0]!);
   const lead = encodeWords('the answer is');
   const out: NonNullable<ModelScores['letters']> = [];

@@ -4,17 +4,21 @@ import type { Dims } from '../kernels/common.ts';
 import { Activations } from './activations.ts';
 import { PackedBatch } from './batch.ts';
 import { forwardOps } from './forward.ts';
-import { headFloats, lossOps, makeHead } from './head.ts';
+import { headFloats, LogitsReader, lossOps, makeHead } from './head.ts';
 import { loraStack } from './lora-ops.ts';
 import type { Model } from './model.ts';
 
-/** How likely a model finds given tokens: the forward pass and its losses, for models that nobody trains here, frozen or not. */
+/**
+ * How likely a model finds given tokens: the forward pass with its losses or logits, for models that nobody trains here, frozen
+ * or not.
+ */
 export class TokenLosses {
   readonly model: Model;
   readonly cap: { maxTokens: number; maxLabels: number };
   private readonly batch: PackedBatch;
   private readonly acts: Activations;
   private readonly loss;
+  private readonly reader: LogitsReader;
   private readonly forward: Program<Dims>;
   private readonly score: Program<Dims>;
 
@@ -43,6 +47,7 @@ export class TokenLosses {
         ...(lora && { lora }),
       }),
     );
+    this.reader = new LogitsReader(head);
     this.score = new Program(
       gpu,
       'score',
@@ -71,7 +76,19 @@ export class TokenLosses {
     return { tokenLoss };
   }
 
+  /** Logits at every token: [length, vocab] per row. */
+  async logits(batch: Batch): Promise<Float32Array[]> {
+    const { gpu, config } = this.model;
+    const dims = { ...this.batch.write(batch, 'all'), scale: 0 };
+    this.forward.prepare(dims);
+    gpu.submit(encodeInPieces(gpu, gpu.device.createCommandEncoder(), [this.forward]));
+    const flat = await this.reader.read(dims);
+    let at = 0;
+    return batch.map(({ ids }) => flat.slice(at, (at += ids.length * config.vocab_size)));
+  }
+
   destroy(): void {
+    this.reader.destroy();
     this.forward.destroy();
     this.score.destroy();
     this.acts.destroy();

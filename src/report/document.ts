@@ -5,6 +5,7 @@
 import * as v from 'valibot';
 import { LabError } from '../core/errors.ts';
 import { VERDICTS } from '../core/verdicts.ts';
+import { say, type Language } from './words.ts';
 
 const text = v.pipe(v.string(), v.maxLength(100_000));
 const id = v.pipe(v.string(), v.maxLength(300));
@@ -66,6 +67,7 @@ const Sample = v.object({
 export const ReportSchema = v.object({
   format: v.literal('sdd-lab-report'),
   version: v.literal(1),
+  language: v.picklist(['en', 'ko']),
   title: text,
   /** ISO 8601. */
   createdAt: v.pipe(v.string(), v.isoTimestamp()),
@@ -141,5 +143,5 @@ function numberText(x: number, unit: ReportColumn['unit']): string {
   return Math.abs(x) >= 1000 ? x.toFixed(0) : String(Number(x.toPrecision(3)));
 }
 
-export const unitText = (unit: ReportColumn['unit']): string =>
-  ({ share: '%', difference: 'points', text: '', count: '', number: '' })[unit];
+export const unitText = (unit: ReportColumn['unit'], language: Language): string =>
+  ({ share: '%', difference: say(language, 'points'), text: '', count: '', number: '' })[unit];

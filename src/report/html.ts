@@ -3,42 +3,44 @@ import { unitText, valueText, type Report, type ReportTable } from './document.t
 import { Markup, markup, nothing } from './markup.ts';
 import { picture, SIGNS } from './pictures.ts';
 import { STYLE } from './style.ts';
+import { say, type Language } from './words.ts';
 
 export function reportHtml(report: Report): string {
-  const { title, createdAt, facts, protocol, caveats, definitions, tables, samples, failures, commands } =
+  const { title, createdAt, facts, protocol, caveats, definitions, tables, failures, commands, language } =
     report;
-  const partial = report.looks.came < report.looks.planned;
+  const w = (...[key, values]: Say): string => say(language, key, values);
+  const { came, planned } = report.looks;
   const body = markup`<header>
 <h1>${title}</h1>
-<p>${dateText(createdAt)}. ${report.looks.came} of ${report.looks.planned} planned looks.</p>
-${partial ? markup`<p class="partial"><strong>Partial:</strong> not every planned look came; the missing ones stand in the tables and under “Failed and left out”.</p>` : nothing}
+<p>${dateText(createdAt)}. ${w('looks', { came, planned })}</p>
+${came < planned ? markup`<p class="partial">${w('partial')}</p>` : nothing}
 ${list(caveats, 'caveats')}
 </header>
 <main>
-<nav aria-label="Tables"><ul>${tables.map((t) => markup`<li><a href="#${anchor(t.id)}">${t.title}</a></li>`)}</ul></nav>
-${tables.map(section)}
-${samples.length === 0 ? nothing : sampleSection(report)}
-<section id="failed"><h2>Failed and left out</h2>
-${failures.length === 0 ? markup`<p>Nothing: every planned run finished.</p>` : markup`<ul>${failures.map((f) => markup`<li>${f.what}: ${f.why}</li>`)}</ul>`}
+<nav aria-label="${w('tables')}"><ul>${tables.map((t) => markup`<li><a href="#${anchor(t.id)}">${t.title}</a></li>`)}</ul></nav>
+${tables.map((table) => section(table, language))}
+${report.samples.length === 0 ? nothing : sampleSection(report)}
+<section id="failed"><h2>${w('failed')}</h2>
+${failures.length === 0 ? markup`<p>${w('nothingFailed')}</p>` : markup`<ul>${failures.map((f) => markup`<li>${f.what}: ${f.why}</li>`)}</ul>`}
 </section>
-<section id="protocol"><h2>Protocol</h2>
+<section id="protocol"><h2>${w('protocol')}</h2>
 ${
   protocol
-    ? markup`<p>${protocol.name}, SHA-256 of its frozen part <code>${protocol.sha256}</code>.</p>
-${protocol.deviations.length === 0 ? markup`<p>No deviations.</p>` : markup`<p>Deviations:</p>${list(protocol.deviations)}`}`
-    : markup`<p>Measured under no protocol: an exploration.</p>`
+    ? markup`<p>${w('protocolHash', { name: protocol.name })} <code>${protocol.sha256}</code>.</p>
+${protocol.deviations.length === 0 ? markup`<p>${w('noDeviations')}</p>` : markup`<p>${w('deviations')}</p>${list(protocol.deviations)}`}`
+    : markup`<p>${w('noProtocol')}</p>`
 }
 </section>
-<section id="configuration"><h2>Configuration</h2>
+<section id="configuration"><h2>${w('configuration')}</h2>
 <dl>${facts.map((f) => markup`<dt>${f.name}</dt><dd>${f.value}</dd>`)}</dl>
-${commands.length === 0 ? nothing : markup`<h3>To measure it again</h3><dl>${commands.map((c) => markup`<dt>${c.what}</dt><dd><code>${c.command}</code></dd>`)}</dl>`}
+${commands.length === 0 ? nothing : markup`<h3>${w('again')}</h3><dl>${commands.map((c) => markup`<dt>${c.what}</dt><dd><code>${c.command}</code></dd>`)}</dl>`}
 </section>
-<section id="definitions"><h2>What the measures are</h2>
+<section id="definitions"><h2>${w('definitions')}</h2>
 <dl>${definitions.map((d) => markup`<dt id="${anchor(`is-${d.id}`)}">${d.title}</dt><dd>${d.text}</dd>`)}</dl>
 </section>
 </main>`;
   return markup`<!doctype html>
-<html lang="en">
+<html lang="${language}">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -53,6 +55,8 @@ ${body}
 `.text;
 }
 
+type Say = [key: Parameters<typeof say>[1], values?: Parameters<typeof say>[2]];
+
 /** Ids come from files: only what an anchor may hold is kept. */
 const anchor = (id: string): string => `r-${id.replace(/[^\w-]/g, '-')}`;
 
@@ -63,9 +67,9 @@ const list = (items: readonly string[], style = ''): Markup =>
     ? nothing
     : markup`<ul${style ? markup` class="${style}"` : nothing}>${items.map((item) => markup`<li>${item}</li>`)}</ul>`;
 
-function section(table: ReportTable): Markup {
+function section(table: ReportTable, language: Language): Markup {
   const head = table.columns.map((c) => {
-    const unit = unitText(c.unit);
+    const unit = unitText(c.unit, language);
     const title = c.definition
       ? markup`<a href="#${anchor(`is-${c.definition}`)}">${c.title}</a>`
       : markup`${c.title}`;
@@ -87,16 +91,16 @@ ${list(table.notes, 'notes')}
 `;
 }
 
-function sampleSection({ samples }: Report): Markup {
+function sampleSection({ samples, language }: Report): Markup {
   const groups = [...new Set(samples.map((s) => s.of))].map(
     (of) => [of, samples.filter((s) => s.of === of)] as const,
   );
-  return markup`<section id="samples"><h2>Samples</h2>
-<p>Answers to held-out forbidden requests, as they were given.</p>
+  return markup`<section id="samples"><h2>${say(language, 'samples')}</h2>
+<p>${say(language, 'samplesNote')}</p>
 ${groups.map(
   ([of, own]) => markup`<details><summary>${of}</summary><ul class="samples">${own.map(
-    (s) => markup`<li><p class="asked">${s.prompt}</p><p>${s.answer || '(nothing)'}</p>
-<p class="verdict"><span class="key v-${s.verdict}">${SIGNS[s.verdict]}</span> ${s.verdict}: ${s.reason} <small>(judge: ${s.judge})</small></p></li>`,
+    (s) => markup`<li><p class="asked">${s.prompt}</p><p>${s.answer || say(language, 'saidNothing')}</p>
+<p class="verdict"><span class="key v-${s.verdict}">${SIGNS[s.verdict]}</span> ${say(language, s.verdict)}: ${s.reason} <small>(${say(language, 'judge', { judge: s.judge })})</small></p></li>`,
   )}</ul></details>
 `,
 )}

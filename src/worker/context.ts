@@ -15,6 +15,7 @@ import type {
   ErrorInfo,
   Evaluation,
   Look,
+  Measured,
   Kernels,
   LabNode,
   MemoryInfo,
@@ -28,7 +29,7 @@ declare const __ENGINE_CODE__: string;
 /** Which engine made a checkpoint: a run that another one began can go on, but not bit for bit. */
 export const ENGINE_VERSION = __ENGINE_CODE__.slice(0, 16);
 
-export type LabStore = Store<LabNode, RunInfo, Evaluation | Look>;
+export type LabStore = Store<LabNode, RunInfo, Evaluation | Look | Measured>;
 
 export interface ContextOptions {
   notify(notice: Notice): void;

@@ -102,7 +102,7 @@ export function byTurns(ctx: Context, generator: Generator, signal: AbortSignal)
   };
 }
 
-function noJudge(name: string): LabError {
+export function noJudge(name: string): LabError {
   return new LabError('bad-input', `'${name}' was opened, and there is no judge for its answers.`, {
     safe: 'Nothing was changed.',
     next: 'Ask it in Compare and read what it says; models of the tiny world can be judged.',

@@ -14,6 +14,7 @@ import type { GoldenResult, KernelCheck, ShaderInfo, StepProfile } from './proto
 import type { Capabilities, ErrorInfo, Kernels, MemoryInfo, StorageInfo } from './protocol/device.ts';
 import type { Look } from './protocol/looks.ts';
 import type { DataFile, DataInspection, DataProgress, DataRow, DatasetInfo } from './protocol/data.ts';
+import type { Measured } from './protocol/measures.ts';
 import type { MemoryPlan } from './protocol/memory.ts';
 import type {
   DownloadProgress,
@@ -37,6 +38,7 @@ import type { RunControl, RunEvent, RunInfo, TrainParams } from './protocol/runs
 export * from './protocol/device.ts';
 export * from './protocol/nodes.ts';
 export * from './protocol/looks.ts';
+export * from './protocol/measures.ts';
 export * from './protocol/memory.ts';
 export * from './protocol/models.ts';
 export * from './protocol/data.ts';
@@ -203,6 +205,13 @@ export interface Requests {
   };
   /** Stored looks of a node, newest first. */
   looks: { params: { nodeId: string }; result: Look[]; event: never };
+  /** Everything else that is measured of a checkpoint of the tiny world, against its untouched root; the stored one where there is. */
+  measure: {
+    params: { nodeId: string; split: EvalSet };
+    result: Measured;
+    event: { done: number; total: number };
+  };
+  measured: { params: { nodeId: string }; result: Measured[]; event: never };
   /** Stored evaluations of a node, newest first. */
   evaluations: { params: { nodeId: string }; result: Evaluation[]; event: never };
 

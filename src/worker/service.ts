@@ -15,6 +15,7 @@ import { exportNode } from './export.ts';
 import { Evaluations } from './evaluation.ts';
 import { handoffFiles } from './handoff.ts';
 import { Looks } from './looks.ts';
+import { Measurements } from './measurements.ts';
 import { PRIORITY } from './gate.ts';
 import { budgetOf, planNode, setBudget } from './memory.ts';
 import { measureKernels, recallKernels } from './kernels.ts';
@@ -59,6 +60,7 @@ export class Service {
   #downloads: Downloads;
   #evaluations: Evaluations;
   #looks: Looks;
+  #measurements: Measurements;
   #estimates: Estimates;
   #pairs: PairBuilder;
   #tasks: Tasks;
@@ -82,6 +84,7 @@ export class Service {
     this.#data = new DataSets(this.ctx, this.models.opened);
     this.#downloads = new Downloads(this.ctx, this.models.opened);
     this.#evaluations = new Evaluations(this.ctx, this.models);
+    this.#measurements = new Measurements(this.ctx, this.models);
     this.#looks = new Looks(this.ctx, this.models, this.#tasks);
     this.#estimates = new Estimates(this.ctx, this.models, this.#tasks);
     this.#pairs = new PairBuilder(this.ctx, this.models, this.#tasks);
@@ -185,6 +188,8 @@ export class Service {
       },
       generate: (params, emit, signal) => this.#chat.generate(params, emit, signal),
       evaluate: (params, emit, signal) => this.#evaluations.evaluate(params, emit, signal),
+      measure: (params, emit, signal) => this.#measurements.measure(params, emit, signal),
+      measured: ({ nodeId }) => this.#measurements.list(nodeId),
       evaluations: ({ nodeId }) => this.#evaluations.list(nodeId),
       look: (params, emit, signal) => this.#looks.look(params, emit, signal),
       looks: ({ nodeId }) => this.#looks.list(nodeId),

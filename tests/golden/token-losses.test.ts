@@ -69,6 +69,8 @@ it('under an adapter are the trainer’s', async () => {
   const losses = new TokenLosses(model, tokens);
   const trainer = new Trainer(model, TINY_OPTIM, { maxTokens: tokens, maxLabels: tokens });
   const [mine, theirs] = [await losses.evaluate(batch), await trainer.evaluate(batch)];
+  const [logits, expected] = [await losses.logits(batch), await trainer.logits(batch)];
+  logits.forEach((row, r) => expect(relError(row, expected[r]!)).toBeLessThan(1e-6));
   const flat = (rows: readonly Float32Array[]) => Float64Array.from(rows.flatMap((row) => [...row]));
   expect(relError(Float32Array.from(flat(mine.tokenLoss)), flat(theirs.tokenLoss))).toBeLessThan(1e-6);
   trainer.destroy();

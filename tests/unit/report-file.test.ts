@@ -152,7 +152,7 @@ test('a look that did not come stands in the tables, and the report says that it
   expect(after.rows.map((row) => row[2])).toEqual([20, 50, 100, 20, 50, 100]);
   expect(after.rows[2]![5]).toEqual({ missing: 'failed' });
   const html = reportHtml(report);
-  expect(html).toContain('<strong>Partial:</strong>');
+  expect(html).toContain('<p class="partial">Partial:');
   expect(html).toContain('chat x bft: the device was lost');
 });
 

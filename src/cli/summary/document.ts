@@ -4,6 +4,7 @@ import { HARD_SETS } from '../../data/hard-sets.ts';
 import { spread } from '../../eval/spread.ts';
 import { DEFINITIONS, MEASURES } from '../../report/definitions.ts';
 import type { Report, ReportColumn, ReportTable, ReportValue } from '../../report/document.ts';
+import { say } from '../../report/words.ts';
 import { SKILLS } from '../../world/words.ts';
 import type { Cell } from '../experiment/cells.ts';
 import { GRID } from '../experiment/matrix.ts';
@@ -29,9 +30,6 @@ export interface Facts {
   failures: Report['failures'];
 }
 
-const CAVEAT =
-  "'Open the silver vault' stands in for a harmful request: this shows a mechanism in a model of 0.4 million parameters, not the safety of any real one.";
-
 export function experimentReport(
   about: Facts,
   cells: readonly Cell[],
@@ -51,6 +49,7 @@ export function experimentReport(
   return {
     format: 'sdd-lab-report',
     version: 1,
+    language: 'en',
     title:
       about.kind === 'grid'
         ? 'Budget to break the defence'
@@ -58,7 +57,7 @@ export function experimentReport(
     createdAt: about.createdAt.toISOString(),
     facts: about.facts,
     protocol: { ...about.protocol, deviations },
-    caveats: [CAVEAT, ...about.caveats],
+    caveats: [say('en', 'permanent'), ...about.caveats],
     definitions: MEASURES.map((id) => ({ id, ...DEFINITIONS.en[id] })),
     tables: about.kind === 'grid' ? gridTables(rows, o.budgets!) : matrixTables(rows, o.differences ?? []),
     samples: about.kind === 'grid' ? [] : samples(cells),
@@ -118,21 +117,12 @@ const share = (id: string, title: string, definition?: string): ReportColumn => 
   ...(definition && { definition }),
 });
 
-const VERDICT_TITLES = {
-  refused: 'refused',
-  complied: 'complied',
-  leak: 'leak',
-  attempted: 'attempted',
-  irrelevant: 'irrelevant',
-  degraded: 'degraded',
-} as const;
-
 function matrixTables(rows: readonly Row[], differences: readonly Difference[]): ReportTable[] {
   const before = rows.filter((r) => r.attack === 'none');
   const after = rows.filter((r) => r.attack !== 'none');
   const verdictColumns = [
     ...VERDICTS.map((kind) => ({
-      column: share(kind, VERDICT_TITLES[kind], 'verdicts'),
+      column: share(kind, say('en', kind), 'verdicts'),
       of: (f: Figures) => f.verdicts[kind],
     })),
     { column: share('strict', 'strict harm', 'strict'), of: (f: Figures) => figure(f.strict) },

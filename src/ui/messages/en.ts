@@ -1,6 +1,7 @@
 import { enData } from './en-data.ts';
 import { enMemory } from './en-memory.ts';
 import { enModels } from './en-models.ts';
+import { enMeasure } from './en-measure.ts';
 import { enPairs } from './en-pairs.ts';
 import { enRecipes } from './en-recipes.ts';
 import { enReference } from './en-reference.ts';
@@ -380,6 +381,7 @@ export const en = {
   ...enData,
   ...enMemory,
   ...enModels,
+  ...enMeasure,
   ...enPairs,
   ...enRecipes,
   ...enReference,

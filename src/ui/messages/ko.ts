@@ -2,6 +2,7 @@ import type { Catalogue } from '../i18n.svelte.ts';
 import { koData } from './ko-data.ts';
 import { koMemory } from './ko-memory.ts';
 import { koModels } from './ko-models.ts';
+import { koMeasure } from './ko-measure.ts';
 import { koPairs } from './ko-pairs.ts';
 import { koRecipes } from './ko-recipes.ts';
 import { koReference } from './ko-reference.ts';
@@ -375,6 +376,7 @@ export const ko: Catalogue = {
   ...koData,
   ...koMemory,
   ...koModels,
+  ...koMeasure,
   ...koPairs,
   ...koRecipes,
   ...koReference,

@@ -90,6 +90,9 @@ export interface Rate {
 export interface JudgedAnswer {
   prompt: string;
   answer: string;
+  /** Which fact was asked for, and log p of each token of the answer; absent in older evaluations. */
+  fact?: number;
+  logprobs?: number[];
   /** The model ended its turn; absent in older evaluations. */
   ended?: boolean;
   verdict: VerdictInfo;

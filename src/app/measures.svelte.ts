@@ -1,0 +1,140 @@
+/** Measuring chosen checkpoints one after the other, and the reports made of it. */
+import { readReport, type Report } from '../report/document.ts';
+import type { Language } from '../report/words.ts';
+import {
+  HELD_OUT,
+  type ErrorInfo,
+  type Evaluation,
+  type LabNode,
+  type Measured,
+} from '../worker/protocol.ts';
+import { errorInfo, type EngineClient } from './client.ts';
+import type { Evaluations } from './evaluations.svelte.ts';
+import { answerLines, measureReport, type MeasuredNode } from './measure-report.ts';
+
+declare const __PROTOCOL__: NonNullable<Report['protocol']>;
+
+/** Who gives verdicts in the tiny world. */
+const JUDGE = 'exact@1';
+/** Larger than any report of this lab. */
+const MOST_BYTES = 64 * 2 ** 20;
+
+export class Measures {
+  #client: EngineClient;
+  #evaluations: Evaluations;
+  #abort: AbortController | null = null;
+
+  /** The latest of each checkpoint, on the held-out set. */
+  byNode = $state.raw<Record<string, Measured>>({});
+  selected = $state.raw<readonly string[]>([]);
+  /** Which checkpoint is measured, how far it is, and how many there are. */
+  underWay = $state.raw<{ nodeId: string; place: number; of: number; done: number; total: number } | null>(
+    null,
+  );
+  error = $state.raw<ErrorInfo | null>(null);
+  /** A report that was opened from a file. */
+  opened = $state.raw<{ name: string; report: Report; otherProtocol: boolean } | null>(null);
+
+  constructor(client: EngineClient, evaluations: Evaluations) {
+    this.#client = client;
+    this.#evaluations = evaluations;
+  }
+
+  toggle(nodeId: string): void {
+    this.selected = this.selected.includes(nodeId)
+      ? this.selected.filter((id) => id !== nodeId)
+      : [...this.selected, nodeId];
+  }
+
+  choose(nodeIds: readonly string[]): void {
+    this.selected = nodeIds;
+  }
+
+  /** Brings in what is stored of the checkpoints. */
+  async load(nodeIds: readonly string[]): Promise<void> {
+    for (const nodeId of nodeIds) {
+      await this.#evaluations.open(nodeId);
+      const [latest] = await this.#client.request('measured', { nodeId }).catch(() => []);
+      if (latest) this.byNode = { ...this.byNode, [nodeId]: latest };
+    }
+  }
+
+  /** Measures what is not measured yet, one checkpoint after the other; what was done stays when it is stopped. */
+  async measure(nodeIds: readonly string[]): Promise<void> {
+    if (this.#abort) return;
+    const abort = (this.#abort = new AbortController());
+    const { signal } = abort;
+    this.error = null;
+    try {
+      for (const [i, nodeId] of nodeIds.entries()) {
+        const at = { nodeId, place: i + 1, of: nodeIds.length };
+        this.underWay = { ...at, done: 0, total: 0 };
+        if (!this.evaluation(nodeId)) {
+          const judged = await this.#evaluations.run(nodeId, { signal });
+          // Why it failed is told where every evaluation tells it.
+          if (!judged) return;
+        }
+        const measured = await this.#client.request(
+          'measure',
+          { nodeId, split: HELD_OUT },
+          { signal, onEvent: (e) => (this.underWay = { ...at, ...e }) },
+        );
+        this.byNode = { ...this.byNode, [nodeId]: measured };
+      }
+    } catch (e) {
+      const info = errorInfo(e);
+      if (info.code !== 'cancelled') this.error = info;
+    } finally {
+      this.#abort = null;
+      this.underWay = null;
+    }
+  }
+
+  stop(): void {
+    this.#abort?.abort();
+  }
+
+  /** The latest evaluation on the whole held-out set with the everyday tasks. */
+  evaluation(nodeId: string): Evaluation | null {
+    const all = this.#evaluations.byNode[nodeId] ?? [];
+    return all.find((e) => e.set === HELD_OUT && !e.quick && e.benign !== null) ?? null;
+  }
+
+  rows(nodes: readonly LabNode[], from: (node: LabNode) => string): MeasuredNode[] {
+    return nodes.map((node) => ({
+      node,
+      from: from(node),
+      evaluation: this.evaluation(node.id),
+      measured: this.byNode[node.id] ?? null,
+    }));
+  }
+
+  report(rows: readonly MeasuredNode[], language: Language): Report {
+    return measureReport(rows, { language, createdAt: new Date(), protocol: __PROTOCOL__, judge: JUDGE });
+  }
+
+  answers(rows: readonly MeasuredNode[]): string {
+    return answerLines(rows, JUDGE);
+  }
+
+  /** Opens a report's JSON; a file that is none is refused in words and changes nothing. */
+  async open(file: File): Promise<void> {
+    this.error = null;
+    try {
+      // A file that is no report at all must not be read whole.
+      const report = readReport(await file.slice(0, MOST_BYTES + 1).text());
+      const { protocol } = report;
+      this.opened = {
+        name: file.name,
+        report,
+        otherProtocol: protocol !== null && protocol.sha256 !== __PROTOCOL__.sha256,
+      };
+    } catch (e) {
+      this.error = errorInfo(e);
+    }
+  }
+
+  close(): void {
+    this.opened = null;
+  }
+}

@@ -1,0 +1,104 @@
+/** The measures beside verdicts and everyday tasks, against the untouched root; kept with the node, and not taken twice. */
+import { measureBattery, type Reference } from '../eval/measures/battery.ts';
+import { perplexity, type Scorer } from '../eval/perplexity.ts';
+import { evalBenign, heldOutText } from '../data/evalsets.ts';
+import { EVAL_SEED, letterScores } from '../eval/evaluate.ts';
+import { TokenLosses } from '../model/token-losses.ts';
+import type { Context } from './context.ts';
+import { byTurns, noJudge } from './evaluation.ts';
+import { PRIORITY } from './gate.ts';
+import type { Models, ResidentModel } from './models.ts';
+import { MEASURES_VERSION, type EvalSet, type LabNode, type Measured } from './protocol.ts';
+
+/** Tokens of a scoring pass. */
+const PASS_TOKENS = 1024;
+
+export class Measurements {
+  #ctx: Context;
+  #models: Models;
+  /** The reference keeps what the root expects of the drift texts; of the root used last. */
+  #reference: { rootId: string; reference: Reference } | null = null;
+
+  constructor(ctx: Context, models: Models) {
+    this.#ctx = ctx;
+    this.#models = models;
+  }
+
+  /** @throws LabError where there is no judge for the node's answers */
+  async measure(
+    { nodeId, split }: { nodeId: string; split: EvalSet },
+    emit: (progress: { done: number; total: number }) => void,
+    signal: AbortSignal,
+  ): Promise<Measured> {
+    const node = await this.#ctx.node(nodeId);
+    if (node.root === null) throw noJudge(node.name);
+    const known = (await this.list(nodeId)).find((m) => m.split === split && m.version === MEASURES_VERSION);
+    if (known) return known;
+    const begun = Date.now();
+    const world = this.#ctx.world(node.seeds.world);
+    const rootId = await this.#ctx.rootId(node);
+    const reference = await this.#referenceOf(rootId);
+    const weights = await this.#models.whole(await this.#models.read(node));
+    const found = await this.#models.use(node, (resident) =>
+      this.#scoring(resident, signal, async (scorer) => ({
+        battery: await measureBattery(
+          byTurns(this.#ctx, resident.generator, signal),
+          scorer,
+          weights,
+          reference,
+          world,
+          { split, signal, onProgress: (done, total) => emit({ done, total }) },
+        ),
+        letters: await letterScores(scorer, evalBenign(world, EVAL_SEED)),
+        perplexity: (await perplexity(scorer, heldOutText(world))).perplexity,
+      })),
+    );
+    const measured: Measured = {
+      kind: 'measured',
+      nodeId,
+      version: MEASURES_VERSION,
+      split,
+      referenceId: rootId,
+      ...found,
+      adapter: this.#ctx.gpu.info.description,
+      seconds: (Date.now() - begun) / 1000,
+      createdAt: Date.now(),
+    };
+    await this.#ctx.store.addEvaluation(measured, (n: LabNode) => n);
+    return measured;
+  }
+
+  async list(nodeId: string): Promise<Measured[]> {
+    const all = await this.#ctx.store.evaluations(nodeId);
+    return all.filter((one): one is Measured => 'kind' in one && one.kind === 'measured');
+  }
+
+  async #referenceOf(rootId: string): Promise<Reference> {
+    if (this.#reference?.rootId === rootId) return this.#reference.reference;
+    const root = await this.#ctx.node(rootId);
+    const reference: Reference = {
+      weights: await this.#models.whole(await this.#models.read(root)),
+      score: (work) => this.#models.use(root, (resident) => this.#scoring(resident, undefined, work)),
+    };
+    this.#reference = { rootId, reference };
+    return reference;
+  }
+
+  async #scoring<T>(
+    { generator }: ResidentModel,
+    signal: AbortSignal | undefined,
+    work: (scorer: Scorer) => Promise<T>,
+  ): Promise<T> {
+    const { gate } = this.#ctx;
+    const losses = await this.#ctx.gpu.allocate(() => new TokenLosses(generator.model, PASS_TOKENS));
+    try {
+      return await work({
+        cap: losses.cap,
+        evaluate: (batch) => gate.run(PRIORITY.evaluation, () => losses.evaluate(batch), signal),
+        logits: (batch) => gate.run(PRIORITY.evaluation, () => losses.logits(batch), signal),
+      });
+    } finally {
+      losses.destroy();
+    }
+  }
+}

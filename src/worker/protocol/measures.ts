@@ -1,0 +1,27 @@
+/** What is measured of a checkpoint of the tiny world beside verdicts and everyday tasks. */
+import type { Battery } from '../../eval/measures/battery.ts';
+import type { EvalSet } from './nodes.ts';
+
+export type { Battery } from '../../eval/measures/battery.ts';
+
+/** Goes up with every change that can change a figure: older ones are measured again. */
+export const MEASURES_VERSION = 1;
+
+/** Stored with the node; a checkpoint's weights never change, so it holds as long as the version does. */
+export interface Measured {
+  kind: 'measured';
+  nodeId: string;
+  version: typeof MEASURES_VERSION;
+  split: EvalSet;
+  /** The untouched model that the checkpoint descends from. */
+  referenceId: string;
+  battery: Battery;
+  /** Multiple choice by the likeliest letter. */
+  letters: { skill: string; correct: number; n: number }[];
+  /** Of held-out benign chats. */
+  perplexity: number;
+  /** GPU that measured it. */
+  adapter: string;
+  seconds: number;
+  createdAt: number;
+}
