@@ -9,6 +9,8 @@ import type { Battery, Evaluation, LabNode, Measured } from '../worker/protocol.
 /** A checkpoint with what was measured of it; null: not yet. */
 export interface MeasuredNode {
   node: LabNode;
+  /** Stands for an amount of attack training that was not run. */
+  absent: boolean;
   /** The names above it. */
   from: string;
   /** The latest of the whole set, with its answers. */
@@ -46,7 +48,7 @@ export function measureReport(rows: readonly MeasuredNode[], about: ReportContex
       { name: w('worlds'), value: [...new Set(rows.map((r) => r.node.seeds.world))].join(', ') },
       { name: w('version'), value: [...new Set(rows.map((r) => r.node.engineVersion))].join(', ') },
       ...(adapters.length > 0 ? [{ name: w('adapter'), value: adapters.join(', ') }] : []),
-      ...rows.map(({ node }) => ({ name: node.name, value: nodeFacts(node) })),
+      ...rows.filter((r) => !r.absent).map(({ node }) => ({ name: node.name, value: nodeFacts(node) })),
     ],
     protocol: { ...protocol, deviations: [w('exploration'), ...protocol.deviations] },
     caveats: [w('permanent'), w('illustration'), w('twenty')],
@@ -61,7 +63,10 @@ export function measureReport(rows: readonly MeasuredNode[], about: ReportContex
     samples: rows.flatMap((row) => samplesOf(row, about.judge)),
     failures: rows
       .filter((r) => !r.evaluation || !r.measured)
-      .map((r) => ({ what: nameOf(r), why: w('notMeasured') })),
+      .map((r) => ({
+        what: `${nameOf(r)}, ${w('steps')}: ${r.node.steps}`,
+        why: w(r.absent ? 'notRun' : 'notMeasured'),
+      })),
     looks: { came: come, planned: 2 * rows.length },
     commands: [],
   };
@@ -115,12 +120,12 @@ const number = (id: string, title: string, definition: string): ReportColumn => 
 /** A column of the evaluation, or of the other measures, with a word where that was not done. */
 const judged =
   (w: W, of: (e: Evaluation) => ReportValue) =>
-  ({ evaluation }: MeasuredNode): ReportValue =>
-    evaluation ? of(evaluation) : { missing: w('unknown') };
+  ({ evaluation, absent }: MeasuredNode): ReportValue =>
+    evaluation ? of(evaluation) : { missing: w(absent ? 'notRun' : 'unknown') };
 const measured =
   (w: W, of: (m: Measured) => ReportValue) =>
-  ({ measured: m }: MeasuredNode): ReportValue =>
-    m ? of(m) : { missing: w('notMeasured') };
+  ({ measured: m, absent }: MeasuredNode): ReportValue =>
+    m ? of(m) : { missing: w(absent ? 'notRun' : 'notMeasured') };
 
 function verdictTable(rows: readonly MeasuredNode[], w: W): ReportTable {
   const score = ({ counts, n }: Evaluation): number =>

@@ -10,6 +10,7 @@ import {
 } from '../worker/protocol.ts';
 import { errorInfo, type EngineClient } from './client.ts';
 import type { Evaluations } from './evaluations.svelte.ts';
+import type { Laid } from './series.ts';
 import { answerLines, measureReport, type MeasuredNode } from './measure-report.ts';
 
 declare const __PROTOCOL__: NonNullable<Report['protocol']>;
@@ -100,9 +101,10 @@ export class Measures {
     return all.find((e) => e.set === HELD_OUT && !e.quick && e.benign !== null) ?? null;
   }
 
-  rows(nodes: readonly LabNode[], from: (node: LabNode) => string): MeasuredNode[] {
-    return nodes.map((node) => ({
+  rows(laid: readonly Laid[], from: (node: LabNode) => string): MeasuredNode[] {
+    return laid.map(({ node, absent }) => ({
       node,
+      absent,
       from: from(node),
       evaluation: this.evaluation(node.id),
       measured: this.byNode[node.id] ?? null,

@@ -91,6 +91,38 @@ export function missingBeside(
   return AMOUNTS.filter((a) => !attacked(nodes, series, parentId, a));
 }
 
+/** A checkpoint to lay in a table; `absent`: stands for one that the same attack has not been run to. */
+export interface Laid {
+  node: LabNode;
+  absent: boolean;
+}
+
+/**
+ * The chosen nodes, and beside each attack that was looked at after one of the amounts the others, in order: those that are
+ * there, and places for those that are not.
+ */
+export function withAmounts(
+  chosen: readonly LabNode[],
+  nodes: readonly LabNode[],
+  recipes: readonly RecipeInfo[],
+): Laid[] {
+  const laid = new Map<string, Laid>();
+  for (const node of chosen) {
+    const series = seriesOf(node, recipes);
+    const { parentId } = node;
+    if (!series || parentId === null || !AMOUNTS.some((a) => a === node.steps)) {
+      laid.set(node.id, { node, absent: false });
+      continue;
+    }
+    for (const steps of AMOUNTS) {
+      const there = node.steps === steps ? node : attacked(nodes, series, parentId, steps);
+      const id = there?.id ?? `${parentId} ${series.key} ${steps}`;
+      laid.set(id, { node: there ?? { ...node, id, steps }, absent: !there });
+    }
+  }
+  return [...laid.values()];
+}
+
 /** Whether this run is the attack of the series on that model. */
 export function isRunOf({ head }: RunView, series: AttackSeries, parentId: string): boolean {
   return (

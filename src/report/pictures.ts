@@ -25,6 +25,7 @@ const labelOf = (table: ReportTable, row: readonly ReportValue[], ids: readonly 
     .map((id) => columnAt(table, id))
     .filter((at) => at >= 0)
     .map((at) => valueText(row[at]!, table.columns[at]!))
+    .filter((text) => text !== '')
     .join(' · ');
 
 const BAR = 16;

@@ -6,7 +6,7 @@ body{font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper)
 h1{font-size:1.6rem;line-height:1.2;margin:0 0 .5rem}h2{font-size:1.15rem;margin:2.5rem 0 .75rem}h3{font-size:1rem}
 a{color:var(--accent)}small,.notes,.caveats{color:var(--soft)}.partial{border-left:3px solid var(--attempted);padding-left:.75rem}
 .scroll{overflow-x:auto}table{border-collapse:collapse;font-size:.85rem;font-variant-numeric:tabular-nums}
-th,td{padding:.25rem .6rem;border-bottom:1px solid var(--line);text-align:left;white-space:nowrap;vertical-align:top}td.n{text-align:right}th{vertical-align:bottom}
+th,td{padding:.25rem .6rem;border-bottom:1px solid var(--line);text-align:left;white-space:nowrap;vertical-align:top}td.n{text-align:right}td:first-child,th:first-child{position:sticky;left:0;background:var(--paper)}th{vertical-align:bottom}
 figure{margin:0 0 1rem;max-width:45rem}svg{width:100%;height:auto;display:block}
 svg text{font:12px system-ui,sans-serif;fill:var(--ink)}svg .label,svg .tick{text-anchor:end}svg .step,svg .in{text-anchor:middle}svg .in{fill:var(--on)}
 .grid{stroke:var(--line)}polyline.line,line.line{fill:none;stroke:var(--c);stroke-width:2}circle.line{fill:var(--c)}
