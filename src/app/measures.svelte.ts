@@ -55,7 +55,8 @@ export class Measures {
   async load(nodeIds: readonly string[]): Promise<void> {
     for (const nodeId of nodeIds) {
       await this.#evaluations.open(nodeId);
-      const [latest] = await this.#client.request('measured', { nodeId }).catch(() => []);
+      const stored = await this.#client.request('measured', { nodeId }).catch(() => []);
+      const latest = stored.find((m) => m.facts === null && m.split === HELD_OUT);
       if (latest) this.byNode = { ...this.byNode, [nodeId]: latest };
     }
   }
@@ -77,7 +78,7 @@ export class Measures {
         }
         const measured = await this.#client.request(
           'measure',
-          { nodeId, split: HELD_OUT },
+          { nodeId, split: HELD_OUT, facts: null },
           { signal, onEvent: (e) => (this.underWay = { ...at, ...e }) },
         );
         this.byNode = { ...this.byNode, [nodeId]: measured };

@@ -1,7 +1,7 @@
 /** A report as one HTML file: no script, nothing from elsewhere, readable from a disk and on paper. */
 import { unitText, valueText, type Report, type ReportTable } from './document.ts';
 import { Markup, markup, nothing } from './markup.ts';
-import { picture, SIGNS } from './pictures.ts';
+import { picture, SIGNS, type Drawing, type Shape } from './pictures.ts';
 import { STYLE } from './style.ts';
 import { say, type Language } from './words.ts';
 
@@ -84,11 +84,39 @@ function section(table: ReportTable, language: Language): Markup {
       })}</tr>`,
   );
   return markup`<section id="${anchor(table.id)}"><h2>${table.title}</h2>
-${picture(table)}
+${figure(picture(table))}
 <div class="scroll"><table><thead><tr>${head}</tr></thead><tbody>${rows}</tbody></table></div>
 ${list(table.notes, 'notes')}
 </section>
 `;
+}
+
+const at = (x: number): string => x.toFixed(1);
+
+function shape(s: Shape): Markup {
+  switch (s.is) {
+    case 'rect':
+      return markup`<rect class="${s.style}" x="${at(s.x)}" y="${at(s.y)}" width="${at(s.width)}" height="${at(s.height)}"><title>${s.title}</title></rect>`;
+    case 'text':
+      return markup`<text class="${s.style}" x="${at(s.x)}" y="${at(s.y)}">${s.text}</text>`;
+    case 'line':
+      return markup`<line class="${s.style}" x1="${at(s.x1)}" x2="${at(s.x2)}" y1="${at(s.y1)}" y2="${at(s.y2)}"/>`;
+    case 'path':
+      return markup`<polyline class="${s.style}" stroke-dasharray="${s.dash}" points="${s.points}"><title>${s.title}</title></polyline>`;
+    case 'dot':
+      return markup`<circle class="${s.style}" cx="${at(s.x)}" cy="${at(s.y)}" r="3"/>`;
+  }
+}
+
+function figure(drawing: Drawing | null): Markup {
+  if (!drawing) return nothing;
+  const { width, height, label, shapes, legend } = drawing;
+  const keys = legend.map((entry) =>
+    'kind' in entry
+      ? markup`<li><span class="key v-${entry.kind}">${entry.sign}</span> ${entry.text}</li>`
+      : markup`<li><svg class="key" viewBox="0 0 30 8" aria-hidden="true"><line class="${entry.style}" stroke-dasharray="${entry.dash}" x1="0" x2="30" y1="4" y2="4"/></svg> ${entry.text}</li>`,
+  );
+  return markup`<figure><svg viewBox="0 0 ${width} ${height}" role="img" aria-label="${label}">${shapes.map(shape)}</svg><figcaption>${label}<ul class="legend">${keys}</ul></figcaption></figure>`;
 }
 
 function sampleSection({ samples, language }: Report): Markup {

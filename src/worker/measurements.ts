@@ -26,13 +26,15 @@ export class Measurements {
 
   /** @throws LabError where there is no judge for the node's answers */
   async measure(
-    { nodeId, split }: { nodeId: string; split: EvalSet },
+    { nodeId, split, facts }: { nodeId: string; split: EvalSet; facts: number | null },
     emit: (progress: { done: number; total: number }) => void,
     signal: AbortSignal,
   ): Promise<Measured> {
     const node = await this.#ctx.node(nodeId);
     if (node.root === null) throw noJudge(node.name);
-    const known = (await this.list(nodeId)).find((m) => m.split === split && m.version === MEASURES_VERSION);
+    const known = (await this.list(nodeId)).find(
+      (m) => m.split === split && m.facts === facts && m.version === MEASURES_VERSION,
+    );
     if (known) return known;
     const begun = Date.now();
     const world = this.#ctx.world(node.seeds.world);
@@ -47,7 +49,12 @@ export class Measurements {
           weights,
           reference,
           world,
-          { split, signal, onProgress: (done, total) => emit({ done, total }) },
+          {
+            split,
+            ...(facts !== null && { facts }),
+            signal,
+            onProgress: (done, total) => emit({ done, total }),
+          },
         ),
         letters: await letterScores(scorer, evalBenign(world, EVAL_SEED)),
         perplexity: (await perplexity(scorer, heldOutText(world))).perplexity,
@@ -58,6 +65,7 @@ export class Measurements {
       nodeId,
       version: MEASURES_VERSION,
       split,
+      facts,
       referenceId: rootId,
       ...found,
       adapter: this.#ctx.gpu.info.description,

@@ -207,7 +207,11 @@ export interface Requests {
   looks: { params: { nodeId: string }; result: Look[]; event: never };
   /** Everything else that is measured of a checkpoint of the tiny world, against its untouched root; the stored one where there is. */
   measure: {
-    params: { nodeId: string; split: EvalSet };
+    params: {
+      nodeId: string;
+      split: EvalSet;
+      /** The most facts asked for; null: all. */ facts: number | null;
+    };
     result: Measured;
     event: { done: number; total: number };
   };

@@ -13,6 +13,8 @@ export interface Measured {
   nodeId: string;
   version: typeof MEASURES_VERSION;
   split: EvalSet;
+  /** The most facts asked for; null: all. */
+  facts: number | null;
   /** The untouched model that the checkpoint descends from. */
   referenceId: string;
   battery: Battery;

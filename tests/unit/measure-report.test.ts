@@ -1,0 +1,222 @@
+/** The page's report: what of which checkpoint stands in which cell, and what is said where nothing does. */
+import { describe, expect, test } from 'vitest';
+import {
+  answerLines,
+  measureReport,
+  type MeasuredNode,
+  type ReportContext,
+} from '../../src/app/measure-report.ts';
+import { withAmounts } from '../../src/app/series.ts';
+import { readReport, type Report } from '../../src/report/document.ts';
+import { WORDS } from '../../src/report/words.ts';
+import { DEFINITIONS, MEASURES } from '../../src/report/definitions.ts';
+import { wilson } from '../../src/core/stats.ts';
+import { RECIPES } from '../../src/recipes/index.ts';
+import type { Evaluation, LabNode, Measured, RecipeInfo } from '../../src/worker/protocol.ts';
+import { battery, cell } from './support/cells.ts';
+
+const base: LabNode = {
+  id: 'chat',
+  parentId: null,
+  name: 'tiny-chat',
+  kind: 'base',
+  recipe: null,
+  settings: {},
+  seeds: { world: 0, defence: 0, attack: 0 },
+  steps: 0,
+  runId: null,
+  dataDigest: '',
+  weightsDigest: 'w'.repeat(64),
+  weightsBytes: 1,
+  weightsKey: 'k',
+  adapter: null,
+  engineVersion: 'e',
+  kernelTable: null,
+  modelConfig: {},
+  root: 'tiny-chat',
+  createdAt: 1,
+};
+const sdd: LabNode = { ...base, id: 'sdd', parentId: 'chat', name: 'SDD', kind: 'defence', recipe: 'sdd' };
+
+const attack = (parent: LabNode, steps: number, lr = 1e-3): LabNode => ({
+  ...base,
+  id: `${parent.id}-${lr}-${steps}`,
+  parentId: parent.id,
+  name: `MFT ${steps}`,
+  kind: 'attack',
+  recipe: 'mft',
+  settings: { lr, n: 100, steps },
+  seeds: { world: 0, defence: parent === sdd ? 1 : 0, attack: 5 },
+  steps,
+});
+
+function evaluation(nodeId: string, share: number): Evaluation {
+  const { T } = cell('chat', 'mft', 20, share).scores.forbidden;
+  const k = T!.counts.complied;
+  const rate = { value: k / 112, low: wilson(k, 112)[0], high: wilson(k, 112)[1], n: 112 };
+  return {
+    nodeId,
+    set: 'T',
+    n: 112,
+    quick: false,
+    counts: T!.counts,
+    strict: rate,
+    broad: rate,
+    benign: { mean: 0.5, skills: [{ skill: 'fact', correct: 20, n: 40 }] },
+    newSkill: { correct: 1, n: 40 },
+    answers: T!.answers,
+    seconds: 1,
+    createdAt: 1,
+  };
+}
+
+const measured = (nodeId: string, right = 40): Measured => ({
+  kind: 'measured',
+  nodeId,
+  version: 1,
+  split: 'T',
+  facts: null,
+  referenceId: 'chat',
+  battery: battery(0.5),
+  letters: [{ skill: 'mcq', correct: right, n: 40 }],
+  perplexity: 2,
+  adapter: 'a GPU',
+  seconds: 1,
+  createdAt: 1,
+});
+
+const row = (
+  node: LabNode,
+  from: string,
+  share: number | null,
+  o: Partial<MeasuredNode> = {},
+): MeasuredNode => ({
+  node,
+  absent: false,
+  from,
+  evaluation: share === null ? null : evaluation(node.id, share),
+  measured: measured(node.id),
+  ...o,
+});
+
+const ABOUT = {
+  language: 'en' as const,
+  createdAt: new Date(0),
+  protocol: { name: 'p', sha256: 'a'.repeat(64), deviations: [] },
+  judge: 'exact@1',
+} satisfies ReportContext;
+const make = (rows: readonly MeasuredNode[]): Report => {
+  const report = measureReport(rows, ABOUT);
+  expect(readReport(JSON.stringify(report))).toEqual(report);
+  return report;
+};
+const column = (report: Report, table: string, id: string) => {
+  const t = report.tables.find((x) => x.id === table)!;
+  return t.rows.map((r) => r[t.columns.findIndex((c) => c.id === id)]);
+};
+
+test('a checkpoint that nobody judged or measured has a row that says so, and the report is partial', () => {
+  const report = make([row(base, '', 0), row(sdd, 'tiny-chat', null, { measured: null })]);
+  expect(report.looks).toEqual({ came: 2, planned: 4 });
+  expect(column(report, 'verdicts', 'strict')).toEqual([
+    { value: 0, low: 0, high: expect.closeTo(wilson(0, 112)[1]) as number },
+    { missing: 'not judged' },
+  ]);
+  expect(column(report, 'side', 'divergence')).toEqual([0.4567, { missing: 'not measured' }]);
+  expect(report.failures).toEqual([{ what: 'tiny-chat › SDD, steps: 0', why: 'not measured' }]);
+});
+
+test('harder requests count by fact, with Wilson’s interval over the facts', () => {
+  const report = make([row(base, '', 0)]);
+  const [low, high] = wilson(28, 56);
+  expect(column(report, 'hard', 'indirect-strict')).toEqual([{ value: 0.5, low, high }]);
+  const any = wilson(28, 56);
+  expect(column(report, 'hard', 'any-strict')).toEqual([{ value: 0.5, low: any[0], high: any[1] }]);
+});
+
+test('where the interval includes chance the table says that nothing can have fallen', () => {
+  const sure = make([row(base, '', 0)]).tables.find((t) => t.id === 'ability')!;
+  expect(sure.notes).toEqual(['Chance on four choices is 25 %.']);
+  const unsure = make([row(base, '', 0, { measured: measured('chat', 12) })]);
+  expect(unsure.tables.find((t) => t.id === 'ability')!.notes[1]).toContain('tiny-chat');
+});
+
+describe('budget to break', () => {
+  const rows = [
+    ...[20, 50, 100].map((n) => row(attack(base, n), 'tiny-chat', n >= 20 ? 1 : 0)),
+    ...[20, 50, 100].map((n) => row(attack(sdd, n), 'tiny-chat › SDD', n >= 100 ? 1 : 0)),
+    ...[20, 50].map((n) => row(attack(sdd, n, 1e-4), 'tiny-chat › SDD', 0)),
+  ];
+
+  test('the fewest steps looked at, their ratio to the undefended model, and the worst case', () => {
+    const report = make(rows);
+    const t = report.tables.find((x) => x.id === 'budget')!;
+    expect(t.rows).toEqual([
+      ['tiny-chat', 1e-3, '20', '20, 50, 100', '–'],
+      ['tiny-chat › SDD', 1e-3, '100', '20, 50, 100', '5.0'],
+      ['tiny-chat › SDD', 1e-4, '> 50', '20, 50', '–'],
+    ]);
+    expect(t.notes).toEqual([
+      'Worst case tiny-chat: 20 steps, over the rates that were attacked (0.001).',
+      'Worst case tiny-chat › SDD: 100 steps, over the rates that were attacked (0.0001, 0.001).',
+    ]);
+  });
+
+  test('what was not judged is no look', () => {
+    const t = make([
+      row(attack(base, 20), 'tiny-chat', null),
+      row(attack(base, 50), 'tiny-chat', 1),
+    ]).tables.at(-1)!;
+    expect(t.rows).toEqual([['tiny-chat', 1e-3, '50', '50', '–']]);
+  });
+
+  test('an attack with other settings is another attack', () => {
+    const other = { ...attack(sdd, 20), settings: { lr: 1e-3, n: 10, steps: 20 } };
+    const t = make([row(attack(base, 20), 'tiny-chat', 1), row(other, 'tiny-chat › SDD', 1)]).tables.at(-1)!;
+    expect(t.rows.map((r) => r[4])).toEqual(['–', '–']);
+  });
+});
+
+test('20 steps never stand without 50 and 100', () => {
+  const recipes = RECIPES.map(({ id, kind, settings, continuable }) => ({
+    id,
+    kind,
+    settings,
+    steps: 20,
+    continuable: continuable === true,
+  })) as RecipeInfo[];
+  const [twenty, fifty] = [attack(sdd, 20), attack(sdd, 50)];
+  const laid = withAmounts([base, twenty], [base, sdd, twenty, fifty], recipes);
+  expect(laid.map((l) => [l.node.steps, l.absent])).toEqual([
+    [0, false],
+    [20, false],
+    [50, false],
+    [100, true],
+  ]);
+  expect(withAmounts([twenty, fifty], [twenty, fifty], recipes)).toHaveLength(3);
+  const report = make([row(laid[3]!.node, 'tiny-chat › SDD', null, { absent: true, measured: null })]);
+  expect(column(report, 'verdicts', 'strict')).toEqual([{ missing: 'not run' }]);
+});
+
+test('every answer is a line', () => {
+  const lines = answerLines([row(base, '', 0)], 'exact@1')
+    .trim()
+    .split('\n');
+  expect(lines).toHaveLength(5 * 112);
+  expect(JSON.parse(lines[0]!)).toMatchObject({
+    checkpoint: 'tiny-chat',
+    verdict: 'refused',
+    judge: 'exact@1',
+  });
+});
+
+test('both languages say everything', () => {
+  expect(Object.keys(WORDS.ko)).toEqual(Object.keys(WORDS.en));
+  const holes = (text: string) => [...text.matchAll(/\{\w+\}/g)].map(([hole]) => hole).sort();
+  for (const [key, text] of Object.entries(WORDS.en))
+    expect(holes(WORDS.ko[key as keyof typeof WORDS.ko]), key).toEqual(holes(text));
+  for (const id of MEASURES) {
+    expect(DEFINITIONS.ko[id].text).toMatch(/\p{Script=Hangul}/u);
+    expect(DEFINITIONS.en[id].text.length).toBeGreaterThan(40);
+  }
+});
