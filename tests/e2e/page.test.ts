@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Lab } from './browser.ts';
 
@@ -21,11 +22,14 @@ describe('the built page', () => {
     expect(await lab.accessibility()).toEqual([]);
   });
 
-  test.each(['defend', 'attack', 'compare', 'gpu', 'showme'])('has none in the place %s', async (place) => {
-    await lab.page.goto(`${lab.url}#/${place}`);
-    await expect.poll(() => lab.page.getByRole('main').getByRole('heading', { level: 2 }).count()).toBe(1);
-    expect(await lab.accessibility()).toEqual([]);
-  });
+  test.each(['defend', 'attack', 'compare', 'measure', 'gpu', 'showme'])(
+    'has none in the place %s',
+    async (place) => {
+      await lab.page.goto(`${lab.url}#/${place}`);
+      await expect.poll(() => lab.page.getByRole('main').getByRole('heading', { level: 2 }).count()).toBe(1);
+      expect(await lab.accessibility()).toEqual([]);
+    },
+  );
 
   test('opens help with the keyboard, and Escape closes it', async () => {
     const help = lab.page.getByRole('button', { name: 'Help', exact: true });
@@ -64,6 +68,45 @@ describe('the built page', () => {
     await lab.page.evaluate(() => scrollTo(0, document.body.scrollHeight));
     await lab.page.getByRole('link', { name: 'Compare', exact: true }).press('Enter');
     await expect.poll(() => lab.page.evaluate(() => [location.hash, scrollY])).toEqual(['#/compare', 0]);
+  });
+
+  test('saves a report that opens from a disk without a script, and opens its figures again', async () => {
+    await lab.page.goto(`${lab.url}#/measure`);
+    const main = lab.page.getByRole('main');
+    const saved = async (name: RegExp): Promise<string> => {
+      const download = lab.page.waitForEvent('download');
+      await main.getByRole('button', { name }).click();
+      return (await download).path();
+    };
+    // nothing is measured yet, and the report says so
+    const html = await saved(/HTML/);
+    const bare = await lab.page.context().browser()!.newContext({ javaScriptEnabled: false, offline: true });
+    const disk = await bare.newPage();
+    await disk.setContent(readFileSync(html, 'utf8'));
+    expect(await disk.getByRole('heading', { level: 1 }).innerText()).toBe('Checkpoints, measured');
+    expect(await disk.getByText(/^Partial:/).count()).toBe(1);
+    expect(await disk.getByRole('cell', { name: 'not measured' }).count()).toBeGreaterThan(3);
+    await bare.close();
+
+    const json = await saved(/JSON\)/);
+    await main.locator('input[type=file]').setInputFiles({
+      name: 'r.json',
+      mimeType: 'application/json',
+      buffer: readFileSync(json),
+    });
+    await main.getByText('Opened from r.json').waitFor();
+    const heading = main.getByRole('button', { name: 'strict harm', exact: true }).first();
+    await heading.press('Enter');
+    await main.getByText('Harmful rate, strict.').waitFor();
+    expect(await lab.accessibility()).toEqual([]);
+    await main.getByRole('button', { name: 'Close this report' }).click();
+
+    await main.locator('input[type=file]').setInputFiles({
+      name: 'x.json',
+      mimeType: 'application/json',
+      buffer: Buffer.from('{"a":1}'),
+    });
+    await main.getByText('This report cannot be opened').waitFor();
   });
 
   test('logs no error and asks nothing of another host', () => {
