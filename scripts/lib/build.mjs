@@ -10,6 +10,7 @@ const inputs = [
   'shaders',
   'public',
   'index.html',
+  'docs/prereg.md',
   'vite.config.ts',
   'svelte.config.js',
   'package-lock.json',

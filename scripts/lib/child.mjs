@@ -7,10 +7,11 @@ const chatter = /^.*artificially reduced.*(\r?\n|$)/gm;
 /**
  * Passes a child's stderr on, without Dawn's chatter.
  * @param {import('node:stream').Readable} stream
+ * @param {(text: string) => void} [take]
  */
-export function forwardStderr(stream) {
+export function forwardStderr(stream, take = (text) => void process.stderr.write(text)) {
   stream.setEncoding('utf8');
-  stream.on('data', (/** @type {string} */ text) => process.stderr.write(text.replace(chatter, '')));
+  stream.on('data', (/** @type {string} */ text) => take(text.replace(chatter, '')));
 }
 
 /**
@@ -18,18 +19,20 @@ export function forwardStderr(stream) {
  *
  * @param {string[]} args
  * @param {NodeJS.ProcessEnv} [env]
+ * @param {(text: string) => void} [take] gets the output instead of the terminal
  * @returns {Promise<number>}
  */
-export function runNode(args, env = process.env) {
+export function runNode(args, env = process.env, take) {
   const child = spawn(process.execPath, args, {
     cwd: root,
     env: {
       ...env,
       ...(process.stdout.isTTY && !env.NO_COLOR ? { FORCE_COLOR: env.FORCE_COLOR ?? '1' } : {}),
     },
-    stdio: ['inherit', 'inherit', 'pipe'],
+    stdio: ['inherit', take ? 'pipe' : 'inherit', 'pipe'],
   });
-  forwardStderr(child.stderr);
+  if (child.stderr) forwardStderr(child.stderr, take);
+  if (take) child.stdout?.setEncoding('utf8').on('data', take);
   // Ctrl-C reaches the child through the terminal's process group; a signal sent to this process alone must not be lost.
   const pass = (/** @type {NodeJS.Signals} */ signal) => {
     if (!(signal === 'SIGINT' && process.stdin.isTTY)) child.kill(signal);
