@@ -17,7 +17,12 @@ const COMMANDS: Readonly<Record<string, () => Promise<{ command: DataCommand }>>
 /** @returns exit code; bad input is thrown as LabError, which makes it 1 */
 export async function main([name, ...argv]: string[]): Promise<number> {
   const load = name !== undefined && Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
-  if (load) return (await load()).command.run(argv);
+  if (load) {
+    const { command } = await load();
+    if (!argv.includes('--help')) return command.run(argv);
+    console.log(`npm run data -- ${command.usage}\n\n${command.about}`);
+    return 0;
+  }
   const all = await Promise.all(Object.values(COMMANDS).map((other) => other()));
   const next = all
     .map(({ command }) => `npm run data -- ${command.usage}\n    ${command.about.replaceAll('\n', '\n    ')}`)

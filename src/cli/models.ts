@@ -4,6 +4,7 @@ import { LabError } from '../core/errors.ts';
 import { PRECISIONS, type Precision } from '../core/types.ts';
 import { worldPrompts } from '../data/world-prompts.ts';
 import { LORA_TARGETS } from '../model/lora.ts';
+import { choiceLines, chooseModel } from './models-choice.ts';
 import { convertModel } from './models-convert.ts';
 import { nodeFolder } from './models-files.ts';
 import { writeHandoff } from './models-handoff.ts';
@@ -36,6 +37,12 @@ const COMMANDS: Record<string, Command> = {
     usage:
       'generate DIR --prompt TEXT [--max-tokens N] [--temperature T] [--seed S] [--raw] [--precision f32|f16|bf16]',
     about: 'answers; --temperature 0 (default) is greedy, --raw continues the prompt without a chat template',
+  },
+  choice: {
+    places: 2,
+    usage: 'choice DIR FILE [--shots 0] [--most 200] [--seed S] [--precision f32|f16|bf16] [--json]',
+    about: `general ability by multiple choice on a file in the layout of MMLU or OpenBookQA: by the likeliest letter, by the likeliest
+text per token and by what the model writes, beside chance; --shots: examples before each question, --most: questions asked`,
   },
   load: {
     places: 1,
@@ -110,6 +117,8 @@ const OPTIONS = {
   gpus: { type: 'string', default: '4' },
   attack: { type: 'boolean', default: false },
   confirm: { type: 'string' },
+  shots: { type: 'string', default: '0' },
+  most: { type: 'string', default: '200' },
 } as const;
 
 /** Bad input of one command; `main` adds how that is called. */
@@ -199,6 +208,16 @@ async function run(argv: string[]): Promise<number> {
         onNote: (note) => console.error(note),
       });
       process.stdout.write('\n');
+      return 0;
+    }
+    case 'choice': {
+      const result = await chooseModel(dir, rest[0]!, {
+        shots: number('shots', o.shots, 0, true),
+        most: number('most', o.most, 1, true),
+        seed,
+        ...precision(),
+      });
+      console.log(o.json ? JSON.stringify(result, null, 2) : choiceLines(result).join('\n'));
       return 0;
     }
     case 'load': {

@@ -1,7 +1,7 @@
 import type { Example } from '../core/types.ts';
 import { IGNORE } from '../core/types.ts';
 import { chunks, rowLosses } from './perplexity.ts';
-import type { Scorer } from './perplexity.ts';
+import type { LossScorer, Scorer } from './perplexity.ts';
 
 /** One multiple-choice item in tokens. */
 export interface ChoiceItem {
@@ -24,7 +24,7 @@ export interface ChoiceScore {
 }
 
 /** Likelihood of every choice after its prompt: summed, and normalised by length in tokens (lm-eval's acc and acc_norm). */
-export async function scoreChoices(scorer: Scorer, items: readonly ChoiceItem[]): Promise<ChoiceScore[]> {
+export async function scoreChoices(scorer: LossScorer, items: readonly ChoiceItem[]): Promise<ChoiceScore[]> {
   const rows: Example[] = items.flatMap((item) =>
     item.choices.map((choice) => ({
       ids: [...item.prompt, ...choice],
