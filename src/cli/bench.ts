@@ -1,10 +1,11 @@
 /**
  * npm run bench -- [--json] [--config nano|small|smol1|all] [--steps N] [--lora] [--checkpoint] [--precision f32|f16|bf16]
- *                 [--profile] [--scaling] [--peers [--only NAME,NAME]]
+ *                 [--profile] [--scaling] [--evaluation] [--peers [--only NAME,NAME]]
  *
  * Without more: what the adapter gives anybody (a large product, a copy), then a training step (forward, loss, backward, AdamW),
  * greedy decoding and the products of a step alone, on fixed models whose weights and batch any other engine can repeat. `--profile` times every kernel of a step; `--scaling`
- * lays batches, lengths, an adapter and activation checkpointing side by side; `--peers` runs what a user could pick
+ * lays batches, lengths, an adapter and activation checkpointing side by side; `--evaluation` answers 200 prompts by four
+ * checkpoints together and one at a time; `--peers` runs what a user could pick
  * instead (bench/) in alternation with this engine.
  */
 import { parseArgs } from 'node:util';
@@ -15,9 +16,9 @@ import { withStopwatch } from '../gpu/stopwatch.ts';
 import { ceilings } from '../kernels/ceilings.ts';
 import { benchConfig, CONFIGS, trainedFlops } from './bench/configs.ts';
 import { decodeBench } from './bench/decode.ts';
+import { evaluationBench } from './bench/evaluation.ts';
 import { round } from './bench/figures.ts';
 import { peers } from './bench/peers.ts';
-
 import { profileBench } from './bench/profile.ts';
 import { scaling } from './bench/scaling.ts';
 import { trainBench, type TrainResult } from './bench/train.ts';
@@ -37,6 +38,7 @@ export async function main(argv: string[]): Promise<number> {
       precision: { type: 'string', default: 'f32' },
       profile: { type: 'boolean', default: false },
       scaling: { type: 'boolean', default: false },
+      evaluation: { type: 'boolean', default: false },
       peers: { type: 'boolean', default: false },
       only: { type: 'string' },
     },
@@ -63,6 +65,8 @@ export async function main(argv: string[]): Promise<number> {
       print('ceilings', [{ gflopPerS: round(most.gflopPerS), gbPerS: round(most.gbPerS), clock }]);
       for (const name of names) print(`profile of ${name}`, await profileBench(gpu, watch, name, most));
     });
+  } else if (values.evaluation) {
+    print('evaluation', [await evaluationBench(gpu)]);
   } else if (values.scaling) {
     print('scaling', await scaling(gpu, steps));
   } else {
