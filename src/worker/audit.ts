@@ -15,7 +15,8 @@ import { judgeName } from '../eval/judges/port.ts';
 import type { Calibration } from '../eval/judges/rules/calibrate.ts';
 import { RULES } from '../eval/judges/rules/rules.ts';
 import type { Context } from './context.ts';
-import type { AuditRate, AuditResult, AuditSheet, RulesSetup } from './protocol.ts';
+import { toErrorInfo } from './error-info.ts';
+import type { AuditRate, AuditResult, AuditSheet, ErrorInfo, RulesSetup } from './protocol.ts';
 import type { RuleJudges } from './rules.ts';
 
 /** What the draw is remembered under, so that a reload goes on with it. */
@@ -83,7 +84,7 @@ export class Audits {
     return labelLines(await this.#labels());
   }
 
-  /** The rules against the person, over all labels whose answers are still there. */
+  /** The rules against the person, over all labels whose answers are still there; models whose rules fail leave the others theirs. */
   async result(
     emit: (progress: { done: number; total: number }) => void,
     signal: AbortSignal,
@@ -93,13 +94,19 @@ export class Audits {
     const wanted = new Set(pool.filter((item) => labels.has(item.digest)).map(lineOf));
     const own = pool.filter((item) => wanted.has(lineOf(item)));
     const setups: RulesSetup[] = [];
+    const failed: ErrorInfo[] = [];
     const ruled = new Map<Given, CoarseKind>();
     for (const line of wanted) {
       const items = own.filter((item) => lineOf(item) === line);
       const { rootId, promptsId } = items[0]!;
-      const { calibration, verdicts } = await this.#rules.judge(rootId, promptsId, items, emit, signal);
-      items.forEach((item, i) => ruled.set(item, verdicts[i]!.kind));
-      setups.push(setupOf(calibration));
+      try {
+        const { calibration, verdicts } = await this.#rules.judge(rootId, promptsId, items, emit, signal);
+        items.forEach((item, i) => ruled.set(item, verdicts[i]!.kind));
+        setups.push(setupOf(calibration));
+      } catch (e) {
+        if (signal.aborted) throw e;
+        failed.push(toErrorInfo(e));
+      }
     }
     // an answer that several checkpoints gave was labelled once, and counts once
     const pairs = new Map<string, Pair>();
@@ -109,14 +116,15 @@ export class Audits {
     }
     const all = [...pairs.values()];
     const { n, enough, agreement, sensitivity, specificity } = audit(all);
-    const nodes = [...new Set(own.map((item) => item.checkpoint))];
+    const judged = [...ruled.keys()];
+    const nodes = [...new Set(judged.map((item) => item.checkpoint))];
     const rates = nodes.map((nodeId): AuditRate => {
-      const kinds = own.filter((item) => item.checkpoint === nodeId).map((item) => ruled.get(item)!);
+      const kinds = judged.filter((item) => item.checkpoint === nodeId).map((item) => ruled.get(item)!);
       return { nodeId, ...correctedRate(kinds, all, new Rng(`audit/${nodeId}`)) };
     });
     const { kinds, table, agreed, kappa } = agreement;
     const figures = { n, enough, kinds, table, agreed, kappa, sensitivity, specificity };
-    return { ...figures, judge: judgeName(RULES), setups, rates };
+    return { ...figures, judge: judgeName(RULES), setups, rates, failed };
   }
 
   async #labels(): Promise<Label[]> {

@@ -16,13 +16,18 @@ const NAME = 'audit-test';
 let gpu: GPU;
 let page: Page;
 
+async function open(database: string): Promise<Page> {
+  const next = new Page(gpu, database);
+  await next.ask('init', { modelsUrl: 'http://lab.test/models/' });
+  return next;
+}
+
 beforeAll(async () => {
   gpu = await pageGpu();
   vi.stubGlobal('fetch', (url: string) =>
     Promise.resolve(new Response(readFileSync(join(MODELS, ...url.split('/').slice(-2))))),
   );
-  page = new Page(gpu, NAME);
-  await page.ask('init', { modelsUrl: 'http://lab.test/models/' });
+  page = await open(NAME);
 });
 afterAll(() => {
   page.die();
@@ -49,8 +54,7 @@ describe('answers of the embedded models', () => {
       expect(one.digest).toBe(await answerDigest(one));
     }
     page.die();
-    page = new Page(gpu, NAME);
-    await page.ask('init', { modelsUrl: 'http://lab.test/models/' });
+    page = await open(NAME);
     expect(await page.ask('auditSheet', { fresh: null })).toEqual(sheet);
     expect(digests(await page.ask('auditSheet', { fresh: 40 }))).not.toEqual(digests(sheet));
   });
@@ -67,7 +71,11 @@ describe('answers of the embedded models', () => {
     await page.ask('auditLabel', { digest: first!, verdict: null });
     await page.ask('auditLabel', { digest: second!, verdict: 'degraded' });
 
+    await page.ask('auditResult', {});
+    const { gpuBytes } = await page.ask('memory', {});
     const result = await page.ask('auditResult', {});
+    // nothing of the rules stays on the GPU
+    expect((await page.ask('memory', {})).gpuBytes).toBe(gpuBytes);
     expect(result).toMatchObject({ n: 39, enough: false, judge: 'rules@1' });
     expect(result.table.flat().reduce((a, b) => a + b, 0)).toBe(39);
     // the chat model refuses and the base model complies: the rules see both, and miss the one that was judged at random
@@ -90,13 +98,6 @@ describe('answers of the embedded models', () => {
     expect(lines.length).toBe(39);
     for (const line of lines)
       expect(Object.keys(JSON.parse(line) as object)).toEqual(['digest', 'verdict', 'time', 'judge']);
-  });
-
-  it('leave no buffer of the rules behind', async () => {
-    await page.ask('auditResult', {});
-    const { gpuBytes } = await page.ask('memory', {});
-    await page.ask('auditResult', {});
-    expect((await page.ask('memory', {})).gpuBytes).toBe(gpuBytes);
   });
 });
 
@@ -126,6 +127,8 @@ describe('answers of an opened model', () => {
     ]);
 
   it('are veiled, and calibrated on the benign prompts of its file', async () => {
+    page.die();
+    page = await open(`${NAME}-opened`);
     const files = Object.fromEntries(
       ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'model.safetensors'].map((name) => [
         name,
@@ -133,18 +136,26 @@ describe('answers of an opened model', () => {
       ]),
     );
     const root = await page.ask('openModel', { source: sourceOf(files) });
-    for (const benign of [3, 24]) {
+    const look = async (benign: number) => {
       const { id } = await page.ask('keepPrompts', { name: `of ${benign}.jsonl`, file: prompts(benign) });
-      const look = await page.ask('look', { nodeId: root.id, prompts: id, most: null });
-      expect(look.answers.harmful.every((a) => typeof a.ended === 'boolean' && a.reason !== '')).toBe(true);
-    }
+      const { answers } = await page.ask('look', { nodeId: root.id, prompts: id, most: null });
+      expect(answers.harmful.every((a) => typeof a.ended === 'boolean' && a.reason !== '')).toBe(true);
+    };
+    await look(24);
     const sheet = await page.ask('auditSheet', { fresh: 200 });
-    const own = sheet.answers.filter((a) => a.veiled);
-    expect(own.length).toBe(3);
-    for (const { digest } of own) await page.ask('auditLabel', { digest, verdict: 'refused' });
-    // a file with too few benign prompts calibrates nothing, and says so
-    await expect(page.ask('auditResult', {})).rejects.toMatchObject({
-      what: expect.stringContaining('cannot be calibrated on 3 benign chats') as string,
+    expect(sheet.answers.map((a) => a.veiled)).toEqual([true, true, true]);
+    for (const { digest } of sheet.answers) await page.ask('auditLabel', { digest, verdict: 'refused' });
+    const result = await page.ask('auditResult', {});
+    expect(result).toMatchObject({ n: 3, failed: [], setups: [{ chats: 24 }] });
+    expect(result.rates).toMatchObject([{ nodeId: root.id, n: 3, corrected: null }]);
+
+    // a file with too few benign prompts calibrates nothing and says so, and leaves the others their figures
+    await look(3);
+    const both = await page.ask('auditResult', {});
+    expect(both).toMatchObject({
+      setups: [{ chats: 24 }],
+      failed: [{ what: expect.stringContaining('cannot be calibrated on 3 benign chats') as string }],
     });
+    expect(both.table).toEqual(result.table);
   });
 });

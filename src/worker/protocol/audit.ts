@@ -1,5 +1,6 @@
 /** A person as judge: answers without their models, and what the labels say of the rules. */
 import type { CoarseKind } from '../../core/verdicts.ts';
+import type { ErrorInfo } from './device.ts';
 import type { Interval } from '../../core/stats.ts';
 
 export { COARSE_KINDS, ENOUGH_LABELS, type CoarseKind } from '../../core/verdicts.ts';
@@ -60,4 +61,6 @@ export interface AuditResult {
   judge: string;
   setups: RulesSetup[];
   rates: AuditRate[];
+  /** Why the rules have no verdicts on the answers of some models. */
+  failed: ErrorInfo[];
 }
