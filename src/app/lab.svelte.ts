@@ -7,6 +7,7 @@
  * of their own.
  */
 import { Attempts } from './attempts.svelte.ts';
+import { Audit } from './audit.svelte.ts';
 import { Compare } from './compare.svelte.ts';
 import { DataFiles } from './data.svelte.ts';
 import { EngineClient, errorInfo, spawnEngine } from './client.ts';
@@ -60,6 +61,7 @@ export class Lab {
   readonly training: Training;
   readonly evaluations: Evaluations;
   readonly looks: Looks;
+  readonly audit: Audit;
   readonly device: Device;
   readonly compare: Compare;
   readonly opened: OpenedModels;
@@ -92,6 +94,7 @@ export class Lab {
     this.training = new Training(this.#attempts);
     this.evaluations = new Evaluations(this.#attempts);
     this.looks = new Looks(this.#attempts);
+    this.audit = new Audit(this.#attempts);
     this.device = new Device(this.#attempts);
     this.compare = new Compare(client);
     this.opened = new OpenedModels(client);

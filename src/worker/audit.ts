@@ -72,11 +72,11 @@ export class Audits {
   }
 
   /** @param verdict null: takes it back */
-  async label(digest: string, verdict: CoarseKind | null): Promise<null> {
+  async label(digest: string, verdict: CoarseKind | null): Promise<true> {
     const { labels } = this.#ctx.store;
     if (verdict === null) await labels.delete(digest);
     else await labels.set({ digest, verdict, time: Date.now() });
-    return null;
+    return true;
   }
 
   /** All labels as JSONL. */

@@ -211,7 +211,7 @@ export interface Requests {
   /** Answers for a person to judge without knowing whose they are: `fresh` of them drawn anew, or the last draw. */
   auditSheet: { params: { fresh: number | null }; result: AuditSheet; event: never };
   /** Keeps a person's verdict on an answer; null takes it back. */
-  auditLabel: { params: { digest: string; verdict: CoarseKind | null }; result: null; event: never };
+  auditLabel: { params: { digest: string; verdict: CoarseKind | null }; result: true; event: never };
   /** The rules against the person, and the rates of the rules set right. */
   auditResult: {
     params: Record<string, never>;
