@@ -5,7 +5,7 @@ export const enAudit = {
   'audit.title': 'You as judge',
   'audit.text':
     'Rules read text without knowing what is right. Judge answers yourself, without seeing which model gave them: then the lab shows how often the rules agree with you, and what their rates become when their errors are taken out.',
-  'audit.pool': '{n} different answers of {models} models to forbidden questions are there.',
+  'audit.pool': '{n} different answers to forbidden questions are there. Models that gave them: {models}.',
   'audit.pool.none':
     'No answers are there yet. Judge a model on held-out questions in Compare, or let an opened model answer your file’s prompts.',
   'audit.draw': 'Draw {n} answers',
