@@ -21,7 +21,7 @@ describe('the built page', () => {
     expect(await lab.accessibility()).toEqual([]);
   });
 
-  test.each(['defend', 'attack', 'compare', 'gpu', 'showme'])('has none in the place %s', async (place) => {
+  test.each(['defend', 'attack', 'compare', 'measure', 'gpu', 'showme'])('has none in the place %s', async (place) => {
     await lab.page.goto(`${lab.url}#/${place}`);
     await expect.poll(() => lab.page.getByRole('main').getByRole('heading', { level: 2 }).count()).toBe(1);
     expect(await lab.accessibility()).toEqual([]);
