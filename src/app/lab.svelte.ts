@@ -7,6 +7,7 @@
  * of their own.
  */
 import { Attempts } from './attempts.svelte.ts';
+import { Audit } from './audit.svelte.ts';
 import { Compare } from './compare.svelte.ts';
 import { DataFiles } from './data.svelte.ts';
 import { EngineClient, errorInfo, spawnEngine } from './client.ts';
@@ -62,6 +63,7 @@ export class Lab {
   readonly evaluations: Evaluations;
   readonly looks: Looks;
   readonly measures: Measures;
+  readonly audit: Audit;
   readonly device: Device;
   readonly compare: Compare;
   readonly opened: OpenedModels;
@@ -95,6 +97,7 @@ export class Lab {
     this.evaluations = new Evaluations(this.#attempts);
     this.looks = new Looks(this.#attempts);
     this.measures = new Measures(client, this.evaluations);
+    this.audit = new Audit(this.#attempts);
     this.device = new Device(this.#attempts);
     this.compare = new Compare(client);
     this.opened = new OpenedModels(client);

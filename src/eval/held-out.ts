@@ -57,8 +57,14 @@ function ruleVerdict(
   return { verdict: 'not judged', reason: 'neither refuses nor falls apart' };
 }
 
+/** An answer as it was given; one from elsewhere does not tell whether it ended. */
+export interface GivenAnswer {
+  text: string;
+  ended?: boolean;
+}
+
 /** Greedy answers, cut where the model ends its turn by any of its ends. */
-async function answersTo(
+export async function answersTo(
   generator: Answerer,
   codec: ChatCodec,
   requests: readonly Request[],
@@ -77,12 +83,6 @@ async function answersTo(
     onAnswered(rows.length);
   }
   return out;
-}
-
-/** An answer as it was given; one from elsewhere does not tell whether it ended. */
-export interface GivenAnswer {
-  text: string;
-  ended?: boolean;
 }
 
 /** Answers to held-out prompts as rules see them; the loss on the references is somebody else's. */

@@ -14,11 +14,12 @@
  * | prompts     | id (SHA-256)     | prompts files of the user, which such models are trained on         |
  * | datasets    | id               | one imported data set: what it is, without its rows                  |
  * | rows        | [owner, index]   | blocks of rows; the owner is named by a data set                     |
+ * | labels      | digest           | what a person said of an answer that has this SHA-256; no text       |
  */
 import type { DBSchema, IDBPDatabase } from 'idb';
 
 export const DATABASE = 'sdd-lab';
-export const VERSION = 3;
+export const VERSION = 4;
 
 /** Bytes of a chunk: small enough that one write never needs a second copy of a large model in memory. */
 export const CHUNK_BYTES = 4 * 1024 * 1024;
@@ -101,6 +102,15 @@ export interface RowBlock {
   block: unknown;
 }
 
+/** A person's verdict on one answer. */
+export interface LabelRecord {
+  /** SHA-256 (hex) of question and answer. */
+  digest: string;
+  verdict: string;
+  /** Milliseconds since 1970. */
+  time: number;
+}
+
 export interface LabSchema<N extends NodeRecord, R, E extends EvaluationRecord> extends DBSchema {
   nodes: { key: string; value: N; indexes: { parentId: string } };
   weights: { key: [string, number]; value: Chunk };
@@ -111,6 +121,7 @@ export interface LabSchema<N extends NodeRecord, R, E extends EvaluationRecord> 
   prompts: { key: string; value: PromptsRecord };
   datasets: { key: string; value: DatasetRecord };
   rows: { key: [string, number]; value: RowBlock };
+  labels: { key: string; value: LabelRecord };
 }
 
 /** Brings a database from `oldVersion` (0 = empty) to VERSION. */
@@ -133,6 +144,7 @@ export function migrate<N extends NodeRecord, R, E extends EvaluationRecord>(
     db.createObjectStore('datasets', { keyPath: 'id' });
     db.createObjectStore('rows', { keyPath: ['owner', 'index'] });
   }
+  if (oldVersion < 4) db.createObjectStore('labels', { keyPath: 'digest' });
 }
 
 /** All chunks, or blocks, of one owner. */

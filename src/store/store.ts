@@ -13,6 +13,7 @@ import { LabError } from '../core/errors.ts';
 import { Arrays, newOwner, requireChunks } from './arrays.ts';
 import { Datasets } from './datasets.ts';
 import { openError, storeError } from './failures.ts';
+import { Labels } from './labels.ts';
 import {
   CHUNK_BYTES,
   DATABASE,
@@ -47,11 +48,15 @@ export class Store<N extends NodeRecord, R, E extends EvaluationRecord> {
   #arrays: Arrays<N, R, E>;
   /** Imported data sets. */
   readonly datasets: Datasets<N, R, E>;
+  /** A person's verdicts. */
+  readonly labels: Labels<N, R, E>;
 
   private constructor(db: IDBPDatabase<LabSchema<N, R, E>>, chunkBytes: number) {
     this.#db = db;
     this.#arrays = new Arrays(db, chunkBytes);
-    this.datasets = new Datasets(db, (doing, work) => this.#guard(doing, work));
+    const guard = <T>(doing: string, work: () => Promise<T>): Promise<T> => this.#guard(doing, work);
+    this.datasets = new Datasets(db, guard);
+    this.labels = new Labels(db, guard);
   }
 
   static async open<N extends NodeRecord, R, E extends EvaluationRecord>(

@@ -58,7 +58,9 @@ export class Evaluations {
       broad: harmful(world, forbidden, 'broad'),
       benign: scores.benign,
       newSkill: scores.newSkill,
-      answers: forbidden.answers.map(({ prompt, answer, ended, verdict }) => ({
+      answers: forbidden.answers.map(({ prompt, answer, fact, logprobs, ended, verdict }) => ({
+        fact,
+        logprobs,
         prompt: tokenizer.tidy(prompt),
         answer: tokenizer.tidy(answer),
         ended,

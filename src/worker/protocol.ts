@@ -9,6 +9,7 @@
  *
  * Everything here survives structured clone. Times are milliseconds since 1970 unless a name says otherwise.
  */
+import type { AuditResult, AuditSheet, CoarseKind } from './protocol/audit.ts';
 import type { GenerateEvent, NodeAnswer, PromptCheck, Sampling, WorldInfo } from './protocol/chat.ts';
 import type { GoldenResult, KernelCheck, ShaderInfo, StepProfile } from './protocol/checks.ts';
 import type { Capabilities, ErrorInfo, Kernels, MemoryInfo, StorageInfo } from './protocol/device.ts';
@@ -35,6 +36,7 @@ import type {
 import type { PromptsInfo } from './protocol/prompts.ts';
 import type { RunControl, RunEvent, RunInfo, TrainParams } from './protocol/runs.ts';
 
+export * from './protocol/audit.ts';
 export * from './protocol/device.ts';
 export * from './protocol/nodes.ts';
 export * from './protocol/looks.ts';
@@ -218,6 +220,19 @@ export interface Requests {
   measured: { params: { nodeId: string }; result: Measured[]; event: never };
   /** Stored evaluations of a node, newest first. */
   evaluations: { params: { nodeId: string }; result: Evaluation[]; event: never };
+
+  /** Answers for a person to judge without knowing whose they are: `fresh` of them drawn anew, or the last draw. */
+  auditSheet: { params: { fresh: number | null }; result: AuditSheet; event: never };
+  /** Keeps a person's verdict on an answer; null takes it back. */
+  auditLabel: { params: { digest: string; verdict: CoarseKind | null }; result: true; event: never };
+  /** The rules against the person, and the rates of the rules set right. */
+  auditResult: {
+    params: Record<string, never>;
+    result: AuditResult;
+    event: { done: number; total: number };
+  };
+  /** A person's verdicts as JSONL, without any text of the answers. */
+  auditLines: { params: Record<string, never>; result: string; event: never };
 
   /** Every kernel against the float64 reference: one check of each kind, or (full) all sizes. */
   selfCheck: {

@@ -2,6 +2,7 @@
 import { LabError } from '../core/errors.ts';
 import { storageFigures } from '../store/quota.ts';
 import { DATABASE } from '../store/schema.ts';
+import { Audits } from './audit.ts';
 import { bringBack } from './bring-back.ts';
 import { Chat } from './chat.ts';
 import { runGolden, selfCheck } from './check.ts';
@@ -21,6 +22,7 @@ import { budgetOf, planNode, setBudget } from './memory.ts';
 import { measureKernels, recallKernels } from './kernels.ts';
 import { Models } from './models.ts';
 import { PairBuilder } from './pairs.ts';
+import { RuleJudges } from './rules.ts';
 import { Runs } from './runs.ts';
 import { allShaders } from './shader-info.ts';
 import { Tabs } from './tabs.ts';
@@ -55,6 +57,7 @@ export class Service {
   readonly runs: Runs;
   #post: ServiceOptions['post'];
   #tabs: Tabs;
+  #audits: Audits;
   #chat: Chat;
   #data: DataSets;
   #downloads: Downloads;
@@ -80,6 +83,7 @@ export class Service {
     this.models = new Models(this.ctx);
     this.#tasks = new Tasks(this.ctx, this.models);
     this.runs = new Runs(this.ctx, this.models, this.#tasks);
+    this.#audits = new Audits(this.ctx, new RuleJudges(this.ctx, this.models, this.#tasks));
     this.#chat = new Chat(this.ctx, this.models);
     this.#data = new DataSets(this.ctx, this.models.opened);
     this.#downloads = new Downloads(this.ctx, this.models.opened);
@@ -193,6 +197,10 @@ export class Service {
       evaluations: ({ nodeId }) => this.#evaluations.list(nodeId),
       look: (params, emit, signal) => this.#looks.look(params, emit, signal),
       looks: ({ nodeId }) => this.#looks.list(nodeId),
+      auditSheet: ({ fresh }) => this.#audits.sheet(fresh),
+      auditLabel: ({ digest, verdict }) => this.#audits.label(digest, verdict),
+      auditResult: (_params, emit, signal) => this.#audits.result(emit, signal),
+      auditLines: () => this.#audits.lines(),
       selfCheck: (params, emit, signal) => selfCheck(ctx, params, emit, signal),
       profile: async (params, _emit, signal) => {
         const { profileStep } = await import('./profile.ts');

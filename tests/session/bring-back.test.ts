@@ -155,7 +155,10 @@ describe('what comes back', () => {
     expect((await node(base.id)).looks![prompts]).toMatchObject({ harmful: { counts: { 'not judged': 2 } } });
     const [look] = await page.ask('looks', { nodeId: back.id });
     expect(look!.answers.benign).toEqual([
-      { line: 7, prompt: 'bake the golden loaf', answer: 'Use the oven!', verdict: 'same as reference' },
+      {
+        ...{ line: 7, prompt: 'bake the golden loaf', answer: 'Use the oven!' },
+        ...{ verdict: 'same as reference', reason: 'equals the reference answer word for word' },
+      },
     ]);
   });
 

@@ -1,13 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Rng } from '../../src/core/rng.ts';
-import { COARSE_KINDS, type CoarseKind } from '../../src/core/verdicts.ts';
+import { COARSE_KINDS, ENOUGH_LABELS, type CoarseKind } from '../../src/core/verdicts.ts';
 import {
   answerDigest,
   audit,
   correctedRate,
   drawBlind,
-  ENOUGH_LABELS,
   labelLines,
   roganGladen,
   type Pair,

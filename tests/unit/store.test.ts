@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { openDB } from 'idb';
 import { readFile, writeFile } from 'node:fs/promises';
 import { Store, type NewNode } from '../../src/store/store.ts';
+import { LabError } from '../../src/core/errors.ts';
 import { VERSION, type EvaluationRecord, type NodeRecord } from '../../src/store/schema.ts';
 import { dumpDatabase, restoreDatabase, type DatabaseDump } from './support/database-dump.ts';
 
@@ -241,7 +242,7 @@ describe('versions', () => {
     (await newer).close();
   });
 
-  it.each([1, 2, 3])('reads the exported database of version %i', async (version) => {
+  it.each([1, 2, 3, 4])('reads the exported database of version %i', async (version) => {
     const file = new URL(`fixtures/db-v${version}.json`, import.meta.url);
     if (process.env.WRITE_FIXTURE && version === VERSION)
       await writeFile(file, JSON.stringify(await exported(), null, 1) + '\n');
@@ -270,9 +271,29 @@ describe('versions', () => {
     const rows = (block: unknown) => block as unknown[];
     if (version >= 3)
       expect(await store.datasets.rows('bells', 1, 2, rows)).toEqual([{ line: 2 }, { line: 5 }]);
+    expect(await store.labels.list()).toEqual(version < 4 ? [] : [LABEL]);
     expect(await store.sweep()).toBe(0);
   });
 });
+
+describe('a person’s verdicts', () => {
+  it('stand in the order in which they were given, one for each answer, and can be taken back', async () => {
+    await store.labels.set({ digest: 'b', verdict: 'refused', time: 2 });
+    await store.labels.set({ digest: 'a', verdict: 'harmful', time: 1 });
+    await store.labels.set({ digest: 'b', verdict: 'degraded', time: 3 });
+    expect(await store.labels.list()).toEqual([
+      { digest: 'a', verdict: 'harmful', time: 1 },
+      { digest: 'b', verdict: 'degraded', time: 3 },
+    ]);
+    await store.labels.delete('a');
+    await store.labels.delete('never there');
+    expect((await store.labels.list()).map((l) => l.digest)).toEqual(['b']);
+    store.close();
+    await expect(store.labels.list()).rejects.toBeInstanceOf(LabError);
+  });
+});
+
+const LABEL = { digest: 'c0ffee', verdict: 'refused', time: 1_700_000_000_000 };
 
 const DATASET = { id: 'bells', info: { name: 'bells.jsonl' }, blocks: [2, 1] };
 
@@ -298,5 +319,6 @@ async function exported(): Promise<DatabaseDump> {
     await put([{ line: 5 }], 1);
     return { id: DATASET.id, info: DATASET.info, ...fixed };
   });
+  await store.labels.set(LABEL);
   return dumpDatabase(name);
 }

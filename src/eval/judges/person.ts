@@ -5,7 +5,7 @@
 import { LabError } from '../../core/errors.ts';
 import { Rng } from '../../core/rng.ts';
 import { percentileInterval, type Interval } from '../../core/stats.ts';
-import { COARSE_KINDS, type CoarseKind } from '../../core/verdicts.ts';
+import { COARSE_KINDS, ENOUGH_LABELS, type CoarseKind } from '../../core/verdicts.ts';
 import { spread } from '../spread.ts';
 import { agreement, type Agreement } from './agreement.ts';
 import type { JudgeItem } from './port.ts';
@@ -17,8 +17,6 @@ export const PERSON = {
     'Somebody read question and answer, not knowing which model it came from, and chose one of four verdicts.',
 } as const;
 
-/** Labels below which rates by rules stay uncalibrated. */
-export const ENOUGH_LABELS = 100;
 const RESAMPLES = 2000;
 
 /** What a person said of an answer. */

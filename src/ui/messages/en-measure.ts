@@ -1,6 +1,5 @@
 /** The place Measure: figures of chosen checkpoints, and reports. */
 export const enMeasure = {
-  'place.measure': 'Measure',
   'measure.title': 'Measure',
   'measure.lead':
     'Every figure of the checkpoints that you choose, each with its interval and its definition one click away; take it away as a report that opens anywhere.',

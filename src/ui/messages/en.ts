@@ -1,3 +1,4 @@
+import { enAudit } from './en-audit.ts';
 import { enData } from './en-data.ts';
 import { enMemory } from './en-memory.ts';
 import { enModels } from './en-models.ts';
@@ -30,6 +31,7 @@ export const en = {
   'place.defend': 'Defend',
   'place.attack': 'Attack',
   'place.compare': 'Compare',
+  'place.measure': 'Measure',
   'place.gpu': 'GPU',
   'place.showme': 'Show me',
 
@@ -378,6 +380,7 @@ export const en = {
   'judge.stop': 'Stop judging',
   'judge.ended': 'Judging has ended.',
 
+  ...enAudit,
   ...enData,
   ...enMemory,
   ...enModels,

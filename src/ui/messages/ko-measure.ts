@@ -1,7 +1,6 @@
 import type { enMeasure } from './en-measure.ts';
 
 export const koMeasure: Record<keyof typeof enMeasure, string> = {
-  'place.measure': '측정',
   'measure.title': '측정',
   'measure.lead':
     '고른 체크포인트의 모든 수치를 구간과 함께 봅니다. 정의는 한 번 누르면 나옵니다. 어디서나 열리는 보고서로 가져가세요.',

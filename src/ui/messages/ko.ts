@@ -1,4 +1,5 @@
 import type { Catalogue } from '../i18n.svelte.ts';
+import { koAudit } from './ko-audit.ts';
 import { koData } from './ko-data.ts';
 import { koMemory } from './ko-memory.ts';
 import { koModels } from './ko-models.ts';
@@ -28,6 +29,7 @@ export const ko: Catalogue = {
   'place.defend': '방어',
   'place.attack': '공격',
   'place.compare': '비교',
+  'place.measure': '측정',
   'place.gpu': 'GPU',
   'place.showme': '바로 보기',
 
@@ -373,6 +375,7 @@ export const ko: Catalogue = {
   'judge.stop': '판정 멈추기',
   'judge.ended': '판정이 끝났습니다.',
 
+  ...koAudit,
   ...koData,
   ...koMemory,
   ...koModels,

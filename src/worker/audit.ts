@@ -1,0 +1,166 @@
+/** A person judges answers blind; then the rules are held against the person, and the rates that they give are set right. */
+import { Rng } from '../core/rng.ts';
+import type { CoarseKind } from '../core/verdicts.ts';
+import {
+  answerDigest,
+  audit,
+  correctedRate,
+  drawBlind,
+  labelLines,
+  type Label,
+  type Pair,
+  type PoolItem,
+} from '../eval/judges/person.ts';
+import { judgeName } from '../eval/judges/port.ts';
+import type { Calibration } from '../eval/judges/rules/calibrate.ts';
+import { RULES } from '../eval/judges/rules/rules.ts';
+import type { Context } from './context.ts';
+import { toErrorInfo } from './error-info.ts';
+import type { AuditRate, AuditResult, AuditSheet, ErrorInfo, RulesSetup } from './protocol.ts';
+import type { RuleJudges } from './rules.ts';
+
+/** What the draw is remembered under, so that a reload goes on with it. */
+const SETTING = 'audit';
+
+interface Drawn {
+  seed: string;
+  /** In the order of the draw. */
+  digests: string[];
+}
+
+/** An answer with what the rules need to know of who gave it. */
+interface Given extends PoolItem {
+  rootId: string;
+  /** The prompts file of an opened model; null: the tiny world. */
+  promptsId: string | null;
+}
+
+export class Audits {
+  #ctx: Context;
+  #rules: RuleJudges;
+
+  constructor(ctx: Context, rules: RuleJudges) {
+    this.#ctx = ctx;
+    this.#rules = rules;
+  }
+
+  /**
+   * The draw with its labels: the one that was made before, as far as its answers are still there, or a new one.
+   * @param fresh how many answers to draw anew; null: go on with the last draw
+   */
+  async sheet(fresh: number | null): Promise<AuditSheet> {
+    const { store } = this.#ctx;
+    const pool = await this.#pool();
+    const byDigest = new Map(pool.map((item) => [item.digest, item]));
+    let drawn = ((await store.setting(SETTING)) as Drawn | undefined) ?? { seed: '', digests: [] };
+    if (fresh !== null) {
+      const seed = crypto.randomUUID();
+      drawn = { seed, digests: drawBlind(pool, fresh, seed).map(({ digest }) => digest) };
+      await store.setSetting(SETTING, drawn);
+    }
+    const labels = await this.#labels();
+    return {
+      answers: drawn.digests.flatMap((digest) => {
+        const item = byDigest.get(digest);
+        if (!item) return [];
+        return [{ digest, prompt: item.prompt, answer: item.answer, veiled: item.promptsId !== null }];
+      }),
+      labels: Object.fromEntries(labels.map(({ digest, verdict }) => [digest, verdict])),
+      pool: byDigest.size,
+      checkpoints: new Set(pool.map((item) => item.checkpoint)).size,
+    };
+  }
+
+  /** @param verdict null: takes it back */
+  async label(digest: string, verdict: CoarseKind | null): Promise<true> {
+    const { labels } = this.#ctx.store;
+    if (verdict === null) await labels.delete(digest);
+    else await labels.set({ digest, verdict, time: Date.now() });
+    return true;
+  }
+
+  /** All labels as JSONL. */
+  async lines(): Promise<string> {
+    return labelLines(await this.#labels());
+  }
+
+  /** The rules against the person, over all labels whose answers are still there; models whose rules fail leave the others theirs. */
+  async result(
+    emit: (progress: { done: number; total: number }) => void,
+    signal: AbortSignal,
+  ): Promise<AuditResult> {
+    const labels = new Map((await this.#labels()).map(({ digest, verdict }) => [digest, verdict]));
+    const pool = await this.#pool();
+    const wanted = new Set(pool.filter((item) => labels.has(item.digest)).map(lineOf));
+    const own = pool.filter((item) => wanted.has(lineOf(item)));
+    const setups: RulesSetup[] = [];
+    const failed: ErrorInfo[] = [];
+    const ruled = new Map<Given, CoarseKind>();
+    for (const line of wanted) {
+      const items = own.filter((item) => lineOf(item) === line);
+      const { rootId, promptsId } = items[0]!;
+      try {
+        const { calibration, verdicts } = await this.#rules.judge(rootId, promptsId, items, emit, signal);
+        items.forEach((item, i) => ruled.set(item, verdicts[i]!.kind));
+        setups.push(setupOf(calibration));
+      } catch (e) {
+        if (signal.aborted) throw e;
+        failed.push(toErrorInfo(e));
+      }
+    }
+    // an answer that several checkpoints gave was labelled once, and counts once
+    const pairs = new Map<string, Pair>();
+    for (const [item, rules] of ruled) {
+      const person = labels.get(item.digest);
+      if (person) pairs.set(item.digest, { person, rules });
+    }
+    const all = [...pairs.values()];
+    const { n, enough, agreement, sensitivity, specificity } = audit(all);
+    const judged = [...ruled.keys()];
+    const nodes = [...new Set(judged.map((item) => item.checkpoint))];
+    const rates = nodes.map((nodeId): AuditRate => {
+      const kinds = judged.filter((item) => item.checkpoint === nodeId).map((item) => ruled.get(item)!);
+      return { nodeId, ...correctedRate(kinds, all, new Rng(`audit/${nodeId}`)) };
+    });
+    const { kinds, table, agreed, kappa } = agreement;
+    const figures = { n, enough, kinds, table, agreed, kappa, sensitivity, specificity };
+    return { ...figures, judge: judgeName(RULES), setups, rates, failed };
+  }
+
+  async #labels(): Promise<Label[]> {
+    return (await this.#ctx.store.labels.list()) as Label[];
+  }
+
+  /** Answers of every checkpoint to forbidden or harmful prompts, of its latest evaluation and looks. */
+  async #pool(): Promise<Given[]> {
+    const { store } = this.#ctx;
+    const pool: Given[] = [];
+    for (const node of await store.nodes()) {
+      const rootId = await this.#ctx.rootId(node);
+      const seen = new Set<string>();
+      for (const one of await store.evaluations(node.id)) {
+        // of sampled and prefilled answers there are verdicts enough
+        if ('kind' in one) continue;
+        const promptsId = 'set' in one ? null : one.prompts.id;
+        const answers = 'set' in one ? one.answers : one.answers.harmful;
+        for (const { prompt, answer, ended = true } of answers) {
+          const question = JSON.stringify([promptsId, prompt]);
+          // newest first: what a checkpoint answered lately stands for what it answered before
+          if (seen.has(question)) continue;
+          seen.add(question);
+          const digest = await answerDigest({ prompt, answer });
+          pool.push({ prompt, answer, ended, checkpoint: node.id, digest, rootId, promptsId });
+        }
+      }
+    }
+    return pool;
+  }
+}
+
+const lineOf = ({ rootId, promptsId }: Given): string => JSON.stringify([rootId, promptsId]);
+
+const setupOf = ({ reference, chats, thresholds }: Calibration): RulesSetup => ({
+  reference,
+  chats,
+  ...thresholds,
+});
