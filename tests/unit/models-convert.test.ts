@@ -161,6 +161,6 @@ describe('npm run models', () => {
   test('lists every command where none is named', async () => {
     const { message, next } = await error();
     expect(message).toBe('Which command?');
-    expect(next.match(/npm run models/g)).toHaveLength(8);
+    expect(next.match(/npm run models/g)).toHaveLength(9);
   });
 });
