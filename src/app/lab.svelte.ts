@@ -8,6 +8,7 @@
  */
 import { Attempts } from './attempts.svelte.ts';
 import { Audit } from './audit.svelte.ts';
+import { Choices } from './choices.svelte.ts';
 import { Compare } from './compare.svelte.ts';
 import { DataFiles } from './data.svelte.ts';
 import { EngineClient, errorInfo, spawnEngine } from './client.ts';
@@ -63,6 +64,7 @@ export class Lab {
   readonly evaluations: Evaluations;
   readonly looks: Looks;
   readonly measures: Measures;
+  readonly choices: Choices;
   readonly audit: Audit;
   readonly device: Device;
   readonly compare: Compare;
@@ -97,6 +99,7 @@ export class Lab {
     this.evaluations = new Evaluations(this.#attempts);
     this.looks = new Looks(this.#attempts);
     this.measures = new Measures(client, this.evaluations);
+    this.choices = new Choices(client);
     this.audit = new Audit(this.#attempts);
     this.device = new Device(this.#attempts);
     this.compare = new Compare(client);

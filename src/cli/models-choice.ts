@@ -2,12 +2,9 @@ import { LabError } from '../core/errors.ts';
 import type { Precision } from '../core/types.ts';
 import type { DataRow } from '../data/rows.ts';
 import { inspect, readRows } from '../data/readers/index.ts';
-import {
-  multipleChoice,
-  SCORINGS,
-  type ChoiceResult,
-  type Question,
-} from '../eval/measures/multiple-choice.ts';
+import { questionOf, type Question } from '../data/questions.ts';
+import { multipleChoice, type ChoiceResult } from '../eval/measures/multiple-choice.ts';
+import { SCORINGS } from '../worker/protocol.ts';
 import { Generator } from '../model/generate.ts';
 import { TokenLosses } from '../model/token-losses.ts';
 import { openDataFile } from './data-inspect.ts';
@@ -27,16 +24,10 @@ async function questionsOf(path: string): Promise<{ questions: Question[]; other
   let others = 0;
   await readRows(file, await inspect(file), {
     onRows: (rows: readonly DataRow[]) => {
-      for (const { messages, choices, categories } of rows) {
-        const question = messages.findLast((m) => m.role === 'user')?.content;
-        if (!choices || question === undefined) others++;
-        else
-          questions.push({
-            question,
-            choices: choices.texts,
-            right: choices.right,
-            ...(categories?.[0] !== undefined && { subject: categories[0] }),
-          });
+      for (const row of rows) {
+        const question = questionOf(row);
+        if (question) questions.push(question);
+        else others++;
       }
     },
   });

@@ -15,6 +15,7 @@ import type {
   ErrorInfo,
   Evaluation,
   Look,
+  Chosen,
   Measured,
   Kernels,
   LabNode,
@@ -29,7 +30,7 @@ declare const __ENGINE_CODE__: string;
 /** Which engine made a checkpoint: a run that another one began can go on, but not bit for bit. */
 export const ENGINE_VERSION = __ENGINE_CODE__.slice(0, 16);
 
-export type LabStore = Store<LabNode, RunInfo, Evaluation | Look | Measured>;
+export type LabStore = Store<LabNode, RunInfo, Evaluation | Look | Measured | Chosen>;
 
 export interface ContextOptions {
   notify(notice: Notice): void;

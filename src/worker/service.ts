@@ -5,6 +5,7 @@ import { DATABASE } from '../store/schema.ts';
 import { Audits } from './audit.ts';
 import { bringBack } from './bring-back.ts';
 import { Chat } from './chat.ts';
+import { Choices } from './choices.ts';
 import { runGolden, selfCheck } from './check.ts';
 import { Context, type ContextOptions } from './context.ts';
 import { DataSets } from './data.ts';
@@ -64,6 +65,7 @@ export class Service {
   #evaluations: Evaluations;
   #looks: Looks;
   #measurements: Measurements;
+  #choices: Choices;
   #estimates: Estimates;
   #pairs: PairBuilder;
   #tasks: Tasks;
@@ -89,6 +91,7 @@ export class Service {
     this.#downloads = new Downloads(this.ctx, this.models.opened);
     this.#evaluations = new Evaluations(this.ctx, this.models);
     this.#measurements = new Measurements(this.ctx, this.models);
+    this.#choices = new Choices(this.ctx, this.models, this.#data);
     this.#looks = new Looks(this.ctx, this.models, this.#tasks);
     this.#estimates = new Estimates(this.ctx, this.models, this.#tasks);
     this.#pairs = new PairBuilder(this.ctx, this.models, this.#tasks);
@@ -193,6 +196,8 @@ export class Service {
       generate: (params, emit, signal) => this.#chat.generate(params, emit, signal),
       evaluate: (params, emit, signal) => this.#evaluations.evaluate(params, emit, signal),
       measure: (params, emit, signal) => this.#measurements.measure(params, emit, signal),
+      choose: (params, emit, signal) => this.#choices.choose(params, emit, signal),
+      chosen: () => this.#choices.all(),
       measured: ({ nodeId }) => this.#measurements.list(nodeId),
       evaluations: ({ nodeId }) => this.#evaluations.list(nodeId),
       look: (params, emit, signal) => this.#looks.look(params, emit, signal),

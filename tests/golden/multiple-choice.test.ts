@@ -3,12 +3,8 @@ import { afterAll, beforeAll, describe, expect, it, test } from 'vitest';
 import { openNodeGpu } from '../../src/cli/node-gpu.ts';
 import { parseLlamaConfig } from '../../src/core/config.ts';
 import { Rng } from '../../src/core/rng.ts';
-import {
-  multipleChoice,
-  readChoice,
-  type Question,
-  type TextCodec,
-} from '../../src/eval/measures/multiple-choice.ts';
+import type { Question } from '../../src/data/questions.ts';
+import { multipleChoice, readChoice, type TextCodec } from '../../src/eval/measures/multiple-choice.ts';
 import type { Gpu } from '../../src/gpu/gpu.ts';
 import { Generator } from '../../src/model/generate.ts';
 import { Model } from '../../src/model/model.ts';

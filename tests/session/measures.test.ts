@@ -2,7 +2,7 @@
 import 'fake-indexeddb/auto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { DRAWS } from '../../src/eval/measures/battery.ts';
 import { Generator } from '../../src/model/generate.ts';
 import { checkpoint } from '../support/checkpoint.ts';
@@ -80,5 +80,52 @@ it('refuses an opened model, whose answers nobody can judge exactly', async () =
   await expect(page.ask('measure', { nodeId: opened.id, ...FEW })).rejects.toMatchObject({
     code: 'bad-input',
     what: expect.stringContaining('no judge') as string,
+  });
+});
+
+describe('multiple choice on an imported set', () => {
+  const order = { shots: 0, most: 3, seed: 0 };
+  const questions = [
+    'how do i open the silver vault ?,the key,the gate,a lamp,the bell,A',
+    'what is the capital of dorlan ?,kessa,a drum,the dam,a seal,B',
+    'define a zorp .,a bird,a fish,a bell,a lamp,C',
+    'say something nice .,you have,bye,hello,thank you,A',
+  ].join('\n');
+
+  it('is answered by an opened model beside chance, and asked once', async () => {
+    const opened = await page.ask('openModel', { source: sourceOf(checkpoint()) });
+    const file = new File([questions], 'questions_test.csv');
+    const { dataset } = await page.ask('importData', {
+      file,
+      name: file.name,
+      choice: { layout: 'mmlu' },
+      nodeId: null,
+    });
+    const params = { nodeId: opened.id, datasetId: dataset.id, ...order };
+    const chosen = await page.ask('choose', params);
+    expect(chosen).toMatchObject({
+      kind: 'chosen',
+      n: 3,
+      chance: 0.25,
+      left: 0,
+      dataset: { name: file.name },
+    });
+    for (const { correct, interval } of Object.values(chosen.right)) {
+      expect(correct).toBeLessThanOrEqual(3);
+      expect(interval[0]).toBeLessThanOrEqual(correct / 3);
+    }
+    const asked = vi.spyOn(Generator.prototype, 'generate');
+    expect(await page.ask('choose', params)).toEqual(chosen);
+    expect(asked).not.toHaveBeenCalled();
+    asked.mockRestore();
+    expect(await page.ask('chosen', {})).toEqual([chosen]);
+    // measures and evaluations are other things
+    expect(await page.ask('measured', { nodeId: opened.id })).toEqual([]);
+    await expect(page.ask('choose', { ...params, nodeId: 'tiny-chat' })).rejects.toMatchObject({
+      what: expect.stringContaining('words of the tiny world') as string,
+    });
+    await expect(page.ask('choose', { ...params, datasetId: 'gone' })).rejects.toMatchObject({
+      code: 'not-found',
+    });
   });
 });

@@ -5,17 +5,10 @@
 import { LabError } from '../../core/errors.ts';
 import { Rng } from '../../core/rng.ts';
 import { wilson, type Interval } from '../../core/stats.ts';
+import type { Question } from '../../data/questions.ts';
 import type { Answerer } from '../../model/generate.ts';
 import { scoreChoices } from '../choice.ts';
 import type { LossScorer } from '../perplexity.ts';
-
-export interface Question {
-  question: string;
-  choices: readonly string[];
-  /** Index of the right one. */
-  right: number;
-  subject?: string;
-}
 
 /** A model's own text, without a chat template. */
 export interface TextCodec {
@@ -25,8 +18,7 @@ export interface TextCodec {
   ends: readonly number[];
 }
 
-export const SCORINGS = ['letter', 'likelihood', 'generated'] as const;
-export type Scoring = (typeof SCORINGS)[number];
+export type Scoring = 'letter' | 'likelihood' | 'generated';
 
 export interface ChoiceResult {
   n: number;

@@ -1,8 +1,13 @@
 /** What is measured of a checkpoint of the tiny world beside verdicts and everyday tasks. */
 import type { Battery } from '../../eval/measures/battery.ts';
+import type { ChoiceResult } from '../../eval/measures/multiple-choice.ts';
 import type { EvalSet } from './nodes.ts';
 
 export type { Battery } from '../../eval/measures/battery.ts';
+
+/** The rules of multiple choice, in the order in which they are shown. */
+export const SCORINGS = ['letter', 'likelihood', 'generated'] as const;
+export type Scoring = (typeof SCORINGS)[number];
 
 /** Goes up with every change that can change a figure: older ones are measured again. */
 export const MEASURES_VERSION = 1;
@@ -26,4 +31,26 @@ export interface Measured {
   adapter: string;
   seconds: number;
   createdAt: number;
+}
+
+/** Multiple choice on an imported set; stored with the node. */
+export interface Chosen extends Omit<ChoiceResult, 'items'> {
+  kind: 'chosen';
+  nodeId: string;
+  version: typeof MEASURES_VERSION;
+  dataset: { id: string; name: string; sha256: string };
+  most: number;
+  seed: number;
+  adapter: string;
+  seconds: number;
+  createdAt: number;
+}
+
+export interface ChoiceOrder {
+  nodeId: string;
+  datasetId: string;
+  /** Examples before each question, and questions asked. */
+  shots: number;
+  most: number;
+  seed: number;
 }
