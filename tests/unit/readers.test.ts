@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto';
 import { parquetWriteBuffer } from 'hyparquet-writer';
 import { describe, expect, it } from 'vitest';
 import { inventedRecords, MADE_LAYOUTS } from '../../src/cli/data-rows.ts';
-import { packRows, unpackRows } from '../../src/data/readers/block.ts';
+import { RowPacker, unpackRows } from '../../src/data/readers/block.ts';
+import type { DataRow } from '../../src/data/rows.ts';
 import { inspect, readRows, type LayoutId } from '../../src/data/readers/index.ts';
 import { blobSource } from '../../src/files/source.ts';
 import { fileOf, gzipped, invented, readAll } from '../support/data-file.ts';
@@ -365,8 +366,59 @@ describe('what is counted', () => {
 });
 
 describe('packed rows', () => {
+  /** Through the store's hands, which takes a copy of each block. */
+  async function packed(rows: readonly DataRow[]): Promise<{ blocks: Uint8Array[]; rows: DataRow[] }> {
+    const blocks: Uint8Array[] = [];
+    const counts: number[] = [];
+    const packer = new RowPacker((block, n) => {
+      blocks.push(structuredClone(block));
+      counts.push(n);
+      return Promise.resolve();
+    });
+    for (let at = 0; at < rows.length; at += 7) await packer.add(rows.slice(at, at + 7));
+    await packer.end();
+    const out = blocks.map(unpackRows);
+    expect(out.map((part) => part.length)).toEqual(counts);
+    return { blocks, rows: out.flat() };
+  }
+
   it.each(MADE_LAYOUTS)('of %s come out as they went in', async (layout) => {
     const { rows } = await readAll(fileOf(invented(layout, 40)));
-    expect(unpackRows(structuredClone(packRows(rows)))).toEqual(rows);
+    expect((await packed(rows)).rows).toEqual(rows);
+  });
+
+  it('fill several blocks, also with a row that is longer than one, and with texts that UTF-8 has not', async () => {
+    const row = (line: number, content: string): DataRow => ({ line, messages: [user(content)] });
+    const rows = Array.from({ length: 300 }, (_, i) => row(i + 1, `${'섬 "\n'.repeat(i * 7)}${i}`));
+    rows[5] = row(6, 'x'.repeat(3e6));
+    rows[9] = row(10, 'half of a pair: \ud83d, and a line\u2028separator');
+    const { blocks, rows: out } = await packed(rows);
+    expect(out).toEqual(rows);
+    expect(blocks.length).toBeGreaterThan(3);
+    expect(await packed([])).toEqual({ blocks: [], rows: [] });
+  });
+
+  it('of a database of version 3 are still read', () => {
+    const block = {
+      frames: [
+        { line: 2, roles: 'sua', opening: true },
+        { line: 5, roles: 'u', categories: ['lamps'], choices: { count: 2, right: 1 } },
+      ],
+      text: 'Be kind.q?a.which?onetwo',
+      lengths: Uint32Array.of(8, 2, 2, 6, 3, 3),
+    };
+    expect(unpackRows(block)).toEqual([
+      {
+        line: 2,
+        messages: [{ role: 'system', content: 'Be kind.' }, user('q?'), assistant('a.')],
+        opening: true,
+      },
+      {
+        line: 5,
+        messages: [user('which?')],
+        categories: ['lamps'],
+        choices: { texts: ['one', 'two'], right: 1 },
+      },
+    ]);
   });
 });
