@@ -1,9 +1,9 @@
 /**
- * Rows packed for the store as bytes in few large blocks: whatever the store is handed as objects, or as many small values, costs it several
- * times as much as the same text in one buffer.
+ * Rows packed for the store, in few large blocks: what it is handed as objects, as many small values or as one large buffer costs it
+ * several times as much as a Blob of pieces.
  *
- * A block is UTF-8: lines of one JSON array each, empty lines between them or behind them meaning nothing. The array holds rows one
- * behind the other, flat, as [line, roles, rest or 0, the messages' texts, the choices' texts], ...
+ * A block is UTF-8: lines of one JSON array each. The array holds rows one behind the other, flat, as
+ * [line, roles, rest or 0, the messages' texts, the choices' texts], ...
  */
 import type { DataRow } from '../rows.ts';
 
@@ -17,16 +17,17 @@ interface Rest extends Omit<DataRow, 'line' | 'messages' | 'choices'> {
   choices?: { count: number; right: number };
 }
 
-/** Bytes of a block. Larger ones are not written faster, and one is unpacked whole to show a row of it. */
+/** Bytes of a block: one is unpacked whole to show a row of it, and is a transaction of its own. */
 const BLOCK = 2 ** 20;
+
+/** Bytes of a piece: such a one goes to the browser's own process by itself, whereas larger ones wait there in new memory of this one. */
+const PIECE = 2 ** 17;
 
 /** Characters of one JSON array: its text stays among the objects that are cheap to collect. */
 const GROUP = 2 ** 14;
 
 /** Bytes of UTF-8 that a UTF-16 unit takes at most. */
 const WIDEST = 3;
-
-const NEWLINE = 0x0a;
 
 function flat({ line, messages, categories, safe, opening, choices }: DataRow, into: unknown[]): number {
   let roles = '';
@@ -55,52 +56,58 @@ function flat({ line, messages, categories, safe, opening, choices }: DataRow, i
 
 /** Gathers rows into blocks. */
 export class RowPacker {
-  readonly #put: (block: Uint8Array<ArrayBuffer>, rows: number) => Promise<void>;
+  readonly #put: (block: Blob, rows: number) => Promise<void>;
   readonly #encoder = new TextEncoder();
-  readonly #buffer = new Uint8Array(BLOCK);
+  readonly #piece = new Uint8Array(PIECE);
   #used = 0;
+  #pieces: Blob[] = [];
+  #bytes = 0;
   #rows = 0;
 
-  /** @param put takes a block, which is valid until it has answered, and how many rows are in it */
-  constructor(put: (block: Uint8Array<ArrayBuffer>, rows: number) => Promise<void>) {
+  /** @param put takes a block, and how many rows are in it */
+  constructor(put: (block: Blob, rows: number) => Promise<void>) {
     this.#put = put;
   }
 
   async add(rows: readonly DataRow[]): Promise<void> {
     let group: unknown[] = [];
     let characters = 0;
-    let first = 0;
-    for (let i = 0; i < rows.length; i++) {
-      characters += flat(rows[i]!, group);
+    for (const [i, row] of rows.entries()) {
+      characters += flat(row, group);
+      this.#rows++;
       if (characters < GROUP && i + 1 < rows.length) continue;
-      await this.#write(`${JSON.stringify(group)}\n`, i + 1 - first);
+      this.#write(`${JSON.stringify(group)}\n`);
+      if (this.#bytes >= BLOCK) await this.end();
       group = [];
       characters = 0;
-      first = i + 1;
     }
   }
 
   /** Hands on what is left. */
   async end(): Promise<void> {
-    if (this.#rows > 0) await this.#hand(this.#buffer.slice(0, this.#used));
-  }
-
-  async #write(text: string, rows: number): Promise<void> {
-    if (this.#used + text.length * WIDEST > BLOCK && this.#rows > 0) {
-      // the same buffer again and again, whole: to make one of each length costs more than to write its last few bytes
-      this.#buffer.fill(NEWLINE, this.#used);
-      await this.#hand(this.#buffer);
-    }
-    this.#rows += rows;
-    if (text.length * WIDEST > BLOCK) return this.#hand(this.#encoder.encode(text));
-    this.#used += this.#encoder.encodeInto(text, this.#buffer.subarray(this.#used)).written;
-  }
-
-  async #hand(block: Uint8Array<ArrayBuffer>): Promise<void> {
+    this.#close();
+    const block = new Blob(this.#pieces);
     const rows = this.#rows;
-    this.#used = 0;
+    this.#pieces = [];
+    this.#bytes = 0;
     this.#rows = 0;
-    await this.#put(block, rows);
+    if (rows > 0) await this.#put(block, rows);
+  }
+
+  #write(text: string): void {
+    if (this.#used + text.length * WIDEST > PIECE) this.#close();
+    if (text.length * WIDEST > PIECE) this.#keep(new Blob([text]));
+    else this.#used += this.#encoder.encodeInto(text, this.#piece.subarray(this.#used)).written;
+  }
+
+  #close(): void {
+    if (this.#used > 0) this.#keep(new Blob([this.#piece.subarray(0, this.#used)]));
+    this.#used = 0;
+  }
+
+  #keep(piece: Blob): void {
+    this.#pieces.push(piece);
+    this.#bytes += piece.size;
   }
 }
 
@@ -112,12 +119,12 @@ export interface FramedRows {
   lengths: Uint32Array;
 }
 
-export type PackedRows = Uint8Array | FramedRows;
+export type PackedRows = Blob | FramedRows;
 
-export function unpackRows(block: PackedRows): DataRow[] {
-  if (!(block instanceof Uint8Array)) return framed(block);
+export async function unpackRows(block: PackedRows): Promise<DataRow[]> {
+  if (!(block instanceof Blob)) return framed(block);
   const rows: DataRow[] = [];
-  for (const text of new TextDecoder().decode(block).split('\n')) {
+  for (const text of (await block.text()).split('\n')) {
     if (text === '') continue;
     const values = JSON.parse(text) as unknown[];
     let at = 0;
