@@ -4,8 +4,8 @@ import { describe, expect, it } from 'vitest';
 import { inventedRecords, MADE_LAYOUTS } from '../../src/cli/data-rows.ts';
 import { RowPacker, unpackRows } from '../../src/data/readers/block.ts';
 import type { DataRow } from '../../src/data/rows.ts';
-import { inspect, readRows, type LayoutId } from '../../src/data/readers/index.ts';
-import { blobSource } from '../../src/files/source.ts';
+import { inspect, readRows, type LayoutId, type ReadReport } from '../../src/data/readers/index.ts';
+import { blobSource, type FileSource } from '../../src/files/source.ts';
 import { fileOf, gzipped, invented, readAll } from '../support/data-file.ts';
 
 const take = (layout: LayoutId, n: number): Record<string, unknown>[] => {
@@ -283,6 +283,73 @@ describe('tables', () => {
       expect(line).toBe(2 + 2 * i);
       expect(messages[0]!.content).toBe(`q"${i}\r\n섬`);
     });
+  });
+});
+
+/** A source that streams in pieces of such a size, each of them overwritten by the next one. */
+function inPieces(text: string, size: number): FileSource {
+  const bytes = new TextEncoder().encode(text);
+  return {
+    ...fileOf(text),
+    async *stream(end) {
+      const piece = new Uint8Array(size);
+      for (let at = 0; at < end; at += size) {
+        const part = bytes.subarray(at, Math.min(end, at + size));
+        piece.set(part);
+        yield await Promise.resolve(piece.subarray(0, part.length));
+      }
+    },
+  };
+}
+
+describe('a file that is cut anywhere', () => {
+  const quoted = Array.from({ length: 60 }, (_, i) => `"q""${i}\r\n섬, 🔔","${'é'.repeat(i % 9)}\n""a"""`);
+  quoted[7] = 'q 7,"never closed';
+  quoted[20] = 'one cell';
+  const lines = Array.from({ length: 60 }, (_, i) =>
+    JSON.stringify({ prompt: `Våhl 🔔 ${i}`, answer: `누리섬\r\n"${i}"` }),
+  );
+  lines[9] = '{"prompt": "섬';
+  lines[30] = lines[29]!;
+  const files = {
+    csv: `\ufeffprompt,answer\r\n${quoted.join('\r\n')}`,
+    jsonl: lines.join('\r\n'),
+    json: invented('alpaca', 20),
+  };
+  /** How far an excerpt goes behind a mark that never closes depends on how much was read when it was found. */
+  const begun = ({ rejected, ...report }: ReadReport) => ({
+    ...report,
+    rejected: {
+      ...rejected,
+      first: rejected.first.map((one) => ({ ...one, excerpt: one.excerpt.slice(0, 15) })),
+    },
+  });
+  it.each(Object.entries(files))('says the same in %s', async (format, text) => {
+    const whole = await readAll(fileOf(text));
+    expect(whole.found.format).toBe(format);
+    expect(whole.rows.length).toBeGreaterThan(15);
+    if (format !== 'json') expect(whole.report.rejected.rows).toBe(2);
+    for (const size of [1, 2, 3, 5, 7, 64, 1021]) {
+      const cut = await readAll(inPieces(text, size));
+      expect(cut.rows).toEqual(whole.rows);
+      expect(begun(cut.report)).toEqual(begun(whole.report));
+    }
+  });
+
+  it('that ends earlier than it should is an error, as is one that cannot be read', async () => {
+    const short = inPieces(files.jsonl, 64);
+    const missing = { ...short, size: short.size + 1 };
+    const found = await inspect(short);
+    await expect(readRows(missing, found)).rejects.toThrow(/ends after/);
+    const gone: FileSource = {
+      ...short,
+      // eslint-disable-next-line require-yield -- fails before its first piece
+      async *stream() {
+        await Promise.resolve();
+        throw new DOMException('gone', 'NotReadableError');
+      },
+    };
+    await expect(readRows(gone, found)).rejects.toMatchObject({ code: 'bad-input' });
   });
 });
 
