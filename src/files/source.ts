@@ -49,7 +49,7 @@ export function blobSource(blob: Blob, name = blob instanceof File ? blob.name :
 const PIECE = 2 ** 18;
 
 /**
- * A stream is read ahead by the browser, into one buffer that goes back and forth: some fifteen times as fast as a new buffer for each range. Browsers
+ * A stream is read ahead by the browser, into one buffer that goes back and forth: several times as fast as a new buffer for each range. Browsers
  * whose Blobs give no byte streams choose their own pieces.
  */
 async function* streamed(blob: Blob): AsyncGenerator<Uint8Array<ArrayBuffer>> {

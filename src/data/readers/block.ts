@@ -1,6 +1,5 @@
 /**
- * Rows packed for the store, in few large blocks: what it is handed as objects, as many small values or as one large buffer costs it
- * several times as much as a Blob of pieces.
+ * Rows packed for the store, in few large blocks: what it is handed as objects or as many small values costs it several times as much.
  *
  * A block is UTF-8: lines of one JSON array each. The array holds rows one behind the other, flat, as
  * [line, roles, rest or 0, the messages' texts, the choices' texts], ...
@@ -20,7 +19,7 @@ interface Rest extends Omit<DataRow, 'line' | 'messages' | 'choices'> {
 /** Bytes of a block: one is unpacked whole to show a row of it, and is a transaction of its own. */
 const BLOCK = 2 ** 20;
 
-/** Bytes of a piece: such a one goes to the browser's own process by itself, whereas larger ones wait there in new memory of this one. */
+/** Bytes of a piece of a block. */
 const PIECE = 2 ** 17;
 
 /** Characters of one JSON array: its text stays among the objects that are cheap to collect. */
