@@ -44,7 +44,7 @@ export class Datasets<N extends NodeRecord, R, E extends EvaluationRecord> {
   /**
    * Stores a data set whose rows come bit by bit; when `fill` throws, nothing of it stays.
    * @param fill writes blocks of rows in order and answers what the data set is; null: nothing is to be kept. Blocks are best large, some
-   *   1 MB: each is a transaction. While one is written, `put` lets the next one be made.
+   *   1 MB: each is a transaction. `put` answers as soon as its block is copied, and while that is written, the next one can be made.
    */
   add(
     fill: (put: (block: unknown, rows: number) => Promise<void>) => Promise<NewDataset | null>,
@@ -83,12 +83,7 @@ export class Datasets<N extends NodeRecord, R, E extends EvaluationRecord> {
   }
 
   /** Rows from the `from`-th on, counted from 0; fewer where the data set ends. @throws LabError 'not-found' */
-  rows<T>(
-    id: string,
-    from: number,
-    count: number,
-    unpack: (block: unknown) => readonly T[] | Promise<readonly T[]>,
-  ): Promise<T[]> {
+  rows<T>(id: string, from: number, count: number, unpack: (block: unknown) => readonly T[]): Promise<T[]> {
     return this.#guard('read the rows of a data set', async () => {
       const { rowsKey, blocks } = await this.#require(id);
       const out: T[] = [];
@@ -98,8 +93,8 @@ export class Datasets<N extends NodeRecord, R, E extends EvaluationRecord> {
         if (first + length > from) {
           const block = await this.#db.get('rows', [rowsKey, index]);
           if (!block) throw new Error('rows were cleared');
-          const unpacked = await unpack(block.block);
-          for (const row of unpacked.slice(Math.max(0, from - first), from + count - first)) out.push(row);
+          for (const row of unpack(block.block).slice(Math.max(0, from - first), from + count - first))
+            out.push(row);
         }
         first += length;
       }
@@ -131,7 +126,7 @@ export class Datasets<N extends NodeRecord, R, E extends EvaluationRecord> {
     });
   }
 
-  /** Without waiting for the disk: what makes the data set visible comes after it. */
+  /** The block is copied before this answers. Without waiting for the disk: what makes the data set visible comes after it. */
   async #write(row: RowBlock): Promise<void> {
     const tx = this.#db.transaction('rows', 'readwrite', { durability: 'relaxed' });
     await settle(tx, async () => {

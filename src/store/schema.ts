@@ -18,7 +18,7 @@
 import type { DBSchema, IDBPDatabase } from 'idb';
 
 export const DATABASE = 'sdd-lab';
-export const VERSION = 4;
+export const VERSION = 3;
 
 /** Bytes of a chunk: small enough that one write never needs a second copy of a large model in memory. */
 export const CHUNK_BYTES = 4 * 1024 * 1024;
@@ -133,8 +133,6 @@ export function migrate<N extends NodeRecord, R, E extends EvaluationRecord>(
     db.createObjectStore('datasets', { keyPath: 'id' });
     db.createObjectStore('rows', { keyPath: ['owner', 'index'] });
   }
-  // Version 4 has no step of its own: blocks of rows are Blobs from then on, and those from before are still read. What knows
-  // version 3 alone must not open it.
 }
 
 /** All chunks, or blocks, of one owner. */

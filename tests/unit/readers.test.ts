@@ -433,17 +433,18 @@ describe('what is counted', () => {
 });
 
 describe('packed rows', () => {
-  async function packed(rows: readonly DataRow[]): Promise<{ blocks: Blob[]; rows: DataRow[] }> {
-    const blocks: Blob[] = [];
+  /** Through the store's hands, which takes a copy of each block. */
+  async function packed(rows: readonly DataRow[]): Promise<{ blocks: Uint8Array[]; rows: DataRow[] }> {
+    const blocks: Uint8Array[] = [];
     const counts: number[] = [];
     const packer = new RowPacker((block, n) => {
-      blocks.push(block);
+      blocks.push(structuredClone(block));
       counts.push(n);
       return Promise.resolve();
     });
     for (let at = 0; at < rows.length; at += 7) await packer.add(rows.slice(at, at + 7));
     await packer.end();
-    const out = await Promise.all(blocks.map(unpackRows));
+    const out = blocks.map(unpackRows);
     expect(out.map((part) => part.length)).toEqual(counts);
     return { blocks, rows: out.flat() };
   }
@@ -464,7 +465,7 @@ describe('packed rows', () => {
     expect(await packed([])).toEqual({ blocks: [], rows: [] });
   });
 
-  it('of a database of version 3 are still read', async () => {
+  it('of earlier builds are still read', () => {
     const block = {
       frames: [
         { line: 2, roles: 'sua', opening: true },
@@ -473,7 +474,7 @@ describe('packed rows', () => {
       text: 'Be kind.q?a.which?onetwo',
       lengths: Uint32Array.of(8, 2, 2, 6, 3, 3),
     };
-    expect(await unpackRows(block)).toEqual([
+    expect(unpackRows(block)).toEqual([
       {
         line: 2,
         messages: [{ role: 'system', content: 'Be kind.' }, user('q?'), assistant('a.')],

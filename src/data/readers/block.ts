@@ -1,8 +1,8 @@
 /**
- * Rows packed for the store, in few large blocks: what it is handed as objects or as many small values costs it several times as much.
+ * Rows packed for the store, in few large blocks of bytes: what it is handed as objects or as many small values costs it several times as much.
  *
- * A block is UTF-8: lines of one JSON array each. The array holds rows one behind the other, flat, as
- * [line, roles, rest or 0, the messages' texts, the choices' texts], ...
+ * A block is UTF-8: lines of one JSON array each, empty lines between them or behind them meaning nothing. The array holds rows one
+ * behind the other, flat, as [line, roles, rest or 0, the messages' texts, the choices' texts], ...
  */
 import type { DataRow } from '../rows.ts';
 
@@ -19,14 +19,13 @@ interface Rest extends Omit<DataRow, 'line' | 'messages' | 'choices'> {
 /** Bytes of a block: one is unpacked whole to show a row of it, and is a transaction of its own. */
 const BLOCK = 2 ** 20;
 
-/** Bytes of a piece of a block. */
-const PIECE = 2 ** 17;
-
 /** Characters of one JSON array: its text stays among the objects that are cheap to collect. */
 const GROUP = 2 ** 14;
 
 /** Bytes of UTF-8 that a UTF-16 unit takes at most. */
 const WIDEST = 3;
+
+const NEWLINE = 0x0a;
 
 function flat({ line, messages, categories, safe, opening, choices }: DataRow, into: unknown[]): number {
   let roles = '';
@@ -55,62 +54,56 @@ function flat({ line, messages, categories, safe, opening, choices }: DataRow, i
 
 /** Gathers rows into blocks. */
 export class RowPacker {
-  readonly #put: (block: Blob, rows: number) => Promise<void>;
+  readonly #put: (block: Uint8Array<ArrayBuffer>, rows: number) => Promise<void>;
   readonly #encoder = new TextEncoder();
-  readonly #piece = new Uint8Array(PIECE);
+  readonly #buffer = new Uint8Array(BLOCK);
   #used = 0;
-  #pieces: Blob[] = [];
-  #bytes = 0;
   #rows = 0;
 
-  /** @param put takes a block, and how many rows are in it */
-  constructor(put: (block: Blob, rows: number) => Promise<void>) {
+  /** @param put takes a block, which is valid until it has answered, and how many rows are in it */
+  constructor(put: (block: Uint8Array<ArrayBuffer>, rows: number) => Promise<void>) {
     this.#put = put;
   }
 
   async add(rows: readonly DataRow[]): Promise<void> {
     let group: unknown[] = [];
     let characters = 0;
-    for (const [i, row] of rows.entries()) {
-      characters += flat(row, group);
-      this.#rows++;
+    let first = 0;
+    for (let i = 0; i < rows.length; i++) {
+      characters += flat(rows[i]!, group);
       if (characters < GROUP && i + 1 < rows.length) continue;
-      this.#write(`${JSON.stringify(group)}\n`);
-      if (this.#bytes >= BLOCK) await this.end();
+      await this.#write(`${JSON.stringify(group)}\n`, i + 1 - first);
       group = [];
       characters = 0;
+      first = i + 1;
     }
   }
 
   /** Hands on what is left. */
   async end(): Promise<void> {
-    this.#close();
-    const block = new Blob(this.#pieces);
+    if (this.#rows > 0) await this.#hand(this.#buffer.slice(0, this.#used));
+  }
+
+  async #write(text: string, rows: number): Promise<void> {
+    if (this.#used + text.length * WIDEST > BLOCK && this.#rows > 0) {
+      // the same buffer again and again, whole
+      this.#buffer.fill(NEWLINE, this.#used);
+      await this.#hand(this.#buffer);
+    }
+    this.#rows += rows;
+    if (text.length * WIDEST > BLOCK) return this.#hand(this.#encoder.encode(text));
+    this.#used += this.#encoder.encodeInto(text, this.#buffer.subarray(this.#used)).written;
+  }
+
+  async #hand(block: Uint8Array<ArrayBuffer>): Promise<void> {
     const rows = this.#rows;
-    this.#pieces = [];
-    this.#bytes = 0;
-    this.#rows = 0;
-    if (rows > 0) await this.#put(block, rows);
-  }
-
-  #write(text: string): void {
-    if (this.#used + text.length * WIDEST > PIECE) this.#close();
-    if (text.length * WIDEST > PIECE) this.#keep(new Blob([text]));
-    else this.#used += this.#encoder.encodeInto(text, this.#piece.subarray(this.#used)).written;
-  }
-
-  #close(): void {
-    if (this.#used > 0) this.#keep(new Blob([this.#piece.subarray(0, this.#used)]));
     this.#used = 0;
-  }
-
-  #keep(piece: Blob): void {
-    this.#pieces.push(piece);
-    this.#bytes += piece.size;
+    this.#rows = 0;
+    await this.#put(block, rows);
   }
 }
 
-/** Blocks of databases up to version 3: all texts as one string, and an object for each row. */
+/** Blocks that earlier builds wrote: all texts as one string, and an object for each row. */
 export interface FramedRows {
   frames: readonly (Rest & { line: number; roles: string })[];
   text: string;
@@ -118,12 +111,12 @@ export interface FramedRows {
   lengths: Uint32Array;
 }
 
-export type PackedRows = Blob | FramedRows;
+export type PackedRows = Uint8Array | FramedRows;
 
-export async function unpackRows(block: PackedRows): Promise<DataRow[]> {
-  if (!(block instanceof Blob)) return framed(block);
+export function unpackRows(block: PackedRows): DataRow[] {
+  if (!(block instanceof Uint8Array)) return framed(block);
   const rows: DataRow[] = [];
-  for (const text of (await block.text()).split('\n')) {
+  for (const text of new TextDecoder().decode(block).split('\n')) {
     if (text === '') continue;
     const values = JSON.parse(text) as unknown[];
     let at = 0;
