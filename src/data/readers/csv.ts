@@ -1,6 +1,6 @@
 import Papa from 'papaparse';
 import { newlines, NO_TEXT } from './text.ts';
-import { EXCERPT, LONGEST_ROW, type RecordParser, type RecordSink } from './types.ts';
+import { EXCERPT, LONGEST_ROW, type RecordSink, type TextParser } from './types.ts';
 
 /** What Papa's core parser gives; its types leave it open. */
 interface Parsed {
@@ -28,12 +28,14 @@ const WINDOW = 2 ** 21;
  * A table with rows that end at a newline outside of quotes. Where a quotation mark opens and nothing closes it, or a text goes on
  * behind a closing one, that row is left out and the next line begins anew: one stray mark does not swallow the file.
  */
-export class CsvRows implements RecordParser {
+export class CsvRows implements TextParser {
   #sink: RecordSink;
   #parser: InstanceType<typeof Papa.Parser>;
   #text = '';
   #line = 1;
   #window = WINDOW;
+  /** Length at which it is parsed again where a row's end is not there yet: it doubles, or a long row would cost the square of its length. */
+  #enough = 0;
   #skipping = false;
 
   constructor(sink: RecordSink, delimiter: string) {
@@ -51,7 +53,8 @@ export class CsvRows implements RecordParser {
   }
 
   #parse(last: boolean): void {
-    while (this.#text !== '') {
+    while (this.#text !== '' && (last || this.#text.length >= this.#enough)) {
+      this.#enough = 0;
       if (this.#skipping && (this.#skipping = !this.#nextLine(0))) return;
       const part = this.#text.length > this.#window ? this.#text.slice(0, this.#window) : this.#text;
       const final = last && part.length === this.#text.length;
@@ -60,7 +63,10 @@ export class CsvRows implements RecordParser {
       const error = errors.find((one) => final || one.row < data.length);
       const first = this.#line;
       const good = error ? error.row : data.length;
-      for (let i = 0; i < good; i++) this.#row(data[i]!);
+      // looked for once in all of it, not in each cell
+      const inside = good > 0 && newlines(part, error ? error.index : meta.cursor) > good;
+      const marked = part.includes(NO_TEXT);
+      for (let i = 0; i < good; i++) this.#row(data[i]!, inside, marked);
       if (error) {
         this.#broken(first, error.index);
       } else if (final) {
@@ -72,20 +78,22 @@ export class CsvRows implements RecordParser {
         this.#tooLong(part);
       } else if (part.length < this.#text.length) {
         this.#window *= 2; // a row that is longer than the window
-      } else return;
+      } else {
+        this.#enough = Math.min(2 * part.length, LONGEST_ROW + 1);
+        return;
+      }
     }
   }
 
-  #row(cells: string[]): void {
-    const line = this.#line;
-    let inside = 0;
-    for (const cell of cells) inside += newlines(cell);
-    this.#line += inside + 1;
+  /** @param inside a cell of the text may hold a newline, and (`marked`) bytes that are no UTF-8 */
+  #row(cells: string[], inside: boolean, marked: boolean): void {
+    const line = this.#line++;
+    if (inside) for (const cell of cells) this.#line += newlines(cell);
     const at = cells.length - 1;
     if (cells[at]!.endsWith('\r')) cells[at] = cells[at]!.slice(0, -1);
     if (cells.length === 1 && cells[0]!.trim() === '') return;
     const excerpt = (): string => cells.join(' | ').slice(0, EXCERPT);
-    if (cells.some((cell) => cell.includes(NO_TEXT)))
+    if (marked && cells.some((cell) => cell.includes(NO_TEXT)))
       this.#sink.broken(line, { reason: 'encoding' }, excerpt());
     else this.#sink.record(line, cells, excerpt);
   }

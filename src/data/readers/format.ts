@@ -13,7 +13,8 @@ export const LONG_HEAD = 2 ** 23;
 export interface Head {
   format: Format;
   gzip: boolean;
-  /** The beginning of its text, unpacked; empty for Parquet. */
+  /** Its beginning, unpacked, and the same as text; both empty for Parquet. */
+  bytes: Uint8Array;
   text: string;
   /** This is all of it. */
   whole: boolean;
@@ -34,7 +35,7 @@ export async function readHead(source: FileSource, limit = HEAD, signal?: AbortS
   const starts = (...magic: number[]): boolean => magic.every((byte, i) => bytes[i] === byte);
   if (starts(0x50, 0x41, 0x52, 0x31)) {
     if (gzip) throw refused(`${source.name} is Parquet within gzip.`, 'Unpack it first: gzip -d.');
-    return { format: 'parquet', gzip, text: '', whole: false };
+    return { format: 'parquet', gzip, bytes: new Uint8Array(0), text: '', whole: false };
   }
   if (starts(0x50, 0x4b, 0x03, 0x04))
     throw refused(
@@ -46,7 +47,7 @@ export async function readHead(source: FileSource, limit = HEAD, signal?: AbortS
   const whole = source.size <= limit && bytes.length < limit;
   const text = decoder.write(bytes) + (whole ? decoder.end() : '');
   refuseLatin(source.name, text);
-  return { format: formatOf(source.name, text), gzip, text, whole };
+  return { format: formatOf(source.name, text), gzip, bytes, text, whole };
 }
 
 async function firstBytes(parts: AsyncIterable<Uint8Array>, limit: number): Promise<Uint8Array> {

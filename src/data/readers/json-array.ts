@@ -1,6 +1,6 @@
 import { JSONParser, TokenType } from '@streamparser/json';
 import { NO_TEXT } from './text.ts';
-import { EXCERPT, LONGEST_ROW, type RecordParser, type RecordSink } from './types.ts';
+import { EXCERPT, LONGEST_ROW, type RecordSink, type TextParser } from './types.ts';
 
 const NEWLINE = 0x0a;
 
@@ -8,7 +8,7 @@ const NEWLINE = 0x0a;
  * The elements of one JSON array, each as soon as it is whole. Where the text stops being JSON, the elements before stand; what
  * follows cannot be told apart any more, and is one broken row.
  */
-export class JsonArray implements RecordParser {
+export class JsonArray implements TextParser {
   #sink: RecordSink;
   #encoder = new TextEncoder();
   #parser = new JSONParser({ paths: ['$.*'], keepStack: false, stringBufferSize: 2 ** 16 });

@@ -95,12 +95,19 @@ export interface RecordSink {
   broken(line: number, refusal: Refusal, excerpt: string): void;
 }
 
+/** Takes a file's bytes, which may be cut anywhere; they are valid until `write` answers. */
 export interface RecordParser {
+  write(bytes: Uint8Array): void;
+  end(): void;
+}
+
+/** The same of text. */
+export interface TextParser {
   write(text: string): void;
   end(): void;
 }
 
-/** Characters of a row; some 250,000 tokens are one row of no training set. */
+/** Characters of a row, of JSON its bytes; some 250,000 tokens are one row of no training set. */
 export const LONGEST_ROW = 4 * 2 ** 20;
 
 export const EXCERPT = 120;
