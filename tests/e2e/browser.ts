@@ -216,6 +216,8 @@ export class Lab {
   }
 
   async close(): Promise<void> {
+    // Scripts that are still on their way have nobody left to be given to.
+    await this.context.unrouteAll({ behavior: 'ignoreErrors' });
     await this.#browser.close();
     await this.#server.close();
   }
