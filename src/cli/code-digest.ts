@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, relative, sep } from 'node:path';
@@ -38,4 +39,16 @@ export function codeDigest(root = ROOT, folders: readonly string[] = CODE_FOLDER
     hash.update(`${path}\0${bytes.length}\0`).update(bytes);
   }
   return hash.digest('hex');
+}
+
+/** The commit that is checked out, and whether files differ from it; null outside of a repository, as from a release archive. */
+export function commitNow(): string | null {
+  const git = (...args: string[]): string =>
+    execFileSync('git', args, { cwd: ROOT, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
+  try {
+    const changed = git('status', '--porcelain', '--untracked-files=no') !== '';
+    return `${git('rev-parse', 'HEAD')}${changed ? ', with changes' : ''}`;
+  } catch {
+    return null;
+  }
 }

@@ -16,7 +16,7 @@ import { LabError } from '../core/errors.ts';
 import { RECIPES } from '../recipes/index.ts';
 import { settle } from '../recipes/recipe.ts';
 import { createWorld } from '../world/world.ts';
-import { codeDigest, EXPERIMENT_FOLDERS } from './code-digest.ts';
+import { codeDigest, commitNow, EXPERIMENT_FOLDERS } from './code-digest.ts';
 import type { Cell } from './experiment/cells.ts';
 import { CellStore } from './experiment/cells.ts';
 import { ExperimentLab } from './experiment/lab.ts';
@@ -179,6 +179,7 @@ export async function main(argv: string[]): Promise<number> {
         { name: 'Judge', value: 'exact: it knows every fact of the world' },
         { name: 'Adapter', value: gpu.info.description },
         { name: 'Kernels', value: JSON.stringify(gpu.table) },
+        { name: 'Commit', value: commitNow() ?? 'unknown: run outside of a repository' },
         { name: 'Code, SHA-256', value: code },
       ],
       protocol,
