@@ -184,14 +184,16 @@ async function jsonFile(path: string): Promise<unknown> {
 async function readSource(path: string): Promise<Source> {
   const file = await openDataFile(path);
   const rows: DataRow[] = [];
-  const { sha256, rejected } = await readRows(file, await inspect(file), {
+  const found = await inspect(file);
+  const { sha256, rejected } = await readRows(file, found, {
     onRows: (some) => void rows.push(...some),
   });
   if (rejected.rows > 0)
     console.error(
       `${path}: ${rejected.rows} rows cannot be used and are left out; "npm run data -- inspect" names them.`,
     );
-  return { name: file.name, sha256, rows };
+  const { layout, header, mapping } = found;
+  return { name: file.name, sha256, layout: layout!, header, mapping, rows };
 }
 
 async function openPort(dir: string): Promise<{ port: SimilarityPort; destroy(): void }> {

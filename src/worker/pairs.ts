@@ -16,6 +16,7 @@ import type { Context } from './context.ts';
 import { PRIORITY } from './gate.ts';
 import type { Models } from './models.ts';
 import type {
+  DatasetInfo,
   LabNode,
   PairDefaults,
   PairOrder,
@@ -37,7 +38,9 @@ export class PairBuilder {
   #cache = new SimilarityCache();
   /** Rows of the data sets that the last build used. */
   #rows = new Map<string, Source>();
-  #draft: { key: string; draft: Draft; port: LentPort | null } | null = null;
+  #draft: { key: string; draft: Draft } | null = null;
+  /** Of each model that compared: what was made with a port goes on with it. */
+  #ports = new Map<string, LentPort>();
   #built: Built | null = null;
 
   constructor(ctx: Context, models: Models, tasks: Tasks) {
@@ -85,18 +88,17 @@ export class PairBuilder {
       signal,
       progress: (stage: PairProgress['stage'], done: number, total: number) => emit({ stage, done, total }),
     };
-    const make = async (inner: SimilarityPort | null): Promise<Built> => {
+    const make = async (port: SimilarityPort | null): Promise<Built> => {
       if (this.#draft?.key !== key) {
         this.#draft = null;
         const sources = (await this.#sources(ids, signal)) as Sources;
-        const port = inner && new LentPort(inner);
         const draft = await draftPairs(sources, settings, seed, {
           cache: this.#cache,
           watch,
           ...(port && { port }),
         });
-        this.#draft = { key, draft, port };
-      } else if (inner) this.#draft.port?.lend(inner);
+        this.#draft = { key, draft };
+      }
       return this.#draft.draft(changes);
     };
     this.#built = node ? await this.#compared(node, signal, make) : await make(null);
@@ -147,8 +149,9 @@ export class PairBuilder {
       const rows = await this.#ctx.store.datasets.rows(id, 0, Infinity, (block) =>
         unpackRows(block as PackedRows),
       );
-      const { name, sha256 } = (await this.#ctx.store.datasets.get(id))!.info as Source;
-      this.#rows.set(id, { name, sha256, rows });
+      const { name, sha256, layout, header, mapping } = (await this.#ctx.store.datasets.get(id))!
+        .info as DatasetInfo;
+      this.#rows.set(id, { name, sha256, layout, header, mapping, rows });
       signal.throwIfAborted();
     }
     const sources: Partial<Record<keyof Sources, Source[]>> = {};
@@ -172,14 +175,16 @@ export class PairBuilder {
     return this.#models.use(node, async ({ generator }) => {
       const hidden = new HiddenStates(generator.model, PASS_TOKENS);
       try {
-        return await work(
-          pooledPort(
-            node.name,
-            hidden,
-            (text) => tokenizer.encode(text, { add: true }),
-            (turn) => this.#ctx.gate.run(PRIORITY.evaluation, turn, signal),
-          ),
+        const inner = pooledPort(
+          `${node.name} (${node.weightsDigest.slice(0, 16)})`,
+          hidden,
+          (text) => tokenizer.encode(text, { add: true }),
+          (turn) => this.#ctx.gate.run(PRIORITY.evaluation, turn, signal),
         );
+        const port = this.#ports.get(node.id) ?? new LentPort(inner);
+        this.#ports.set(node.id, port);
+        port.lend(inner);
+        return await work(port);
       } finally {
         hidden.destroy();
       }
@@ -192,7 +197,7 @@ function parametersOf(node: LabNode): number {
   return shapes.reduce((sum, shape) => sum + shape.reduce((a, b) => a * b, 1), 0);
 }
 
-/** A port to a model that is on the GPU now and then: a draft outlives the loan, and edits need it again. */
+/** A port to a model that is on the GPU now and then: drafts and similarities outlive the loan, and need it again. */
 class LentPort implements SimilarityPort {
   readonly id: string;
   readonly batch: number;

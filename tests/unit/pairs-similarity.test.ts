@@ -9,15 +9,18 @@ const words = fc
   .array(fc.constantFrom(...'abcdefghijklmnop'), { minLength: 1, maxLength: 30 })
   .map((list) => list.join(' '));
 
-/** The Jaccard index by sets of texts. */
-function exact(a: string, b: string): number {
-  const sets = [a, b].map((text) => {
-    const list = text.split(' ');
-    return new Set(list.length < 2 ? list : list.slice(1).map((word, i) => `${list[i]} ${word}`));
-  });
-  const shared = [...sets[0]!].filter((x) => sets[1]!.has(x)).length;
-  return shared / (sets[0]!.size + sets[1]!.size - shared);
+/** Two words a shingle, as texts. */
+const pairsOf = (text: string): Set<string> => {
+  const list = text.split(' ');
+  return new Set(list.length < 2 ? list : list.slice(1).map((word, i) => `${list[i]} ${word}`));
+};
+function shareOf(a: ReadonlySet<string>, b: ReadonlySet<string>): number {
+  let shared = 0;
+  for (const x of a) if (b.has(x)) shared++;
+  return shared / (a.size + b.size - shared);
 }
+/** The Jaccard index by sets of texts. */
+const exact = (a: string, b: string): number => shareOf(pairsOf(a), pairsOf(b));
 
 /** A text with some of its words replaced. */
 const changed = (rng: Rng, text: string, words: number): string => {
@@ -33,6 +36,25 @@ describe('near-duplicates', () => {
         expect(jaccard(shingles(a), shingles(b))).toBe(exact(a, b));
       }),
     );
+  });
+
+  it('of scripts without spaces count characters: a changed word is found, another request is not', () => {
+    const near = new NearDuplicates([
+      '如何制作一个简单的木头箱子并给它上锁',
+      '銀の金庫を開ける方法を詳しく教えてください',
+      'เปิดตู้นิรภัยสีเงินอย่างไร',
+    ]);
+    expect(near.find('如何制作一个简单的铁皮箱子并给它上锁')?.index).toBe(0);
+    expect(near.find('銀の金庫を開ける手順を詳しく教えてください')?.index).toBe(1);
+    expect(near.find('เปิดตู้นิรภัยสีทองอย่างไร')?.index).toBe(2);
+    for (const other of [
+      '如何烤一个简单的蛋糕并给它抹上奶油',
+      '庭のバラに水をやる方法を教えてください',
+      'ปลูกกุหลาบในสวนอย่างไร',
+    ])
+      expect(near.find(other)).toBeNull();
+    // mixed: words of Latin letters stay words
+    expect(shingles('use 木头 today').size).toBe(3);
   });
 
   it('signatures estimate it without bias', () => {
@@ -58,10 +80,12 @@ describe('near-duplicates', () => {
       Array.from({ length: 6 + (i % 20) }, () => `w${rng.int(300)}`).join(' '),
     );
     const near = new NearDuplicates(all);
+    const sets = all.map(pairsOf);
     let found = 0;
     for (let n = 0; n < 1500; n++) {
       const text = changed(rng, rng.pick(all), rng.int(6));
-      const best = all.reduce((max, other) => Math.max(max, exact(text, other)), 0);
+      const own = pairsOf(text);
+      const best = sets.reduce((max, other) => Math.max(max, shareOf(own, other)), 0);
       const got = near.find(text);
       if (best < NEAR_JACCARD) expect(got).toBeNull();
       else {
