@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { Rng } from '../../src/core/rng.ts';
 import { jaccard, NEAR_JACCARD, NearDuplicates, shingles, signature } from '../../src/data/pairs/near.ts';
 import { Embedded, type SimilarityPort } from '../../src/data/pairs/similarity.ts';
-import { terms, TfIdf } from '../../src/data/pairs/tfidf.ts';
+import { TfIdf } from '../../src/data/pairs/tfidf.ts';
+import { terms, Vocabulary } from '../../src/data/pairs/vocabulary.ts';
 
 const words = fc
   .array(fc.constantFrom(...'abcdefghijklmnop'), { minLength: 1, maxLength: 30 })
@@ -113,6 +114,36 @@ function naive(instructions: string[], answers: string[], i: number, a: number):
 }
 
 describe('TF-IDF', () => {
+  it('numbers the words that a text has, the same for the same word in whatever text', () => {
+    const parts = fc.oneof(
+      fc.constantFrom('Word', 'WORD', 'word', 'naïve', 'ﬁne', '金庫', '열쇠를', 'B2b', '-', '_', "'", '\n'),
+      fc.string({ unit: 'binary', maxLength: 6 }),
+    );
+    fc.assert(
+      fc.property(fc.array(fc.array(parts, { maxLength: 8 }), { maxLength: 4 }), (texts) => {
+        const vocabulary = new Vocabulary();
+        const numbers = new Map<string, number>();
+        for (const text of texts.map((list) => list.join(' '))) {
+          const got: number[] = [];
+          vocabulary.each(text, true, (id) => got.push(id));
+          for (const word of terms(text)) if (!numbers.has(word)) numbers.set(word, numbers.size);
+          expect(got).toEqual(terms(text).map((word) => numbers.get(word)));
+          const again: number[] = [];
+          vocabulary.each(`${text} unheard`, false, (id) => again.push(id));
+          expect(again).toEqual(got);
+        }
+        expect(vocabulary.size).toBe(numbers.size);
+      }),
+    );
+  });
+
+  it('keeps the numbers while its table grows', () => {
+    const vocabulary = new Vocabulary();
+    for (const _ of [0, 1])
+      for (let i = 0; i < 60_000; i++) vocabulary.each(`w${i}`, true, (id) => id === i || expect(id).toBe(i));
+    expect(vocabulary.size).toBe(60_000);
+  });
+
   it('is the cosine of the dense vectors', async () => {
     await fc.assert(
       fc.asyncProperty(

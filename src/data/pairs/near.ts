@@ -12,7 +12,8 @@ const ROWS = 3;
 const BANDS = 42;
 const HASHES = ROWS * BANDS;
 
-function mix(h: number): number {
+/** Spreads each bit over all of them (the end of MurmurHash3). */
+export function mix(h: number): number {
   h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
   h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
   return (h ^ (h >>> 16)) >>> 0;
