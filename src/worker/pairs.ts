@@ -3,9 +3,17 @@ import { parseLlamaConfig, tensorShapes } from '../core/config.ts';
 import { LabError } from '../core/errors.ts';
 import { draftPairs, SimilarityCache, type Draft } from '../data/pairs/build.ts';
 import { readEdits } from '../data/pairs/edits.ts';
+import { readManifest } from '../data/pairs/manifest.ts';
 import { UNLABELLED } from '../data/pairs/sample.ts';
 import { ATTACK_SIZES, PAPER, pairSettings, sampleFor, THRESHOLDS } from '../data/pairs/settings.ts';
-import { itemsOf, LeftOuts, SOURCE_ROLES, type Source, type Sources } from '../data/pairs/sources.ts';
+import {
+  itemsOf,
+  LeftOuts,
+  SOURCE_ROLES,
+  sourceId,
+  type Source,
+  type Sources,
+} from '../data/pairs/sources.ts';
 import type { SimilarityPort } from '../data/pairs/similarity.ts';
 import type { Built } from '../data/pairs/types.ts';
 import { builtFiles, trained, type BuiltFiles } from '../data/pairs/write.ts';
@@ -19,14 +27,21 @@ import type {
   DatasetInfo,
   LabNode,
   PairDefaults,
+  PairForm,
   PairOrder,
   PairProgress,
   PairRequest,
+  PairsAgain,
   Pair,
+  PairSettings,
   PairsView,
   PromptsInfo,
+  SourceRole,
 } from './protocol.ts';
 import type { Tasks } from './tasks.ts';
+
+/** Of the store's settings: the form as it stands. */
+const FORM = 'pairs';
 
 /** Tokens of one pass over texts that are compared. */
 const PASS_TOKENS = 1024;
@@ -57,6 +72,42 @@ export class PairBuilder {
       attackSizes: ATTACK_SIZES,
       total: sampleFor(node ? parametersOf(node) : null),
       paper: PAPER,
+    };
+  }
+
+  /** What of the kept form still holds; null where none is kept. */
+  async kept(): Promise<PairForm | null> {
+    const form = (await this.#ctx.store.setting(FORM)) as PairForm | undefined;
+    if (!form) return null;
+    const there = new Set((await this.#ctx.store.datasets.list()).map(({ id }) => id));
+    const sources = sourcesOf((role) => (form.sources[role] ?? []).filter((id) => there.has(id)));
+    const whole = SOURCE_ROLES.every((role) => sources[role].length === (form.sources[role] ?? []).length);
+    return {
+      ...form,
+      sources,
+      settings: form.settings && stillGood(form.settings),
+      built: form.built && whole,
+    };
+  }
+
+  async keep(form: PairForm): Promise<Record<string, never>> {
+    await this.#ctx.store.setSetting(FORM, form);
+    return {};
+  }
+
+  /** @throws LabError 'bad-input' when it is no manifest */
+  async again(file: Blob): Promise<PairsAgain> {
+    const { seed, settings, edits, sources: wanted } = readManifest(jsonOf(await file.text()));
+    const ids = new Map(
+      (await this.#ctx.store.datasets.list()).map(({ id, info }) => [sourceId(info as DatasetInfo), id]),
+    );
+    const sources = sourcesOf((role) =>
+      wanted.flatMap((one) => (one.role === role ? (ids.get(sourceId(one)) ?? []) : [])),
+    );
+    const missing = wanted.filter((one) => !ids.has(sourceId(one))).map(({ name }) => name);
+    return {
+      form: { sources, settings, seed, edits, nodeId: null, built: false },
+      missing: [...new Set(missing)],
     };
   }
 
@@ -189,6 +240,26 @@ export class PairBuilder {
         hidden.destroy();
       }
     });
+  }
+}
+
+const sourcesOf = (ids: (role: SourceRole) => string[]): PairForm['sources'] =>
+  Object.fromEntries(SOURCE_ROLES.map((role) => [role, ids(role)])) as PairForm['sources'];
+
+/** Null: an earlier lab kept them, and they are none today. */
+function stillGood(settings: PairSettings): PairSettings | null {
+  try {
+    return pairSettings(settings);
+  } catch {
+    return null;
+  }
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null; // no manifest
   }
 }
 

@@ -55,7 +55,11 @@ export async function inspect(
   const chosen = choice.layout ?? found?.layout.id ?? (choice.mapping ? 'pairs' : null);
   const layout = chosen === null ? null : layoutOf(chosen);
   const own = layout && found?.layout === layout ? found : layout?.recognise(sample);
-  const header = head.format !== 'csv' || (choice.header ?? own?.header ?? found?.header ?? true);
+  // a mapping that names what stands in the first row says that it is a header
+  const names = new Set(columnsOf(sample, true));
+  const named = Object.values(choice.mapping ?? {}).some((column) => column !== null && names.has(column));
+  const header =
+    head.format !== 'csv' || (choice.header ?? (named || (own?.header ?? found?.header ?? true)));
   const columns = columnsOf(sample, header);
   const guessed = own?.header === header ? own.mapping : guess(layout, columns, header);
   const mapping = { ...guessed, ...choice.mapping };

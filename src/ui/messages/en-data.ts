@@ -1,5 +1,6 @@
 /** Texts about data files of the user. */
 export const enData = {
+  'data.toPairs': 'Build pairs of these sets',
   'data.title': 'Data of your own',
   'data.text':
     'Public instruction sets and sets of harmful requests, as they are published: CSV, JSON, JSONL or Parquet, also packed by gzip. A file is known by its content, read on this computer in small parts, and kept in this browser; nothing is sent anywhere.',

@@ -1,5 +1,6 @@
 /** 사용자의 데이터 파일에 관한 문구. */
 export const koData = {
+  'data.toPairs': '이 데이터로 쌍 만들기',
   'data.title': '내 데이터',
   'data.text':
     '공개된 지시문 모음과 해로운 요청 모음을 배포된 그대로 읽습니다: CSV, JSON, JSONL, Parquet, 그리고 gzip으로 묶인 것. 파일은 내용으로 알아보고, 이 컴퓨터에서 조금씩 읽어 이 브라우저에 보관합니다. 아무 데도 보내지 않습니다.',
