@@ -15,9 +15,6 @@ import {
 } from './schema.ts';
 import { settle, writing as whileWriting } from './transactions.ts';
 
-/** Blocks of a transaction: one takes some ten milliseconds, however little is in it. */
-const BATCH = 8;
-
 type Guard = <T>(doing: string, work: () => Promise<T>) => Promise<T>;
 
 /** A data set as the caller gives it: the store fills in where its rows lie. */
@@ -46,8 +43,8 @@ export class Datasets<N extends NodeRecord, R, E extends EvaluationRecord> {
 
   /**
    * Stores a data set whose rows come bit by bit; when `fill` throws, nothing of it stays.
-   * @param fill writes blocks of rows in order (of some hundred kB each) and answers what the data set is; null:
-   *   nothing is to be kept. While one batch of blocks is written, `put` lets the next one be made.
+   * @param fill writes blocks of rows in order and answers what the data set is; null: nothing is to be kept. Blocks are best large, some
+   *   1 MB: each is a transaction. `put` answers as soon as its block is copied, and while that is written, the next one can be made.
    */
   add(
     fill: (put: (block: unknown, rows: number) => Promise<void>) => Promise<NewDataset | null>,
@@ -56,21 +53,14 @@ export class Datasets<N extends NodeRecord, R, E extends EvaluationRecord> {
       whileWriting(async () => {
         const rowsKey = `dataset:${crypto.randomUUID()}`;
         const blocks: number[] = [];
-        let batch: RowBlock[] = [];
-        let writing: Promise<unknown> = Promise.resolve();
-        const next = async (): Promise<void> => {
-          await writing;
-          writing = this.#write(batch);
-          writing.catch(() => {}); // thrown where the next batch waits for it, or at the end
-          batch = [];
-        };
+        let writing: Promise<void> = Promise.resolve();
         try {
           const dataset = await fill(async (block, rows) => {
-            batch.push({ owner: rowsKey, index: blocks.length, block });
+            await writing;
+            writing = this.#write({ owner: rowsKey, index: blocks.length, block });
+            writing.catch(() => {}); // thrown where the next block waits for it, or at the end
             blocks.push(rows);
-            if (batch.length === BATCH) await next();
           });
-          await next();
           await writing;
           if (!dataset) {
             await this.#drop(rowsKey);
@@ -103,7 +93,8 @@ export class Datasets<N extends NodeRecord, R, E extends EvaluationRecord> {
         if (first + length > from) {
           const block = await this.#db.get('rows', [rowsKey, index]);
           if (!block) throw new Error('rows were cleared');
-          out.push(...unpack(block.block).slice(Math.max(0, from - first), from + count - first));
+          for (const row of unpack(block.block).slice(Math.max(0, from - first), from + count - first))
+            out.push(row);
         }
         first += length;
       }
@@ -135,10 +126,11 @@ export class Datasets<N extends NodeRecord, R, E extends EvaluationRecord> {
     });
   }
 
-  async #write(batch: readonly RowBlock[]): Promise<void> {
-    const tx = this.#db.transaction('rows', 'readwrite');
+  /** The block is copied before this answers. Without waiting for the disk: what makes the data set visible comes after it. */
+  async #write(row: RowBlock): Promise<void> {
+    const tx = this.#db.transaction('rows', 'readwrite', { durability: 'relaxed' });
     await settle(tx, async () => {
-      for (const one of batch) tx.store.put(one).catch(() => {}); // the transaction itself tells of it
+      tx.store.put(row).catch(() => {}); // the transaction itself tells of it
     });
   }
 

@@ -1,5 +1,5 @@
 /** Data files of the user on their way into the store. */
-import { packRows, unpackRows, type PackedRows } from '../data/readers/block.ts';
+import { RowPacker, unpackRows, type PackedRows } from '../data/readers/block.ts';
 import type { DataRow } from '../data/rows.ts';
 import type { CountTokens, Progress, readRows } from '../data/readers/index.ts';
 import { blobSource, type FileSource } from '../files/source.ts';
@@ -13,10 +13,6 @@ const readers = () => import('../data/readers/index.ts');
 
 /** Files up to this size are read to their end before they are imported, to show what is in them. */
 const COUNTED_BYTES = 16e6;
-
-/** Rows and characters of a block in the store: larger ones take a slower way into IndexedDB. */
-const BLOCK_ROWS = 2000;
-const BLOCK_CHARACTERS = 2 ** 17;
 
 /** Milliseconds between two reports of how far it is. */
 const REPORT_EVERY = 100;
@@ -67,22 +63,10 @@ export class DataSets {
     const found = await inspect(source, choice, signal);
     let known: DatasetInfo | undefined;
     const record = await this.#ctx.store.datasets.add(async (put) => {
-      let block: DataRow[] = [];
-      let characters = 0;
-      const flush = async (): Promise<void> => {
-        if (block.length > 0) await put(packRows(block), block.length);
-        block = [];
-        characters = 0;
-      };
-      const onRows = async (rows: readonly DataRow[]): Promise<void> => {
-        for (const row of rows) {
-          block.push(row);
-          for (const { content } of row.messages) characters += content.length;
-        }
-        if (block.length >= BLOCK_ROWS || characters >= BLOCK_CHARACTERS) await flush();
-      };
+      const packer = new RowPacker(put);
+      const onRows = (rows: readonly DataRow[]): Promise<void> => packer.add(rows);
       const { sha256, ...report } = await this.#read(source, found, nodeId, { emit, signal, onRows });
-      await flush();
+      await packer.end();
       const { layout, header, mapping, harmful } = found;
       const info = { name, bytes: file.size, sha256, layout: layout!, header, mapping, harmful, report };
       known = (await this.list()).find((one) => sameImport(one, info));

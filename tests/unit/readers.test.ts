@@ -2,9 +2,10 @@ import { createHash } from 'node:crypto';
 import { parquetWriteBuffer } from 'hyparquet-writer';
 import { describe, expect, it } from 'vitest';
 import { inventedRecords, MADE_LAYOUTS } from '../../src/cli/data-rows.ts';
-import { packRows, unpackRows } from '../../src/data/readers/block.ts';
-import { inspect, readRows, type LayoutId } from '../../src/data/readers/index.ts';
-import { blobSource } from '../../src/files/source.ts';
+import { RowPacker, unpackRows } from '../../src/data/readers/block.ts';
+import type { DataRow } from '../../src/data/rows.ts';
+import { inspect, readRows, type LayoutId, type ReadReport } from '../../src/data/readers/index.ts';
+import { blobSource, type FileSource } from '../../src/files/source.ts';
 import { fileOf, gzipped, invented, readAll } from '../support/data-file.ts';
 
 const take = (layout: LayoutId, n: number): Record<string, unknown>[] => {
@@ -12,8 +13,8 @@ const take = (layout: LayoutId, n: number): Record<string, unknown>[] => {
   return Array.from({ length: n }, () => records.next().value as Record<string, unknown>);
 };
 const jsonl = (...rows: unknown[]): string => rows.map((row) => JSON.stringify(row)).join('\n');
-const user = (content: string) => ({ role: 'user', content });
-const assistant = (content: string) => ({ role: 'assistant', content });
+const user = (content: string) => ({ role: 'user' as const, content });
+const assistant = (content: string) => ({ role: 'assistant' as const, content });
 
 describe('layouts of published files', () => {
   it.each(MADE_LAYOUTS)('knows %s by its content, whatever its name, and reads every row', async (layout) => {
@@ -305,6 +306,73 @@ describe('tables', () => {
   });
 });
 
+/** A source that streams in pieces of such a size, each of them overwritten by the next one. */
+function inPieces(text: string, size: number): FileSource {
+  const bytes = new TextEncoder().encode(text);
+  return {
+    ...fileOf(text),
+    async *stream(end) {
+      const piece = new Uint8Array(size);
+      for (let at = 0; at < end; at += size) {
+        const part = bytes.subarray(at, Math.min(end, at + size));
+        piece.set(part);
+        yield await Promise.resolve(piece.subarray(0, part.length));
+      }
+    },
+  };
+}
+
+describe('a file that is cut anywhere', () => {
+  const quoted = Array.from({ length: 60 }, (_, i) => `"q""${i}\r\n섬, 🔔","${'é'.repeat(i % 9)}\n""a"""`);
+  quoted[7] = 'q 7,"never closed';
+  quoted[20] = 'one cell';
+  const lines = Array.from({ length: 60 }, (_, i) =>
+    JSON.stringify({ prompt: `Våhl 🔔 ${i}`, answer: `누리섬\r\n"${i}"` }),
+  );
+  lines[9] = '{"prompt": "섬';
+  lines[30] = lines[29]!;
+  const files = {
+    csv: `\ufeffprompt,answer\r\n${quoted.join('\r\n')}`,
+    jsonl: lines.join('\r\n'),
+    json: invented('alpaca', 20),
+  };
+  /** How far an excerpt goes behind a mark that never closes depends on how much was read when it was found. */
+  const begun = ({ rejected, ...report }: ReadReport) => ({
+    ...report,
+    rejected: {
+      ...rejected,
+      first: rejected.first.map((one) => ({ ...one, excerpt: one.excerpt.slice(0, 15) })),
+    },
+  });
+  it.each(Object.entries(files))('says the same in %s', async (format, text) => {
+    const whole = await readAll(fileOf(text));
+    expect(whole.found.format).toBe(format);
+    expect(whole.rows.length).toBeGreaterThan(15);
+    if (format !== 'json') expect(whole.report.rejected.rows).toBe(2);
+    for (const size of [1, 2, 3, 5, 7, 64, 1021]) {
+      const cut = await readAll(inPieces(text, size));
+      expect(cut.rows).toEqual(whole.rows);
+      expect(begun(cut.report)).toEqual(begun(whole.report));
+    }
+  });
+
+  it('that ends earlier than it should is an error, as is one that cannot be read', async () => {
+    const short = inPieces(files.jsonl, 64);
+    const missing = { ...short, size: short.size + 1 };
+    const found = await inspect(short);
+    await expect(readRows(missing, found)).rejects.toThrow(/ends after/);
+    const gone: FileSource = {
+      ...short,
+      // eslint-disable-next-line require-yield -- fails before its first piece
+      async *stream() {
+        await Promise.resolve();
+        throw new DOMException('gone', 'NotReadableError');
+      },
+    };
+    await expect(readRows(gone, found)).rejects.toMatchObject({ code: 'bad-input' });
+  });
+});
+
 describe('a large file', () => {
   it('is read from a Blob by slices, tells its progress, and stops when told', async () => {
     const file = new Blob([invented('chat', 3000)]);
@@ -385,8 +453,59 @@ describe('what is counted', () => {
 });
 
 describe('packed rows', () => {
+  /** Through the store's hands, which takes a copy of each block. */
+  async function packed(rows: readonly DataRow[]): Promise<{ blocks: Uint8Array[]; rows: DataRow[] }> {
+    const blocks: Uint8Array[] = [];
+    const counts: number[] = [];
+    const packer = new RowPacker((block, n) => {
+      blocks.push(structuredClone(block));
+      counts.push(n);
+      return Promise.resolve();
+    });
+    for (let at = 0; at < rows.length; at += 7) await packer.add(rows.slice(at, at + 7));
+    await packer.end();
+    const out = blocks.map(unpackRows);
+    expect(out.map((part) => part.length)).toEqual(counts);
+    return { blocks, rows: out.flat() };
+  }
+
   it.each(MADE_LAYOUTS)('of %s come out as they went in', async (layout) => {
     const { rows } = await readAll(fileOf(invented(layout, 40)));
-    expect(unpackRows(structuredClone(packRows(rows)))).toEqual(rows);
+    expect((await packed(rows)).rows).toEqual(rows);
+  });
+
+  it('fill several blocks, also with a row that is longer than one, and with texts that UTF-8 has not', async () => {
+    const row = (line: number, content: string): DataRow => ({ line, messages: [user(content)] });
+    const rows = Array.from({ length: 300 }, (_, i) => row(i + 1, `${'섬 "\n'.repeat(i * 7)}${i}`));
+    rows[5] = row(6, 'x'.repeat(3e6));
+    rows[9] = row(10, 'half of a pair: \ud83d, and a line\u2028separator');
+    const { blocks, rows: out } = await packed(rows);
+    expect(out).toEqual(rows);
+    expect(blocks.length).toBeGreaterThan(3);
+    expect(await packed([])).toEqual({ blocks: [], rows: [] });
+  });
+
+  it('of earlier builds are still read', () => {
+    const block = {
+      frames: [
+        { line: 2, roles: 'sua', opening: true },
+        { line: 5, roles: 'u', categories: ['lamps'], choices: { count: 2, right: 1 } },
+      ],
+      text: 'Be kind.q?a.which?onetwo',
+      lengths: Uint32Array.of(8, 2, 2, 6, 3, 3),
+    };
+    expect(unpackRows(block)).toEqual([
+      {
+        line: 2,
+        messages: [{ role: 'system', content: 'Be kind.' }, user('q?'), assistant('a.')],
+        opening: true,
+      },
+      {
+        line: 5,
+        messages: [user('which?')],
+        categories: ['lamps'],
+        choices: { texts: ['one', 'two'], right: 1 },
+      },
+    ]);
   });
 });

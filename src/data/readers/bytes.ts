@@ -1,7 +1,7 @@
 /** The bytes of a data file, a slice at a time: hashed as they lie, unpacked where the file is gzip. */
 import { Gunzip } from 'fflate';
 import { LabError } from '../../core/errors.ts';
-import { readExactly, type FileSource } from '../../files/source.ts';
+import { readExactly, readStream, type FileSource } from '../../files/source.ts';
 
 /** Bytes that are read and parsed at a stretch: some 20 ms, during which the worker does nothing else. */
 export const SLICE = 2 ** 20;
@@ -19,9 +19,20 @@ export interface Reading {
 
 export const isGzip = (head: Uint8Array): boolean => head[0] === 0x1f && head[1] === 0x8b && head[2] === 8;
 
-/** Slices in the file's own order, each read while the one before is used. A slice is valid until the next one is asked for. */
+/** Slices in the file's own order, the next one read while one is used. A slice is valid until the next one is asked for. */
 export async function* slices(source: FileSource, o: Reading = {}): AsyncGenerator<Uint8Array> {
   const end = Math.min(source.size, o.limit ?? Infinity);
+  const stream = source.stream?.(end);
+  let at = 0;
+  for await (const bytes of stream ? readStream(source, stream, end) : ranges(source, end)) {
+    o.signal?.throwIfAborted();
+    at += bytes.length;
+    o.onBytes?.(bytes, at);
+    yield bytes;
+  }
+}
+
+async function* ranges(source: FileSource, end: number): AsyncGenerator<Uint8Array> {
   const buffers = [0, 1].map(() => new Uint8Array(Math.min(SLICE, end)));
   const read = (at: number): Promise<Uint8Array> => {
     const bytes = readExactly(source, at, Math.min(SLICE, end - at), buffers[(at / SLICE) % 2]);
@@ -31,10 +42,8 @@ export async function* slices(source: FileSource, o: Reading = {}): AsyncGenerat
   let next = end > 0 ? read(0) : null;
   for (let at = 0; next;) {
     const bytes: Uint8Array = await next;
-    o.signal?.throwIfAborted();
     at += bytes.length;
     next = at < end ? read(at) : null;
-    o.onBytes?.(bytes, at);
     yield bytes;
   }
 }

@@ -2,7 +2,7 @@
 import { LabError } from '../../core/errors.ts';
 import type { DataRow } from '../rows.ts';
 import { isObject, isRefusal } from './layouts/common.ts';
-import type { Layout, Mapping, Note, Refusal } from './types.ts';
+import type { Layout, Mapping, Note, Refusal, RowContext } from './types.ts';
 
 /** @throws LabError 'bad-input' when a mapping names a field or a column that is not there, or leaves out a field that must be */
 export function checkMapping(
@@ -34,7 +34,8 @@ export function checkMapping(
 export class RowReader {
   #layout: Layout;
   #mapping: Mapping;
-  #fileName: string;
+  #context: RowContext;
+  #notes: Note[] = [];
   /** Of the cells of a table; null for objects. */
   #indexes: Readonly<Record<string, number>> | null;
   #width: number;
@@ -44,7 +45,11 @@ export class RowReader {
   constructor(layout: Layout, mapping: Mapping, fileName: string, table: readonly string[] | null) {
     this.#layout = layout;
     this.#mapping = mapping;
-    this.#fileName = fileName;
+    this.#context = {
+      note: (note) => this.#notes.push(note),
+      mapped: (field) => this.#mapping[field] != null,
+      fileName,
+    };
     this.#width = table?.length ?? 0;
     this.#indexes =
       table &&
@@ -66,8 +71,6 @@ export class RowReader {
     return Object.hasOwn(raw, column) ? raw[column] : undefined;
   };
 
-  readonly #mapped = (field: string): boolean => this.#mapping[field] != null;
-
   /** @param notes what is to be known of the row is added to them */
   read(line: number, raw: unknown, notes: Note[]): DataRow | Refusal {
     if (this.#indexes) {
@@ -76,11 +79,8 @@ export class RowReader {
         return { reason: 'columns', detail: `${cells.length}/${this.#width}` };
     } else if (!isObject(raw)) return { reason: 'not-object' };
     this.#raw = raw;
-    const row = this.#layout.row(this.#get, {
-      note: (note) => notes.push(note),
-      mapped: this.#mapped,
-      fileName: this.#fileName,
-    });
+    this.#notes = notes;
+    const row = this.#layout.row(this.#get, this.#context);
     if (!isRefusal(row)) return { line, ...row };
     const column = row.detail === undefined ? undefined : this.#mapping[row.detail];
     const named = (row.reason === 'missing' || row.reason === 'type') && column;

@@ -60,7 +60,10 @@ export class CsvRows implements RecordParser {
       const error = errors.find((one) => final || one.row < data.length);
       const first = this.#line;
       const good = error ? error.row : data.length;
-      for (let i = 0; i < good; i++) this.#row(data[i]!);
+      // looked for once in all of it, not in each cell
+      const inside = good > 0 && newlines(part, error ? error.index : meta.cursor) > good;
+      const marked = part.includes(NO_TEXT);
+      for (let i = 0; i < good; i++) this.#row(data[i]!, inside, marked);
       if (error) {
         this.#broken(first, error.index);
       } else if (final) {
@@ -76,16 +79,15 @@ export class CsvRows implements RecordParser {
     }
   }
 
-  #row(cells: string[]): void {
-    const line = this.#line;
-    let inside = 0;
-    for (const cell of cells) inside += newlines(cell);
-    this.#line += inside + 1;
+  /** @param inside a cell of the text may hold a newline, and (`marked`) bytes that are no UTF-8 */
+  #row(cells: string[], inside: boolean, marked: boolean): void {
+    const line = this.#line++;
+    if (inside) for (const cell of cells) this.#line += newlines(cell);
     const at = cells.length - 1;
     if (cells[at]!.endsWith('\r')) cells[at] = cells[at]!.slice(0, -1);
     if (cells.length === 1 && cells[0]!.trim() === '') return;
     const excerpt = (): string => cells.join(' | ').slice(0, EXCERPT);
-    if (cells.some((cell) => cell.includes(NO_TEXT)))
+    if (marked && cells.some((cell) => cell.includes(NO_TEXT)))
       this.#sink.broken(line, { reason: 'encoding' }, excerpt());
     else this.#sink.record(line, cells, excerpt);
   }

@@ -13,27 +13,27 @@ export interface LengthSummary {
 }
 
 export class Lengths {
-  #values = new Uint32Array(1024);
+  /** How many rows have a length: far fewer numbers than one for each row. */
+  readonly #rows = new Map<number, number>();
   #count = 0;
 
   add(length: number): void {
-    if (this.#count === this.#values.length) {
-      const longer = new Uint32Array(2 * this.#count);
-      longer.set(this.#values);
-      this.#values = longer;
-    }
-    this.#values[this.#count++] = length;
+    this.#rows.set(length, (this.#rows.get(length) ?? 0) + 1);
+    this.#count++;
   }
 
   summary(): LengthSummary {
-    const sorted = this.#values.slice(0, this.#count).sort();
-    const at = (share: number): number => sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? 0;
+    const sorted = [...this.#rows].sort(([a], [b]) => a - b);
+    const at = (share: number): number => {
+      let left = Math.max(1, Math.ceil(share * this.#count));
+      return sorted.find(([, rows]) => (left -= rows) <= 0)?.[0] ?? 0;
+    };
     const counts = new Map<number, number>();
     let total = 0;
-    for (const n of sorted) {
-      total += n;
-      const from = n === 0 ? 0 : 2 ** Math.floor(Math.log2(n));
-      counts.set(from, (counts.get(from) ?? 0) + 1);
+    for (const [length, rows] of sorted) {
+      total += length * rows;
+      const from = length === 0 ? 0 : 2 ** Math.floor(Math.log2(length));
+      counts.set(from, (counts.get(from) ?? 0) + rows);
     }
     const last = [...counts.keys()].at(-1) ?? 0;
     const first = [...counts.keys()][0] ?? 0;

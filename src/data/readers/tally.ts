@@ -2,7 +2,7 @@
 import type { DataRow } from '../rows.ts';
 import { Rng } from '../../core/rng.ts';
 import { Lengths, type LengthSummary } from './lengths.ts';
-import { Fingerprint, Seen } from './seen.ts';
+import { Fingerprint, Seen, type Bits } from './seen.ts';
 import type { Note, Reason, Refusal, Rejected } from './types.ts';
 
 export interface ReadReport {
@@ -69,6 +69,9 @@ export class Tally {
   readonly #sample: string[][] = [];
   readonly #rng = new Rng('data/lengths');
   readonly #seen = new Seen();
+  readonly #print = new Fingerprint();
+  readonly #prompt: Bits = new Uint32Array(2);
+  readonly #row: Bits = new Uint32Array(2);
 
   constructor(countTokens: CountTokens | null = null, kept = KEPT_REJECTED) {
     this.#countTokens = countTokens;
@@ -96,15 +99,26 @@ export class Tally {
     const { messages, choices, categories } = row;
     const last = messages.at(-1)!;
     const answered = last.role === 'assistant';
-    const print = new Fingerprint();
-    for (const { role, content } of answered ? messages.slice(0, -1) : messages) {
+    const print = this.#print;
+    print.reset();
+    let characters = 0;
+    let questions = 0;
+    for (const message of messages) {
+      const { role, content } = message;
+      characters += content.length;
+      if (role === 'user') questions++;
+      if (answered && message === last) continue;
       print.add(role);
       print.add(content);
     }
-    const prompt = print.bits;
+    print.into(this.#prompt);
     if (answered) print.add(last.content);
-    for (const text of choices?.texts ?? []) print.add(text);
-    const { same, asked } = this.#seen.add(prompt, print.bits, row.line);
+    for (const text of choices?.texts ?? []) {
+      characters += text.length;
+      print.add(text);
+    }
+    print.into(this.#row);
+    const { same, asked } = this.#seen.add(this.#prompt, this.#row, row.line);
     if (same !== null) return { reason: 'duplicate', detail: String(same) };
     for (const note of notes) this.#note(note);
     if (asked) this.#note('same-prompt');
@@ -114,15 +128,14 @@ export class Tally {
     if (row.safe === true) report.safe++;
     if (row.safe === false) report.unsafe++;
     if (messages[0]!.role === 'system') report.system++;
-    if (messages.filter(({ role }) => role === 'user').length > 1) report.severalTurns++;
+    if (questions > 1) report.severalTurns++;
     if (categories?.length === 0) report.uncategorised++;
     for (const name of categories ?? []) {
       if (!this.#categories.has(name) && this.#categories.size >= CATEGORIES) continue;
       this.#categories.set(name, (this.#categories.get(name) ?? 0) + 1);
     }
-    const texts = textsOf(row);
-    this.#characters.add(texts.reduce((sum, text) => sum + text.length, 0));
-    if (this.#countTokens) this.#measure(texts);
+    this.#characters.add(characters);
+    if (this.#countTokens) this.#measure(row);
     return null;
   }
 
@@ -130,9 +143,9 @@ export class Tally {
     this.#notes[note] = (this.#notes[note] ?? 0) + 1;
   }
 
-  #measure(texts: readonly string[]): void {
+  #measure(row: DataRow): void {
     const at = this.#sample.length < MEASURED ? this.#sample.length : this.#rng.int(this.#report.rows);
-    if (at < MEASURED) this.#sample[at] = structuredClone([...texts]);
+    if (at < MEASURED) this.#sample[at] = structuredClone(textsOf(row));
   }
 
   report(): ReadReport {

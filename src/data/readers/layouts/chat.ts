@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { conversation, columnsOf, isObject, isRefusal, mapped, most } from './common.ts';
+import { conversation, columnsOf, isObject, isRefusal, isText, mapped, most } from './common.ts';
 import type { ChatMessage } from '../../chat-template.ts';
 import type { Field, Layout } from '../types.ts';
 
@@ -17,6 +17,14 @@ const ROLES: ReadonlyMap<string, ChatMessage['role']> = new Map([
   ['developer', 'system'],
 ]);
 
+/** Nearly all rows are so, and this looks at them in a tenth of the time that the schema takes. */
+function isPlain(value: unknown): value is readonly { role: string; content: string }[] {
+  return (
+    Array.isArray(value) &&
+    value.every((turn: unknown) => isObject(turn) && isText(turn.role) && isText(turn.content))
+  );
+}
+
 /** Chat rows as fine-tuning services and TRL read them: `messages` of `role` and `content`, a text or parts of text. */
 export const chat: Layout = {
   id: 'chat',
@@ -32,7 +40,7 @@ export const chat: Layout = {
   row(get, context) {
     const value = get('messages');
     if (value === undefined || value === null) return { reason: 'missing', detail: 'messages' };
-    if (!v.is(schema, value)) return { reason: 'type', detail: 'messages' };
+    if (!isPlain(value) && !v.is(schema, value)) return { reason: 'type', detail: 'messages' };
     const turns: ChatMessage[] = [];
     for (const { role: named, content } of value) {
       const role = ROLES.get(named);
