@@ -24,8 +24,14 @@ export class JsonLines implements RecordParser {
     this.#take(text.slice(at));
   }
 
-  end(): void {
-    this.#close();
+  end(cut = false): void {
+    if (cut && !this.#skipping)
+      this.#sink.broken(
+        this.#line,
+        { reason: 'cut' },
+        this.#parts.join('').slice(0, EXCERPT).replaceAll(NO_TEXT, ''),
+      );
+    else this.#close();
   }
 
   #take(part: string): void {

@@ -23,13 +23,14 @@ export function parserFor(format: Format, delimiter: string | null, sink: Record
 /** Records through the layout: kept and counted, or rejected and counted. */
 export function rowsInto(reader: RowReader, tally: Tally, keep: (row: DataRow) => void): RecordSink {
   return {
-    record(line, raw, excerpt) {
+    record(line, raw, excerpt, number) {
       const notes: Note[] = [];
       const row = reader.read(line, raw, notes);
+      if (number !== undefined && !isRefusal(row)) row.row = number;
       const refusal = isRefusal(row) ? row : tally.take(row, notes);
-      if (refusal) tally.reject(line, refusal, excerpt);
+      if (refusal) tally.reject(line, refusal, excerpt, number);
       else keep(row as DataRow);
     },
-    broken: (line, refusal, excerpt) => tally.reject(line, refusal, () => excerpt),
+    broken: (line, refusal, excerpt, row) => tally.reject(line, refusal, () => excerpt, row),
   };
 }

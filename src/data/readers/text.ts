@@ -1,13 +1,16 @@
 /** Text of a data file: UTF-8 that is checked, not guessed. */
 
 /**
- * Stands for bytes that are no UTF-8. A noncharacter (Unicode 23.7), which no text has for its own, unlike U+FFFD, which many
+ * Stands for bytes that are no UTF-8, or no text. A noncharacter (Unicode 23.7), which no text has for its own, unlike U+FFFD, which many
  * published rows have; so a row that holds it can be told, and left out.
  */
 export const NO_TEXT = '\uffff';
 
 /** What a decoder writes for bytes that are no UTF-8, and some texts for their own. */
 const REPLACED = '\ufffd';
+
+/** No character of a text: a file in which one stands was damaged there. */
+const NUL = '\0';
 
 const BOM = '\ufeff';
 const NEWLINE = 0x0a;
@@ -40,6 +43,11 @@ export class Utf8 {
   }
 
   #decode(bytes: Uint8Array): string {
+    const text = this.#utf8(bytes);
+    return text.includes(NUL) ? text.replaceAll(NUL, NO_TEXT) : text;
+  }
+
+  #utf8(bytes: Uint8Array): string {
     const text = this.#lenient.decode(bytes); // several times as fast as the strict one
     if (!text.includes(REPLACED)) return text;
     // Only the lines that are broken are marked.
