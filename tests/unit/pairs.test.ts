@@ -349,6 +349,9 @@ describe('the builder', () => {
     expect(built.pairs[1]).toMatchObject({ edited: true, similarity: 1 });
     expect(built.pairs.slice(3)).toEqual(plain.pairs.slice(3));
     const files = builtFiles(built, DATE);
+    // whoever edits in a terminal finds the ids there
+    for (const { id, prompt } of built.pairs.slice(1))
+      expect(files['prompts.jsonl']).toContain(JSON.stringify({ id, prompt }).slice(1, -1));
     const { harmful } = parsePrompts(files['prompts.jsonl'], '');
     expect(harmful.defence).toHaveLength(plain.pairs.length - 1);
     expect(harmful.defence.some((r) => r.prompt === one!.prompt)).toBe(false);

@@ -48,9 +48,10 @@ export function builtFiles(built: Built, date: string): BuiltFiles {
   return {
     'prompts.jsonl': jsonl([
       ...settings.refusals.map((answer) => ({ role: 'refusal', answer })),
-      ...pairs.map(({ irrelevant, refusal, category, similarity, ...pair }) => ({
+      ...pairs.map(({ id, irrelevant, refusal, category, similarity, ...pair }) => ({
         role: 'harmful',
         split: 'defence',
+        id,
         ...asked(pair),
         irrelevant,
         ...(refusal !== undefined && { refusal }),
