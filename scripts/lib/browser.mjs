@@ -9,8 +9,28 @@ import { hasBundledChromium, softwareGpuEnv, unpackChromium } from '../software-
  * @returns {Promise<import('playwright-core').Browser>}
  */
 export async function launchBrowser({ args = [] } = {}) {
+  return launched((options) => chromium.launch(options), args);
+}
+
+/**
+ * The same with a profile on the disk, as a user's browser has one.
+ *
+ * @param {string} folder
+ * @returns {Promise<import('playwright-core').BrowserContext>}
+ */
+export async function launchProfile(folder) {
+  return launched((options) => chromium.launchPersistentContext(folder, options), []);
+}
+
+/**
+ * @template T
+ * @param {(options: import('playwright-core').LaunchOptions) => Promise<T>} launch
+ * @param {string[]} args
+ * @returns {Promise<T>}
+ */
+async function launched(launch, args) {
   if (hasBundledChromium) {
-    return chromium.launch({
+    return launch({
       executablePath: unpackChromium().executable,
       headless: true,
       timeout: 180_000, // a busy machine starts a browser slowly
@@ -25,7 +45,7 @@ export async function launchBrowser({ args = [] } = {}) {
     });
   }
   try {
-    return await chromium.launch({
+    return await launch({
       channel: 'chrome',
       headless: true,
       args: ['--enable-unsafe-webgpu', ...args],

@@ -1,6 +1,6 @@
 import Papa from 'papaparse';
 import { newlines, NO_TEXT } from './text.ts';
-import { EXCERPT, LONGEST_ROW, type RecordParser, type RecordSink } from './types.ts';
+import { EXCERPT, LONGEST_ROW, type RecordSink, type TextParser } from './types.ts';
 
 /** What Papa's core parser gives; its types leave it open. */
 interface Parsed {
@@ -28,12 +28,14 @@ const WINDOW = 2 ** 21;
  * A table with rows that end at a newline outside of quotes. Where a quotation mark opens and nothing closes it, or a text goes on
  * behind a closing one, that row is left out and the next line begins anew: one stray mark does not swallow the file.
  */
-export class CsvRows implements RecordParser {
+export class CsvRows implements TextParser {
   #sink: RecordSink;
   #parser: InstanceType<typeof Papa.Parser>;
   #text = '';
   #line = 1;
   #window = WINDOW;
+  /** Length at which it is parsed again where a row's end is not there yet: it doubles, or a long row would cost the square of its length. */
+  #enough = 0;
   #skipping = false;
 
   constructor(sink: RecordSink, delimiter: string) {
@@ -53,7 +55,8 @@ export class CsvRows implements RecordParser {
   }
 
   #parse(last: boolean): void {
-    while (this.#text !== '') {
+    while (this.#text !== '' && (last || this.#text.length >= this.#enough)) {
+      this.#enough = 0;
       if (this.#skipping && (this.#skipping = !this.#nextLine(0))) return;
       const part = this.#text.length > this.#window ? this.#text.slice(0, this.#window) : this.#text;
       const final = last && part.length === this.#text.length;
@@ -77,7 +80,10 @@ export class CsvRows implements RecordParser {
         this.#tooLong(part);
       } else if (part.length < this.#text.length) {
         this.#window *= 2; // a row that is longer than the window
-      } else return;
+      } else {
+        this.#enough = Math.min(2 * part.length, LONGEST_ROW + 1);
+        return;
+      }
     }
   }
 

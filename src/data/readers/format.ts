@@ -12,7 +12,8 @@ export const HEADS: readonly number[] = [2 ** 18, 2 ** 23, 2 ** 26];
 export interface Head {
   format: Format;
   gzip: boolean;
-  /** The beginning of its text, unpacked; empty for Parquet. */
+  /** Its beginning, unpacked, and the same as text; both empty for Parquet. */
+  bytes: Uint8Array;
   text: string;
   /** This is all of it. */
   whole: boolean;
@@ -33,7 +34,7 @@ export async function readHead(source: FileSource, limit = HEADS[0]!, signal?: A
   const starts = (...magic: number[]): boolean => magic.every((byte, i) => bytes[i] === byte);
   if (starts(0x50, 0x41, 0x52, 0x31)) {
     if (gzip) throw refused(`${source.name} is Parquet within gzip.`, 'Unpack it first: gzip -d.');
-    return { format: 'parquet', gzip, text: '', whole: false };
+    return { format: 'parquet', gzip, bytes: new Uint8Array(0), text: '', whole: false };
   }
   if (starts(0x50, 0x4b, 0x03, 0x04))
     throw refused(
@@ -45,7 +46,7 @@ export async function readHead(source: FileSource, limit = HEADS[0]!, signal?: A
   const whole = source.size <= limit && (gzip ? bytes.length < limit : bytes.length === source.size);
   const text = decoder.write(bytes) + (whole ? decoder.end() : '');
   refuseLatin(source.name, text);
-  return { format: formatOf(source.name, text), gzip, text, whole };
+  return { format: formatOf(source.name, text), gzip, bytes, text, whole };
 }
 
 async function firstBytes(parts: AsyncIterable<Uint8Array>, limit: number): Promise<Uint8Array> {

@@ -141,7 +141,7 @@ async function sampleOf(
       for (const raw of rows) records.push({ line: records.length + 1, raw });
   } else {
     const parser = parserFor(head.format, delimiter, sink);
-    parser.write(head.text);
+    parser.write(head.bytes);
     if (head.whole) parser.end();
   }
   const raws = records.map(({ raw }) => raw);

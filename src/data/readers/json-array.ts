@@ -5,8 +5,8 @@ import {
   HOPELESS_ROW,
   LONGEST_ROW,
   type Reason,
-  type RecordParser,
   type RecordSink,
+  type TextParser,
 } from './types.ts';
 
 const NEWLINE = 0x0a;
@@ -15,7 +15,7 @@ const NEWLINE = 0x0a;
  * The elements of one JSON array, each as soon as it is whole; one that is too long is passed over. Where the text stops being JSON, the elements before stand; what
  * follows cannot be told apart any more, and is one broken row.
  */
-export class JsonArray implements RecordParser {
+export class JsonArray implements TextParser {
   #sink: RecordSink;
   #encoder = new TextEncoder();
   #parser = new JSONParser({ paths: ['$.*'], keepStack: false, stringBufferSize: 2 ** 16 });

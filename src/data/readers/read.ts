@@ -9,10 +9,9 @@ import { Parquet } from './parquet.ts';
 import { excerptOf, parserFor, rowsInto } from './records.ts';
 import { nothingIn, unrecognised } from './refusals.ts';
 import { Tally, type CountTokens, type ReadReport } from './tally.ts';
-import { Utf8 } from './text.ts';
 import type { RecordSink } from './types.ts';
 
-/** Bytes that become a text at a time: so small that the texts stay among the objects that are cheap to collect. */
+/** Bytes that become rows at a time: so small that their texts stay among the objects that are cheap to collect. */
 const PART = 2 ** 14;
 
 export interface Progress {
@@ -78,14 +77,13 @@ export async function readRows(
       tell(Math.round(done * source.size));
     }
   } else {
-    const decoder = new Utf8();
     const named = format === 'csv' && inspection.header;
     const parser = parserFor(format, inspection.delimiter, named ? afterFirst(sink) : sink);
     let damaged: Damaged | null = null;
     try {
       for await (const bytes of inspection.gzip ? unpacked(source, reading) : slices(source, reading)) {
         for (let at = 0; at < bytes.length; at += PART) {
-          parser.write(decoder.write(bytes.subarray(at, at + PART)));
+          parser.write(bytes.subarray(at, at + PART));
           await handOn();
         }
         tell(readBytes);
@@ -94,7 +92,6 @@ export async function readRows(
       if (!(error instanceof Damaged)) throw error;
       damaged = error;
     }
-    parser.write(decoder.end());
     parser.end(damaged !== null);
     if (damaged && tally.rows === 0) throw damaged;
     await handOn();

@@ -6,7 +6,15 @@ import { JsonArray } from './json-array.ts';
 import { JsonLines } from './jsonl.ts';
 import { isRefusal } from './layouts/common.ts';
 import type { Tally } from './tally.ts';
-import { EXCERPT, type Format, type Note, type RecordParser, type RecordSink } from './types.ts';
+import { Utf8 } from './text.ts';
+import {
+  EXCERPT,
+  type Format,
+  type Note,
+  type RecordParser,
+  type RecordSink,
+  type TextParser,
+} from './types.ts';
 
 /** How a record of a table, or an object, begins. */
 export const excerptOf = (raw: unknown): string =>
@@ -16,8 +24,19 @@ export const excerptOf = (raw: unknown): string =>
 const numbers = (_: string, value: unknown): unknown => (typeof value === 'bigint' ? Number(value) : value);
 
 export function parserFor(format: Format, delimiter: string | null, sink: RecordSink): RecordParser {
-  if (format === 'csv') return new CsvRows(sink, delimiter ?? ',');
-  return format === 'json' ? new JsonArray(sink) : new JsonLines(sink);
+  if (format === 'csv') return decoding(new CsvRows(sink, delimiter ?? ','));
+  return format === 'json' ? decoding(new JsonArray(sink)) : new JsonLines(sink);
+}
+
+function decoding(parser: TextParser): RecordParser {
+  const decoder = new Utf8();
+  return {
+    write: (bytes) => parser.write(decoder.write(bytes)),
+    end: (cut) => {
+      parser.write(decoder.end());
+      parser.end(cut);
+    },
+  };
 }
 
 /** Records through the layout: kept and counted, or rejected and counted. */

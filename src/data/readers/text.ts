@@ -15,10 +15,40 @@ const NUL = '\0';
 const BOM = '\ufeff';
 const NEWLINE = 0x0a;
 
+const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+const lenient = new TextDecoder('utf-8', { ignoreBOM: true });
+
+/** Whether bytes are UTF-8, of which a lenient decoder made a text. */
+function isValid(bytes: Uint8Array, text: string): boolean {
+  if (!text.includes(REPLACED)) return true; // the lenient decoder is several times as fast as the strict one
+  try {
+    strict.decode(bytes);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Bytes of a short line: each is an argument of one call. */
+const SHORT = 2 ** 13;
+
+function isAscii(bytes: Uint8Array): boolean {
+  let all = 0;
+  for (const byte of bytes) all |= byte;
+  return all < 0x80;
+}
+
+/** The text of a line, and whether all of it is UTF-8. */
+export function textOfLine(bytes: Uint8Array, line: number): { text: string; valid: boolean } {
+  // a browser's decoder makes strings outside of the JavaScript heap, which takes several times as long for so few characters
+  if (bytes.length <= SHORT && isAscii(bytes))
+    return { text: String.fromCharCode.apply(null, bytes as unknown as number[]), valid: true };
+  const text = lenient.decode(bytes);
+  return { text: line === 1 && text.startsWith(BOM) ? text.slice(1) : text, valid: isValid(bytes, text) };
+}
+
 /** Decodes slices that may end within a character. */
 export class Utf8 {
-  #strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-  #lenient = new TextDecoder('utf-8', { ignoreBOM: true });
   #rest = new Uint8Array(0);
   #first = true;
 
@@ -43,31 +73,28 @@ export class Utf8 {
   }
 
   #decode(bytes: Uint8Array): string {
-    const text = this.#utf8(bytes);
+    const text = utf8(bytes);
     return text.includes(NUL) ? text.replaceAll(NUL, NO_TEXT) : text;
   }
+}
 
-  #utf8(bytes: Uint8Array): string {
-    const text = this.#lenient.decode(bytes); // several times as fast as the strict one
-    if (!text.includes(REPLACED)) return text;
-    // Only the lines that are broken are marked.
-    const lines: string[] = [];
-    for (let at = 0; at < bytes.length;) {
-      const newline = bytes.indexOf(NEWLINE, at);
-      const end = newline < 0 ? bytes.length : newline + 1;
-      lines.push(this.#line(bytes.subarray(at, end)));
-      at = end;
-    }
-    return lines.join('');
+function utf8(bytes: Uint8Array): string {
+  const text = lenient.decode(bytes);
+  if (!text.includes(REPLACED)) return text;
+  // Only the lines that are broken are marked.
+  const lines: string[] = [];
+  for (let at = 0; at < bytes.length;) {
+    const newline = bytes.indexOf(NEWLINE, at);
+    const end = newline < 0 ? bytes.length : newline + 1;
+    lines.push(marked(bytes.subarray(at, end)));
+    at = end;
   }
+  return lines.join('');
+}
 
-  #line(bytes: Uint8Array): string {
-    try {
-      return this.#strict.decode(bytes);
-    } catch {
-      return this.#lenient.decode(bytes).replaceAll(REPLACED, NO_TEXT);
-    }
-  }
+function marked(bytes: Uint8Array): string {
+  const text = lenient.decode(bytes);
+  return isValid(bytes, text) ? text : text.replaceAll(REPLACED, NO_TEXT);
 }
 
 /** Length without a character that the end cuts. */

@@ -98,13 +98,20 @@ export interface RecordSink {
   broken(line: number, refusal: Refusal, excerpt: string, row?: number): void;
 }
 
+/** Takes a file's bytes, which may be cut anywhere; they are valid until `write` answers. */
 export interface RecordParser {
-  write(text: string): void;
+  write(bytes: Uint8Array): void;
   /** @param cut the file goes on, and cannot be read from here */
   end(cut?: boolean): void;
 }
 
-/** Characters of a row; some 250,000 tokens are one row of no training set. */
+/** The same of text. */
+export interface TextParser {
+  write(text: string): void;
+  end(cut?: boolean): void;
+}
+
+/** Characters of a row, of JSON its bytes; some 250,000 tokens are one row of no training set. */
 export const LONGEST_ROW = 4 * 2 ** 20;
 
 /** Up to here the end of a row that is too long is looked for, where all of it must be held for that. */
