@@ -331,9 +331,10 @@ describe('a file that is cut anywhere', () => {
   );
   lines[9] = '{"prompt": "섬';
   lines[30] = lines[29]!;
+  lines[40] = JSON.stringify({ prompt: 'Vahl', answer: 'a long line of ASCII '.repeat(500) });
   const files = {
     csv: `\ufeffprompt,answer\r\n${quoted.join('\r\n')}`,
-    jsonl: lines.join('\r\n'),
+    jsonl: `\ufeff${lines.join('\r\n')}`,
     json: invented('alpaca', 20),
   };
   /** How far an excerpt goes behind a mark that never closes depends on how much was read when it was found. */
