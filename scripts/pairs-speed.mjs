@@ -35,7 +35,7 @@ try {
     await page.getByText(new RegExp(`^Imported: ${layout}`)).waitFor();
   };
   // held-out prompts, and rows that are marked harmless, are taken from the set too
-  await bring('beavertails', 'jsonl', 3 * instructions);
+  await bring('beavertails', 'jsonl', 4 * instructions);
   await bring('alpaca', 'json', answers);
   await page.goto(`${server.url}#/pairs`);
   await page.getByLabel('Harmful instructions: beavertails.jsonl').check();
