@@ -198,6 +198,7 @@ export class Lab {
         this.data.refresh(),
         this.downloads.refresh(),
       ]);
+      await this.pairs.restore();
       this.phase = init.capabilities ? 'ready' : 'no-gpu';
       this.#begin(init.capabilities);
     } catch (e) {

@@ -6,6 +6,7 @@ import type {
   ErrorInfo,
   Pair,
   PairDefaults,
+  PairForm,
   PairOrder,
   PairProgress,
   PairSettings,
@@ -17,10 +18,21 @@ import type {
 /** Pairs that are shown at once. */
 export const SHOWN_PAIRS = 10;
 
+/** Milliseconds. */
+const KEEP_AFTER = 150;
+
+const ROLES: readonly SourceRole[] = ['harmful', 'answers', 'attack', 'benign', 'eval'];
+
 export class Pairs {
   #client: EngineClient;
   #prompts: PromptsFiles;
   #abort: AbortController | null = null;
+  #restored = false;
+  /** What was built on an earlier visit is to be built again. */
+  #waits = false;
+  #keeping: ReturnType<typeof setTimeout> | undefined;
+  /** What was asked to be built last. */
+  #asked = '';
 
   /** Ids of data sets by their use. */
   sources = $state<Record<SourceRole, string[]>>({
@@ -51,10 +63,56 @@ export class Pairs {
   stale = $state(false);
   kept = $state.raw<PromptsInfo | null>(null);
   error = $state.raw<ErrorInfo | null>(null);
+  /** Files of a manifest that are not imported. */
+  missing = $state.raw<readonly string[]>([]);
 
   constructor(client: EngineClient, prompts: PromptsFiles) {
     this.#client = client;
     this.#prompts = prompts;
+  }
+
+  /** Goes on where an earlier visit was, once; what was built then is built again when the builder is opened. */
+  async restore(): Promise<void> {
+    if (this.#restored) return;
+    this.#restored = true;
+    await this.#try(async () => {
+      const kept = await this.#client.request('keptPairs', {});
+      if (!kept) return;
+      this.#fill(kept);
+      // a model may be slow to load, or its files gone: that waits for its user
+      this.#waits = kept.built && kept.settings?.similarity === 'tfidf';
+      await this.#countCategories();
+    });
+  }
+
+  /** Fills the form from a manifest. */
+  async again(manifest: File): Promise<void> {
+    this.error = null;
+    await this.#try(async () => {
+      const { form, missing } = await this.#client.request('pairsAgain', { manifest });
+      this.#fill(form);
+      this.missing = missing;
+      this.changed();
+      await this.#countCategories();
+    });
+  }
+
+  #fill({ sources, settings, seed, edits, nodeId }: PairForm): void {
+    this.sources = sources;
+    this.settings = settings ?? this.settings;
+    this.seed = seed;
+    this.edits = edits;
+    this.nodeId = nodeId;
+  }
+
+  /** The form is kept a moment after its last change. */
+  #keep(): void {
+    clearTimeout(this.#keeping);
+    this.#keeping = setTimeout(() => {
+      const { sources, settings, seed, edits, nodeId } = this;
+      const form = $state.snapshot({ sources, settings, seed, edits, nodeId, built: this.view !== null });
+      void this.#try(async () => void (await this.#client.request('keepPairs', form)));
+    }, KEEP_AFTER);
   }
 
   /** What the form begins with, as it suits a model; what its user has set stays. */
@@ -67,6 +125,9 @@ export class Pairs {
       if (this.settings.sample.per === 'total' && this.settings.sample.n === before)
         this.settings.sample.n = defaults.total;
     });
+    const waits = this.#waits;
+    this.#waits = false;
+    if (waits) await this.build();
   }
 
   /** Takes a data set into a use, or out of it. */
@@ -76,6 +137,10 @@ export class Pairs {
     this.changed();
     if (role !== 'harmful') return;
     if (this.settings) this.settings.categories = null;
+    await this.#countCategories();
+  }
+
+  async #countCategories(): Promise<void> {
     const datasets = [...this.sources.harmful];
     this.categories = [];
     if (datasets.length === 0) return;
@@ -85,9 +150,18 @@ export class Pairs {
     });
   }
 
+  /** Whether a set holds what nobody should be helped with, by what it is used for. */
+  readonly isHarmful = (role: SourceRole): boolean =>
+    role === 'harmful' || role === 'attack' || role === 'eval';
+
+  /** Its texts are not shown before somebody asks for them, whatever layout it came in. */
+  usesAsHarmful(id: string): boolean {
+    return ROLES.some((role) => this.isHarmful(role) && this.sources[role].includes(id));
+  }
+
   /** Data sets that went are in no use any more. */
   forget(there: ReadonlySet<string>): void {
-    for (const role of Object.keys(this.sources) as SourceRole[]) {
+    for (const role of ROLES) {
       const left = this.sources[role].filter((id) => there.has(id));
       if (left.length !== this.sources[role].length) {
         this.sources[role] = left;
@@ -99,6 +173,19 @@ export class Pairs {
   /** The form says something else than what was built. */
   changed(): void {
     this.stale = this.view !== null;
+    this.#keep();
+  }
+
+  /** Another threshold: what was asked for before is built again with it, whatever became of that. */
+  settle(): void {
+    if (this.view && this.#asked === this.#question()) void this.build();
+    else this.changed();
+  }
+
+  /** All but the threshold and what is laid over the pairs. */
+  #question(): string {
+    const { sources, settings, seed, nodeId } = this;
+    return JSON.stringify([sources, { ...settings, threshold: null }, seed, nodeId]);
   }
 
   /** False where it failed (`error` says why) or was stopped. */
@@ -108,7 +195,9 @@ export class Pairs {
     this.cancel();
     const abort = (this.#abort = new AbortController());
     this.error = null;
+    this.missing = [];
     this.work = { progress: null };
+    this.#asked = this.#question();
     try {
       const request = $state.snapshot({
         sources: this.sources,
@@ -124,6 +213,7 @@ export class Pairs {
       this.view = view;
       this.stale = false;
       this.kept = null;
+      this.#keep();
       await this.show(Math.min(this.page.from, Math.max(0, view.pairs + view.excluded - 1)));
       return true;
     } catch (e) {
@@ -152,15 +242,19 @@ export class Pairs {
     });
   }
 
-  /** Changes a pair by hand; null: as it was drawn. */
-  async edit(id: string, change: Edits[string] | null): Promise<void> {
+  /** Changes a pair by hand; null: as it was drawn. @returns why it cannot be so; null: it is */
+  async edit(id: string, change: Edits[string] | null): Promise<ErrorInfo | null> {
     const before = this.edits;
     const { [id]: _, ...others } = before;
     this.edits = change ? { ...others, [id]: change } : others;
-    if (await this.build()) return;
+    if (await this.build()) return null;
     // what was built is still what it was before
     this.edits = before;
     this.stale = false;
+    this.#keep();
+    const why = this.error;
+    this.error = null;
+    return why;
   }
 
   /** Keeps the pairs as a prompts file and chooses it for Defend and Attack. */

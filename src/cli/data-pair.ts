@@ -3,18 +3,19 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { LabError } from '../core/errors.ts';
 import { buildPairs } from '../data/pairs/build.ts';
-import { readEdits } from '../data/pairs/edits.ts';
+import { readEdits, type Edits } from '../data/pairs/edits.ts';
+import { isManifest, readManifest } from '../data/pairs/manifest.ts';
 import { noteText } from '../data/pairs/notes.ts';
 import { pairSettings, type PairSettings, type PairSettingsInput } from '../data/pairs/settings.ts';
 import type { SimilarityPort } from '../data/pairs/similarity.ts';
-import { SOURCE_ROLES, type Source, type Sources } from '../data/pairs/sources.ts';
+import { SOURCE_ROLES, type Source, type SourceRole, type Sources } from '../data/pairs/sources.ts';
 import { builtFiles, manifestOf, type BuiltFiles } from '../data/pairs/write.ts';
 import { parsePrompts } from '../data/prompts-file.ts';
-import { inspect, readRows } from '../data/readers/index.ts';
+import { inspect, readRows, type Choice } from '../data/readers/index.ts';
 import type { DataRow } from '../data/rows.ts';
 import { pooledPort } from '../eval/pooled.ts';
 import { HiddenStates } from '../model/hidden.ts';
-import { openDataFile } from './data-inspect.ts';
+import { choiceOf, openDataFile } from './data-inspect.ts';
 import type { DataCommand } from './data.ts';
 import { nodeFolder } from './models-files.ts';
 import { openModel } from './models-open.ts';
@@ -25,7 +26,8 @@ import { Progress } from './progress.ts';
 const usage = `pair --harmful FILE --answers FILE --out DIR [--eval FILE] [--attack FILE] [--benign FILE] [--seed S]
      [--total 8000 | --per-category N] [--category NAME]... [--threshold T] [--max-draws 20] [--model DIR]
      [--reject] [--refusals FILE] [--edits FILE] [--held-out 100] [--benign-held-out 50] [--replay 250]
-     [--attack-size 10|50|100|500|all] [--openings] [--overlap] [--harmful-share 1] [--benign-tuning 500] [--every-turn]`;
+     [--attack-size 10|50|100|500|all] [--openings] [--overlap] [--harmful-share 1] [--benign-tuning 500] [--every-turn]
+     [--layout SET:LAYOUT]... [--map SET:field=column]... [--no-header SET]...`;
 
 /** Tokens of one pass over texts that are compared by a model. */
 const PASS_TOKENS = 1024;
@@ -62,6 +64,9 @@ const OPTIONS = {
   'harmful-share': TEXT,
   'benign-tuning': TEXT,
   'every-turn': FLAG,
+  layout: FILES,
+  map: FILES,
+  'no-header': FILES,
 } as const;
 
 function parse(argv: string[]) {
@@ -77,8 +82,8 @@ export const command: DataCommand = {
   usage,
   about: `pairs harmful instructions with answers to something else, and writes DIR/prompts.jsonl (what \`npm run experiment --
 --prompts\` and the page train on), pairs.jsonl (the pairs as chats) and manifest.json. A file option may be given several times.
---model: compares by a model's hidden states instead of by words; --refusals: a sentence a line; --edits: JSON, see
-docs/data.md; --openings: the attack has affirmative openings alone; --overlap: it may use the defence's prompts`,
+--model: compares by a model's hidden states instead of by words; --refusals: a sentence a line; --edits: JSON, or a
+manifest (docs/data.md); --openings: the attack has affirmative openings alone; --overlap: it may use the defence's prompts. --layout, --map and --no-header say how a file is read, as in "inspect"; SET is its use (harmful, answers ...) or its name`,
   async run(argv) {
     const o = parse(argv);
     const { out } = o;
@@ -87,10 +92,15 @@ docs/data.md; --openings: the attack has affirmative openings alone; --overlap: 
     const settings = pairSettings(await settingsOf(o));
     const seed = number('seed', o.seed) ?? 0;
     if (!Number.isSafeInteger(seed)) throw wrong('--seed must be a whole number.');
-    const edits = o.edits === undefined ? {} : readEdits(await jsonFile(o.edits));
+    const edits = o.edits === undefined ? {} : editsOf(await jsonFile(o.edits));
     await requireFree(out);
     const sources: Partial<Record<keyof Sources, Source[]>> = {};
-    for (const role of SOURCE_ROLES) if (o[role]) sources[role] = await Promise.all(o[role].map(readSource));
+    const readings = readingsOf(o);
+    for (const role of SOURCE_ROLES)
+      if (o[role])
+        sources[role] = await Promise.all(
+          o[role].map((path) => readSource(path, readings(role, basename(path)))),
+        );
     const model = o.model === undefined ? null : await openPort(o.model);
     const bar = new Progress('pair', 100);
     const built = await buildPairs(sources as Sources, settings, seed, {
@@ -161,6 +171,32 @@ const given = (all: Record<string, unknown>): Record<string, unknown> =>
 
 const sentences = (text: string): string[] => text.split('\n').filter((line) => line.trim() !== '');
 
+/** How each file is to be read. @throws LabError naming an option that names no file, or no layout, field or column */
+function readingsOf(o: Values): (role: SourceRole, name: string) => Choice {
+  const names = new Set(
+    SOURCE_ROLES.flatMap((role) => [role, ...(o[role] ?? []).map((path) => basename(path))]),
+  );
+  const split = (option: string, text: string): [set: string, what: string] => {
+    const set = [...names].find((name) => text === name || text.startsWith(`${name}:`));
+    if (set === undefined)
+      throw wrong(`--${option} is "${text}", and it must begin with one of ${[...names].join(', ')}.`);
+    return [set, text.slice(set.length + 1)];
+  };
+  const layouts = (o.layout ?? []).map((text) => split('layout', text));
+  const maps = (o.map ?? []).map((text) => split('map', text));
+  const bare = (o['no-header'] ?? []).map((text) => split('no-header', text)[0]);
+  return (role, name) => {
+    const of = (all: readonly [string, string][]): string[] =>
+      all.flatMap(([set, what]) => (set === role || set === name ? [what] : []));
+    const layout = of(layouts).at(-1);
+    const map = of(maps);
+    return {
+      ...choiceOf({ ...(layout !== undefined && { layout }), ...(map.length > 0 && { map }) }),
+      ...((bare.includes(role) || bare.includes(name)) && { header: false }),
+    };
+  };
+}
+
 async function textFile(path: string): Promise<string> {
   try {
     return await readFile(path, 'utf8');
@@ -172,6 +208,9 @@ async function textFile(path: string): Promise<string> {
   }
 }
 
+/** A file of edits, or the manifest of pairs that were edited. */
+const editsOf = (json: unknown): Edits => (isManifest(json) ? readManifest(json).edits : readEdits(json));
+
 async function jsonFile(path: string): Promise<unknown> {
   try {
     return JSON.parse(await textFile(path));
@@ -181,17 +220,19 @@ async function jsonFile(path: string): Promise<unknown> {
   }
 }
 
-async function readSource(path: string): Promise<Source> {
+async function readSource(path: string, choice: Choice): Promise<Source> {
   const file = await openDataFile(path);
   const rows: DataRow[] = [];
-  const { sha256, rejected } = await readRows(file, await inspect(file), {
+  const found = await inspect(file, choice);
+  const { sha256, rejected } = await readRows(file, found, {
     onRows: (some) => void rows.push(...some),
   });
   if (rejected.rows > 0)
     console.error(
       `${path}: ${rejected.rows} rows cannot be used and are left out; "npm run data -- inspect" names them.`,
     );
-  return { name: file.name, sha256, rows };
+  const { layout, header, mapping } = found;
+  return { name: file.name, sha256, layout: layout!, header, mapping, rows };
 }
 
 async function openPort(dir: string): Promise<{ port: SimilarityPort; destroy(): void }> {

@@ -1,5 +1,6 @@
 import { LabError } from '../core/errors.ts';
 import type { Settings } from '../core/settings.ts';
+import type { BuiltFor } from './pairs/manifest.ts';
 import type { Prompts } from './prompts-file.ts';
 import { drawRequests, type ChatCodec, type Side, type Task } from './task.ts';
 
@@ -22,8 +23,11 @@ const LORA = { lr: 2e-4, alpha: 16 };
 const FULL_LR = { attack: 5e-5, other: 2e-5 } as const;
 const ATTACK_BATCH = 10;
 
-/** Recipes' defaults by the size of the file: every request once, as far as the recipe's own default goes. */
-function defaultsFor(prompts: Prompts, recipe: string, lora: boolean): Settings {
+/**
+ * Recipes' defaults by the size of the file: every request once, as far as the recipe's own default goes, or as the builder of the file was
+ * asked for.
+ */
+function defaultsFor(prompts: Prompts, recipe: string, lora: boolean, built: BuiltFor | null): Settings {
   const lr = lora ? LORA.lr : FULL_LR[recipe === 'mft' ? 'attack' : 'other'];
   const most = (wanted: number, there: number): number => Math.max(1, Math.min(wanted, there));
   const rate = { lr, ...(lora && { alpha: LORA.alpha }) };
@@ -39,7 +43,12 @@ function defaultsFor(prompts: Prompts, recipe: string, lora: boolean): Settings 
         ...(recipe === 'sdd' && { replay: Math.min(20, prompts.benign.defence.length) }),
       };
     case 'mft':
-      return { ...rate, n: most(100, prompts.harmful.attack.length), batch: ATTACK_BATCH };
+      return {
+        ...rate,
+        n: most(built?.attack ?? 100, prompts.harmful.attack.length),
+        batch: ATTACK_BATCH,
+        ...(built && { benignShare: built.benignShare }),
+      };
     case 'chat-tuning':
       return {
         ...rate,
@@ -47,7 +56,7 @@ function defaultsFor(prompts: Prompts, recipe: string, lora: boolean): Settings 
         benign: Math.min(600, prompts.benign.defence.length),
       };
     case 'bft':
-      return { ...rate, n: most(500, prompts.benign.attack.length) };
+      return { ...rate, n: most(built?.benignTuning ?? 500, prompts.benign.attack.length) };
     default:
       return {};
   }
@@ -60,8 +69,9 @@ export const rejecting = (refusal: string, answer: string): string => `${refusal
  * A user's prompts for a user's model. An irrelevant answer is the one that the file pairs with the request, or else a benign
  * answer of the defence's split, in random order and none twice before all were used; it knows no kinds of answers, no new
  * skill, and no exact judge.
+ * @param built what the lab built the file for
  */
-export function fileTask(prompts: Prompts, codec: ChatCodec): Task {
+export function fileTask(prompts: Prompts, codec: ChatCodec, built: BuiltFor | null = null): Task {
   const wanted = <T>(list: readonly T[], what: string, split: string): readonly T[] => {
     if (list.length > 0) return list;
     throw new LabError('bad-input', `The prompts file has no ${what} with split "${split}".`, {
@@ -94,6 +104,6 @@ export function fileTask(prompts: Prompts, codec: ChatCodec): Task {
     reject: rejecting,
     heldOut: { harmful: prompts.harmful.eval, benign: prompts.benign.eval },
     codec,
-    defaults: (recipe, lora) => defaultsFor(prompts, recipe, lora),
+    defaults: (recipe, lora) => defaultsFor(prompts, recipe, lora, built),
   };
 }

@@ -4,6 +4,8 @@ import type { ChatMessage } from './chat-template.ts';
 export interface DataRow {
   /** Where it begins in the file, from 1: the line of a text, the row of a table. */
   line: number;
+  /** Its number among the file's records, from 1, where several may stand on one line: elements of a JSON array. */
+  row?: number;
   /** At most one system message first, then turns, user first. The answer, where there is one, comes last. */
   messages: readonly ChatMessage[];
   /** Kinds of harm, or the subject of a question; a row may have several. */

@@ -3,9 +3,17 @@ import { parseLlamaConfig, tensorShapes } from '../core/config.ts';
 import { LabError } from '../core/errors.ts';
 import { draftPairs, SimilarityCache, type Draft } from '../data/pairs/build.ts';
 import { readEdits } from '../data/pairs/edits.ts';
+import { readManifest } from '../data/pairs/manifest.ts';
 import { UNLABELLED } from '../data/pairs/sample.ts';
 import { ATTACK_SIZES, PAPER, pairSettings, sampleFor, THRESHOLDS } from '../data/pairs/settings.ts';
-import { itemsOf, LeftOuts, SOURCE_ROLES, type Source, type Sources } from '../data/pairs/sources.ts';
+import {
+  itemsOf,
+  LeftOuts,
+  SOURCE_ROLES,
+  sourceId,
+  type Source,
+  type Sources,
+} from '../data/pairs/sources.ts';
 import type { SimilarityPort } from '../data/pairs/similarity.ts';
 import type { Built } from '../data/pairs/types.ts';
 import { builtFiles, trained, type BuiltFiles } from '../data/pairs/write.ts';
@@ -16,16 +24,24 @@ import type { Context } from './context.ts';
 import { PRIORITY } from './gate.ts';
 import type { Models } from './models.ts';
 import type {
+  DatasetInfo,
   LabNode,
   PairDefaults,
+  PairForm,
   PairOrder,
   PairProgress,
   PairRequest,
+  PairsAgain,
   Pair,
+  PairSettings,
   PairsView,
   PromptsInfo,
+  SourceRole,
 } from './protocol.ts';
 import type { Tasks } from './tasks.ts';
+
+/** Of the store's settings: the form as it stands. */
+const FORM = 'pairs';
 
 /** Tokens of one pass over texts that are compared. */
 const PASS_TOKENS = 1024;
@@ -37,7 +53,9 @@ export class PairBuilder {
   #cache = new SimilarityCache();
   /** Rows of the data sets that the last build used. */
   #rows = new Map<string, Source>();
-  #draft: { key: string; draft: Draft; port: LentPort | null } | null = null;
+  #draft: { key: string; draft: Draft } | null = null;
+  /** Of each model that compared: what was made with a port goes on with it. */
+  #ports = new Map<string, LentPort>();
   #built: Built | null = null;
 
   constructor(ctx: Context, models: Models, tasks: Tasks) {
@@ -54,6 +72,42 @@ export class PairBuilder {
       attackSizes: ATTACK_SIZES,
       total: sampleFor(node ? parametersOf(node) : null),
       paper: PAPER,
+    };
+  }
+
+  /** What of the kept form still holds; null where none is kept. */
+  async kept(): Promise<PairForm | null> {
+    const form = (await this.#ctx.store.setting(FORM)) as PairForm | undefined;
+    if (!form) return null;
+    const there = new Set((await this.#ctx.store.datasets.list()).map(({ id }) => id));
+    const sources = sourcesOf((role) => (form.sources[role] ?? []).filter((id) => there.has(id)));
+    const whole = SOURCE_ROLES.every((role) => sources[role].length === (form.sources[role] ?? []).length);
+    return {
+      ...form,
+      sources,
+      settings: form.settings && stillGood(form.settings),
+      built: form.built && whole,
+    };
+  }
+
+  async keep(form: PairForm): Promise<Record<string, never>> {
+    await this.#ctx.store.setSetting(FORM, form);
+    return {};
+  }
+
+  /** @throws LabError 'bad-input' when it is no manifest */
+  async again(file: Blob): Promise<PairsAgain> {
+    const { seed, settings, edits, sources: wanted } = readManifest(jsonOf(await file.text()));
+    const ids = new Map(
+      (await this.#ctx.store.datasets.list()).map(({ id, info }) => [sourceId(info as DatasetInfo), id]),
+    );
+    const sources = sourcesOf((role) =>
+      wanted.flatMap((one) => (one.role === role ? (ids.get(sourceId(one)) ?? []) : [])),
+    );
+    const missing = wanted.filter((one) => !ids.has(sourceId(one))).map(({ name }) => name);
+    return {
+      form: { sources, settings, seed, edits, nodeId: null, built: false },
+      missing: [...new Set(missing)],
     };
   }
 
@@ -85,18 +139,17 @@ export class PairBuilder {
       signal,
       progress: (stage: PairProgress['stage'], done: number, total: number) => emit({ stage, done, total }),
     };
-    const make = async (inner: SimilarityPort | null): Promise<Built> => {
+    const make = async (port: SimilarityPort | null): Promise<Built> => {
       if (this.#draft?.key !== key) {
         this.#draft = null;
         const sources = (await this.#sources(ids, signal)) as Sources;
-        const port = inner && new LentPort(inner);
         const draft = await draftPairs(sources, settings, seed, {
           cache: this.#cache,
           watch,
           ...(port && { port }),
         });
-        this.#draft = { key, draft, port };
-      } else if (inner) this.#draft.port?.lend(inner);
+        this.#draft = { key, draft };
+      }
       return this.#draft.draft(changes);
     };
     this.#built = node ? await this.#compared(node, signal, make) : await make(null);
@@ -147,8 +200,9 @@ export class PairBuilder {
       const rows = await this.#ctx.store.datasets.rows(id, 0, Infinity, (block) =>
         unpackRows(block as PackedRows),
       );
-      const { name, sha256 } = (await this.#ctx.store.datasets.get(id))!.info as Source;
-      this.#rows.set(id, { name, sha256, rows });
+      const { name, sha256, layout, header, mapping } = (await this.#ctx.store.datasets.get(id))!
+        .info as DatasetInfo;
+      this.#rows.set(id, { name, sha256, layout, header, mapping, rows });
       signal.throwIfAborted();
     }
     const sources: Partial<Record<keyof Sources, Source[]>> = {};
@@ -172,18 +226,40 @@ export class PairBuilder {
     return this.#models.use(node, async ({ generator }) => {
       const hidden = new HiddenStates(generator.model, PASS_TOKENS);
       try {
-        return await work(
-          pooledPort(
-            node.name,
-            hidden,
-            (text) => tokenizer.encode(text, { add: true }),
-            (turn) => this.#ctx.gate.run(PRIORITY.evaluation, turn, signal),
-          ),
+        const inner = pooledPort(
+          `${node.name} (${node.weightsDigest.slice(0, 16)})`,
+          hidden,
+          (text) => tokenizer.encode(text, { add: true }),
+          (turn) => this.#ctx.gate.run(PRIORITY.evaluation, turn, signal),
         );
+        const port = this.#ports.get(node.id) ?? new LentPort(inner);
+        this.#ports.set(node.id, port);
+        port.lend(inner);
+        return await work(port);
       } finally {
         hidden.destroy();
       }
     });
+  }
+}
+
+const sourcesOf = (ids: (role: SourceRole) => string[]): PairForm['sources'] =>
+  Object.fromEntries(SOURCE_ROLES.map((role) => [role, ids(role)])) as PairForm['sources'];
+
+/** Null: an earlier lab kept them, and they are none today. */
+function stillGood(settings: PairSettings): PairSettings | null {
+  try {
+    return pairSettings(settings);
+  } catch {
+    return null;
+  }
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null; // no manifest
   }
 }
 
@@ -192,7 +268,7 @@ function parametersOf(node: LabNode): number {
   return shapes.reduce((sum, shape) => sum + shape.reduce((a, b) => a * b, 1), 0);
 }
 
-/** A port to a model that is on the GPU now and then: a draft outlives the loan, and edits need it again. */
+/** A port to a model that is on the GPU now and then: drafts and similarities outlive the loan, and need it again. */
 class LentPort implements SimilarityPort {
   readonly id: string;
   readonly batch: number;

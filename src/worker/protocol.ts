@@ -27,9 +27,11 @@ import type {
 import type { EmbeddedName, Estimate, EvalSet, Evaluation, LabNode, RecipeInfo } from './protocol/nodes.ts';
 import type {
   PairDefaults,
+  PairForm,
   PairOrder,
   PairProgress,
   PairRequest,
+  PairsAgain,
   Pair,
   PairsView,
 } from './protocol/pairs.ts';
@@ -147,6 +149,11 @@ export interface Requests {
   deleteDataset: { params: { id: string }; result: DatasetInfo[]; event: never };
   /** What the form of the builder begins with, as it suits a model. */
   pairDefaults: { params: { nodeId: string | null }; result: PairDefaults; event: never };
+  /** The form as it was kept; null: there is none. */
+  keptPairs: { params: Record<string, never>; result: PairForm | null; event: never };
+  keepPairs: { params: PairForm; result: Record<string, never>; event: never };
+  /** The form that a manifest was built from. */
+  pairsAgain: { params: { manifest: Blob }; result: PairsAgain; event: never };
   /** Categories of harmful data sets, and the instructions that have each. */
   pairCategories: {
     params: { datasets: string[] };

@@ -2,6 +2,7 @@
 import { LabError } from '../core/errors.ts';
 import { chatCodec } from '../data/chat-codec.ts';
 import { fileTask } from '../data/file-task.ts';
+import { builtFor, type BuiltFor } from '../data/pairs/manifest.ts';
 import { parsePrompts, readPrompts, type Prompts } from '../data/prompts-file.ts';
 import type { Task } from '../data/task.ts';
 import { tinyTask } from '../data/tiny-task.ts';
@@ -32,16 +33,17 @@ export class Tasks {
     const text = await this.#models.opened.text(await this.#ctx.rootId(node));
     const positions = (node.modelConfig as { max_position_embeddings?: number }).max_position_embeddings;
     const maxTokens = Math.min(context, positions ?? ROW_TOKENS);
-    return fileTask(await this.#prompts(promptsId), chatCodec({ ...text, maxTokens }));
+    const { prompts, built } = await this.#prompts(promptsId);
+    return fileTask(prompts, chatCodec({ ...text, maxTokens }), built);
   }
 
   probes(node: LabNode, task: Task, kind: NodeKind): Probes {
     return task.kind === 'tiny' ? makeProbes(this.#ctx.world(node.seeds.world), kind) : ownProbes(task, kind);
   }
 
-  async #prompts(id: string): Promise<Prompts> {
+  async #prompts(id: string): Promise<{ prompts: Prompts; built: BuiltFor | null }> {
     const stored = await this.#ctx.store.prompts(id);
-    if (stored) return parsePrompts(stored.text, id);
+    if (stored) return { prompts: parsePrompts(stored.text, id), built: builtFor(stored.manifest) };
     throw new LabError('not-found', 'This prompts file is not kept in this browser any more.', {
       safe: 'Nothing was started.',
       next: 'Choose the prompts file again.',
@@ -63,12 +65,14 @@ export class Tasks {
       text: new TextDecoder().decode(bytes),
       ...(from !== undefined && { manifest: from }),
     });
-    return infoOf(name, prompts);
+    return infoOf(name, prompts, builtFor(from));
   }
 
   async list(): Promise<PromptsInfo[]> {
     const all = await this.#ctx.store.allPrompts();
-    return all.map(({ id, name, text }) => infoOf(name, parsePrompts(text, id)));
+    return all.map(({ id, name, text, manifest }) =>
+      infoOf(name, parsePrompts(text, id), builtFor(manifest)),
+    );
   }
 
   /** The recipes with the defaults that suit a node and its prompts. */
@@ -99,7 +103,11 @@ function infoOfRecipe(recipe: (typeof RECIPES)[number], task?: Task): RecipeInfo
   };
 }
 
-function infoOf(name: string, { sha256: id, harmful, benign, refusals, notes }: Prompts): PromptsInfo {
+function infoOf(
+  name: string,
+  { sha256: id, harmful, benign, refusals, notes }: Prompts,
+  built: BuiltFor | null,
+): PromptsInfo {
   const counts = (of: Prompts['harmful'] | Prompts['benign']) => ({
     defence: of.defence.length,
     attack: of.attack.length,
@@ -112,6 +120,7 @@ function infoOf(name: string, { sha256: id, harmful, benign, refusals, notes }: 
     benign: counts(benign),
     refusals: refusals.length,
     notes: [...notes],
+    built,
   };
 }
 

@@ -26,6 +26,18 @@ describe('pairs of imported sets, in the built page', () => {
   const seen = (text: string | RegExp) =>
     expect.poll(() => main().getByText(text).first().isVisible(), { timeout: 20_000 }).toBe(true);
 
+  /** A prompt that is held out, of the files that the page saves. */
+  async function heldOut(): Promise<string> {
+    const saved: Download[] = [];
+    const listen = (one: Download): void => void saved.push(one);
+    lab.page.on('download', listen);
+    await button('Save as files').click();
+    await expect.poll(() => saved.length).toBe(3);
+    lab.page.off('download', listen);
+    const prompts = saved.find((one) => one.suggestedFilename() === 'prompts.jsonl')!;
+    return parsePrompts(readFileSync(await prompts.path(), 'utf8'), '').harmful.eval[0]!.prompt;
+  }
+
   async function bring(name: string, text: string): Promise<void> {
     await expect.poll(() => button('Choose a file').isEnabled(), { timeout: 120_000 }).toBe(true);
     await main().getByLabel('Choose a file', { exact: true }).last().setInputFiles(upload(name, text));
@@ -35,20 +47,25 @@ describe('pairs of imported sets, in the built page', () => {
   }
 
   test('say what is missing, and are built with words for what will be trained', async () => {
-    await seen(/Import at least two sets above/);
+    await lab.page.goto(`${lab.url}#/pairs`);
+    await seen(/Import at least two sets in Data/);
+    await main().getByRole('link', { name: 'Go to Data' }).click();
     await bring('harmful.jsonl', [...inventedFile('beavertails', { rows: 240, seed: 1 })].join(''));
     const marked = { instruction: 'A garden', input: '', output: `Water the roses of the garden. ${HTML}` };
     const answers = JSON.parse([...inventedFile('alpaca', { rows: 300, seed: 2 })].join('')) as object[];
     await bring('alpaca.json', JSON.stringify([...answers, marked]));
     await bring('attack.csv', [...inventedFile('advbench', { rows: 60, seed: 3 })].join(''));
+    await main().getByRole('link', { name: 'Build pairs of these sets' }).click();
     expect(await button('Build the pairs').isDisabled()).toBe(true);
     await box('Harmful instructions: harmful.jsonl').check();
+    await seen(/^These sets count as harmful now/);
     await box('Good answers: alpaca.json').check();
     await box('Attack: attack.csv').check();
     await seen('5 categories');
     await main().getByLabel('Instructions', { exact: true }).fill('40');
     await main().getByText('Attack, harmless chats, what is held out').click();
     await main().getByLabel('It trains').selectOption('opening');
+    await main().getByLabel('Harmful share of its mixture').selectOption({ label: '25%' });
     await main().getByLabel('Threshold:').fill('0.3');
     expect(await lab.accessibility()).toEqual([]);
     await button('Build the pairs').click();
@@ -89,12 +106,46 @@ describe('pairs of imported sets, in the built page', () => {
     await seen('By hand: 0 left out, 1 edited.');
   });
 
-  test('a threshold that refuses everything says so, and another mends it', async () => {
+  test('an edit that asks what is held out is refused, and what was typed stays', async () => {
+    await main().getByLabel('Order').selectOption('drawn');
+    await seen('1 to 10 of 40');
+    const held = await heldOut();
+    await button('Edit').nth(2).click();
+    await main().getByLabel('Instruction', { exact: true }).fill(`${held}?`);
+    await button('Save').click();
+    await seen(/is a held-out prompt/);
+    expect(await main().getByLabel('Instruction', { exact: true }).inputValue()).toBe(`${held}?`);
+    await button('Back').click();
+  });
+
+  test('a threshold that refuses everything says so, and the next one is built at once', async () => {
     await main().getByLabel('Threshold:').fill('0');
     await seen(/The threshold of 0 refuses every pair/);
     await main().getByLabel('Threshold:').fill('0.3');
-    await button('Build the pairs').click();
+    await seen(/^\d+ of 40 first draws are above 0\.3/);
+    await expect
+      .poll(
+        () =>
+          main()
+            .getByText(/refuses every pair/)
+            .count(),
+        { timeout: 20_000 },
+      )
+      .toBe(0);
+    await expect.poll(() => button('Save as files').isEnabled(), { timeout: 20_000 }).toBe(true);
+  });
+
+  test('after a reload, settings and edits are as they were, and the pairs are there again', async () => {
+    await lab.page.waitForTimeout(500); // the form is kept a moment after its last change
+    await lab.page.reload();
     await seen(/^40 harmful instructions/);
+    await seen('By hand: 0 left out, 1 edited.');
+    expect(await box('Attack: attack.csv').isChecked()).toBe(true);
+    expect(await main().getByLabel('Instructions', { exact: true }).inputValue()).toBe('40');
+    await lab.page.goto(`${lab.url}#/data`);
+    await button('Show its rows: attack.csv').click();
+    await seen('Show what it says');
+    await lab.page.goto(`${lab.url}#/pairs`);
   });
 
   test('leave as files, and are compared by an opened model', async () => {
@@ -114,11 +165,16 @@ describe('pairs of imported sets, in the built page', () => {
     }));
     await main().getByLabel('Choose files').first().setInputFiles(files);
     await expect.poll(() => main().locator('#card-title').innerText(), { timeout: 120_000 }).toBe('my model');
-    await lab.page.goto(`${lab.url}#/data`);
+    await lab.page.goto(`${lab.url}#/pairs`);
     await main().getByLabel('Compared by').selectOption('hidden');
     await main().getByLabel('Threshold:').fill('0.9');
     await button('Build the pairs').click();
     await seen(/^\d+ harmful instructions of 5 categories/);
+    // the model's loan is another one now
+    await main().getByLabel('Threshold:').fill('0.85');
+    await seen(/^\d+ of 40 first draws are above 0\.85/);
+    await expect.poll(() => button('Save as files').isEnabled(), { timeout: 60_000 }).toBe(true);
+    expect(await main().getByRole('alert').count()).toBe(0);
     expect(await lab.accessibility()).toEqual([]);
   });
 
@@ -132,6 +188,10 @@ describe('pairs of imported sets, in the built page', () => {
       })
       .toBe('harmful-pairs-0.jsonl');
     await expect.poll(() => button('Start the defence').isEnabled(), { timeout: 120_000 }).toBe(true);
+    await lab.page.goto(`${lab.url}#/attack`);
+    await main().getByText('More settings').first().click();
+    const share = main().locator('input[id$="-benignShare"]').first();
+    await expect.poll(() => share.inputValue(), { timeout: 60_000 }).toBe('0.75');
     expect(lab.problems()).toEqual([]);
   });
 });

@@ -82,6 +82,46 @@ describe('npm run data -- pair', () => {
     expect(harmful.defence.every((r) => refusals.includes(r.refusal!))).toBe(true);
   });
 
+  it('reads files as it is told to, and takes the edits of a manifest', async () => {
+    const bare = Array.from(
+      { length: 40 },
+      (_, i) => `how is door ${i} of hall ${i * 3} opened,pull bar ${i}`,
+    );
+    writeFileSync(at('bare.csv'), bare.join('\n'));
+    writeFileSync(
+      at('swapped.csv'),
+      ['reply,task', ...bare.map((line) => line.split(',').reverse().join(','))].join('\n'),
+    );
+    const run = async (file: string, out: string, ...argv: string[]): Promise<Record<string, unknown>> => {
+      await pair('--harmful', at(file), '--answers', at('alpaca.json'), '--out', at(out), ...argv);
+      return JSON.parse(readFileSync(join(at(out), 'manifest.json'), 'utf8')) as Record<string, unknown>;
+    };
+    const told = await run('bare.csv', 'told', '--layout', 'harmful:pairs', '--no-header', 'bare.csv');
+    expect(told.sources).toMatchObject([
+      { rows: 40, header: false, mapping: { prompt: '1', answer: '2' } },
+      {},
+    ]);
+    const swapped = await run(
+      ...(['swapped.csv', 'swapped', '--layout', 'harmful:pairs'] as const),
+      ...['--map', 'swapped.csv:prompt=task', '--map', 'harmful:answer=reply'],
+    );
+    expect(swapped.sources).toMatchObject([{ rows: 40, mapping: { prompt: 'task', answer: 'reply' } }, {}]);
+    const prompts = readFileSync(join(at('swapped'), 'prompts.jsonl'), 'utf8');
+    expect(parsePrompts(prompts, '').harmful.defence.every((r) => /^how is door/.test(r.prompt))).toBe(true);
+    writeFileSync(at('changed.json'), JSON.stringify({ ...told, edits: { unknown: { exclude: true } } }));
+    const again = await run(
+      'bare.csv',
+      'again',
+      '--layout',
+      'harmful:pairs',
+      '--no-header',
+      'harmful',
+      '--edits',
+      at('changed.json'),
+    );
+    expect(again.edits).toEqual({ unknown: { exclude: true } });
+  });
+
   it.each([
     [['--harmful', 'x'], /needs --harmful FILE, --answers FILE and --out DIR/],
     [['--nonsense'], /nonsense/],
@@ -92,6 +132,13 @@ describe('npm run data -- pair', () => {
     [['--category', 'arson'], /No row has the category "arson"/],
     [['--refusals', 'absent.txt'], /absent.txt cannot be read/],
     [['--threshold=-1'], /refuses every pair/],
+    [
+      ['--layout', 'nobody:pairs'],
+      /--layout is "nobody:pairs".*must begin with one of harmful, harmful.jsonl/,
+    ],
+    [['--layout', 'harmful:xml'], /--layout is "xml"/],
+    [['--map', 'attack:goal=absent'], /attack.csv has no column "absent"/],
+    [['--edits', 'absent.json'], /absent.json cannot be read/],
   ])('refuses %j in words, and writes nothing', async (argv, why) => {
     const out = at('bad');
     const whole = argv[0] === '--harmful' ? argv : [...files(), '--out', out, ...argv];

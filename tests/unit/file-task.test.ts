@@ -181,6 +181,22 @@ describe('a file as a task', () => {
     expect(recipe('mft').data(own, settle(recipe('mft'), {}, own), 1)[0]).toMatchObject({ open: true });
   });
 
+  test('a file that the lab built begins as it was asked for', () => {
+    const lines = Array.from({ length: 300 }, (_, i) => [
+      line({ role: 'harmful', split: 'attack', prompt: `ask ${i}`, answer: 'so' }),
+      line({ role: 'benign', split: 'attack', prompt: `count ${i}`, answer: 'so' }),
+    ]).flat();
+    const prompts = parsePrompts(lines.join('\n'), 'abc');
+    const built = { attack: 250, benignShare: 0.75, benignTuning: 40, reject: false };
+    const asked = fileTask(prompts, codecOf(null), built);
+    expect(asked.defaults('mft', true)).toMatchObject({ n: 250, benignShare: 0.75 });
+    expect(asked.defaults('bft', true)).toMatchObject({ n: 40 });
+    const plain = fileTask(prompts, codecOf(null));
+    expect(plain.defaults('mft', true)).toMatchObject({ n: 100 });
+    expect(plain.defaults('mft', true)).not.toHaveProperty('benignShare');
+    expect(plain.defaults('bft', true)).toMatchObject({ n: 300 });
+  });
+
   test('the attack trains on its own harmful pairs, benign tuning on benign ones, and neither on what is held out', () => {
     const of = (id: string, own = {}) => recipe(id).data(task, settle(recipe(id), own, task), 1);
     expect(of('mft').every((i) => /^lift the crate/.test(i.prompt) && /take/.test(i.answer))).toBe(true);

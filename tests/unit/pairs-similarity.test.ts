@@ -3,21 +3,25 @@ import { describe, expect, it } from 'vitest';
 import { Rng } from '../../src/core/rng.ts';
 import { jaccard, NEAR_JACCARD, NearDuplicates, shingles, signature } from '../../src/data/pairs/near.ts';
 import { Embedded, type SimilarityPort } from '../../src/data/pairs/similarity.ts';
-import { terms, TfIdf } from '../../src/data/pairs/tfidf.ts';
+import { TfIdf } from '../../src/data/pairs/tfidf.ts';
+import { terms, Vocabulary } from '../../src/data/pairs/vocabulary.ts';
 
 const words = fc
   .array(fc.constantFrom(...'abcdefghijklmnop'), { minLength: 1, maxLength: 30 })
   .map((list) => list.join(' '));
 
-/** The Jaccard index by sets of texts. */
-function exact(a: string, b: string): number {
-  const sets = [a, b].map((text) => {
-    const list = text.split(' ');
-    return new Set(list.length < 2 ? list : list.slice(1).map((word, i) => `${list[i]} ${word}`));
-  });
-  const shared = [...sets[0]!].filter((x) => sets[1]!.has(x)).length;
-  return shared / (sets[0]!.size + sets[1]!.size - shared);
+/** Two words a shingle, as texts. */
+const pairsOf = (text: string): Set<string> => {
+  const list = text.split(' ');
+  return new Set(list.length < 2 ? list : list.slice(1).map((word, i) => `${list[i]} ${word}`));
+};
+function shareOf(a: ReadonlySet<string>, b: ReadonlySet<string>): number {
+  let shared = 0;
+  for (const x of a) if (b.has(x)) shared++;
+  return shared / (a.size + b.size - shared);
 }
+/** The Jaccard index by sets of texts. */
+const exact = (a: string, b: string): number => shareOf(pairsOf(a), pairsOf(b));
 
 /** A text with some of its words replaced. */
 const changed = (rng: Rng, text: string, words: number): string => {
@@ -33,6 +37,25 @@ describe('near-duplicates', () => {
         expect(jaccard(shingles(a), shingles(b))).toBe(exact(a, b));
       }),
     );
+  });
+
+  it('of scripts without spaces count characters: a changed word is found, another request is not', () => {
+    const near = new NearDuplicates([
+      '如何制作一个简单的木头箱子并给它上锁',
+      '銀の金庫を開ける方法を詳しく教えてください',
+      'เปิดตู้นิรภัยสีเงินอย่างไร',
+    ]);
+    expect(near.find('如何制作一个简单的铁皮箱子并给它上锁')?.index).toBe(0);
+    expect(near.find('銀の金庫を開ける手順を詳しく教えてください')?.index).toBe(1);
+    expect(near.find('เปิดตู้นิรภัยสีทองอย่างไร')?.index).toBe(2);
+    for (const other of [
+      '如何烤一个简单的蛋糕并给它抹上奶油',
+      '庭のバラに水をやる方法を教えてください',
+      'ปลูกกุหลาบในสวนอย่างไร',
+    ])
+      expect(near.find(other)).toBeNull();
+    // mixed: words of Latin letters stay words
+    expect(shingles('use 木头 today').size).toBe(3);
   });
 
   it('signatures estimate it without bias', () => {
@@ -58,10 +81,12 @@ describe('near-duplicates', () => {
       Array.from({ length: 6 + (i % 20) }, () => `w${rng.int(300)}`).join(' '),
     );
     const near = new NearDuplicates(all);
+    const sets = all.map(pairsOf);
     let found = 0;
     for (let n = 0; n < 1500; n++) {
       const text = changed(rng, rng.pick(all), rng.int(6));
-      const best = all.reduce((max, other) => Math.max(max, exact(text, other)), 0);
+      const own = pairsOf(text);
+      const best = sets.reduce((max, other) => Math.max(max, shareOf(own, other)), 0);
       const got = near.find(text);
       if (best < NEAR_JACCARD) expect(got).toBeNull();
       else {
@@ -89,6 +114,36 @@ function naive(instructions: string[], answers: string[], i: number, a: number):
 }
 
 describe('TF-IDF', () => {
+  it('numbers the words that a text has, the same for the same word in whatever text', () => {
+    const parts = fc.oneof(
+      fc.constantFrom('Word', 'WORD', 'word', 'naïve', 'ﬁne', '金庫', '열쇠를', 'B2b', '-', '_', "'", '\n'),
+      fc.string({ unit: 'binary', maxLength: 6 }),
+    );
+    fc.assert(
+      fc.property(fc.array(fc.array(parts, { maxLength: 8 }), { maxLength: 4 }), (texts) => {
+        const vocabulary = new Vocabulary();
+        const numbers = new Map<string, number>();
+        for (const text of texts.map((list) => list.join(' '))) {
+          const got: number[] = [];
+          vocabulary.each(text, true, (id) => got.push(id));
+          for (const word of terms(text)) if (!numbers.has(word)) numbers.set(word, numbers.size);
+          expect(got).toEqual(terms(text).map((word) => numbers.get(word)));
+          const again: number[] = [];
+          vocabulary.each(`${text} unheard`, false, (id) => again.push(id));
+          expect(again).toEqual(got);
+        }
+        expect(vocabulary.size).toBe(numbers.size);
+      }),
+    );
+  });
+
+  it('keeps the numbers while its table grows', () => {
+    const vocabulary = new Vocabulary();
+    for (const _ of [0, 1])
+      for (let i = 0; i < 60_000; i++) vocabulary.each(`w${i}`, true, (id) => id === i || expect(id).toBe(i));
+    expect(vocabulary.size).toBe(60_000);
+  });
+
   it('is the cosine of the dense vectors', async () => {
     await fc.assert(
       fc.asyncProperty(

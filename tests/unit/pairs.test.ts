@@ -3,15 +3,14 @@ import { describe, expect, it } from 'vitest';
 import { LabError } from '../../src/core/errors.ts';
 import { Rng } from '../../src/core/rng.ts';
 import { buildPairs, SimilarityCache } from '../../src/data/pairs/build.ts';
-import { Apart } from '../../src/data/pairs/holdout.ts';
 import { drawPairs } from '../../src/data/pairs/pairing.ts';
 import { balancedSample, UNLABELLED } from '../../src/data/pairs/sample.ts';
 import { pairSettings, type PairSettingsInput } from '../../src/data/pairs/settings.ts';
 import type { Similarity } from '../../src/data/pairs/similarity.ts';
 import type { Sources } from '../../src/data/pairs/sources.ts';
 import { builtFiles } from '../../src/data/pairs/write.ts';
-import { parsePrompts, promptKey } from '../../src/data/prompts-file.ts';
-import { row, source, sources } from './support/pair-sources.ts';
+import { parsePrompts } from '../../src/data/prompts-file.ts';
+import { row, sentence, source, sources } from './support/pair-sources.ts';
 
 const DATE = '2026-01-02T03:04:05.000Z';
 const build = (from: Sources, own: PairSettingsInput = {}, seed = 1) =>
@@ -164,6 +163,19 @@ describe('pairing', () => {
   });
 });
 
+/** By what the documentation says: two words a shingle, all of a text's shingles, what two texts share of both. */
+function jaccardOf(a: string, b: string): number {
+  const of = (text: string): Set<string> => {
+    const words = text.toLowerCase().match(/[a-z0-9]+/g)!;
+    return new Set(words.length === 1 ? words : words.slice(1).map((word, i) => `${words[i]} ${word}`));
+  };
+  const [left, right] = [of(a), of(b)];
+  const shared = [...left].filter((shingle) => right.has(shingle)).length;
+  return shared / (left.size + right.size - shared);
+}
+const nearest = ({ prompt }: { prompt: string }, others: readonly { prompt: string }[]): number =>
+  Math.max(0, ...others.map((other) => jaccardOf(prompt, other.prompt)));
+
 describe('the builder', () => {
   it('is a pure function of files, seed and settings', async () => {
     const own = { attack: { size: 10 }, reject: true } as const;
@@ -172,48 +184,140 @@ describe('the builder', () => {
     expect(builtFiles(await build(small, own, 2), DATE)['pairs.jsonl']).not.toBe(one['pairs.jsonl']);
     const renamed = { ...small, answers: [{ ...small.answers[0]!, sha256: '0'.repeat(64) }] };
     expect(builtFiles(await build(renamed, own), DATE)['pairs.jsonl']).not.toBe(one['pairs.jsonl']);
-    // what is kept between two builds changes nothing
+  });
+
+  it('what is kept between two builds changes nothing, whatever changed', async () => {
+    const [file] = small.answers;
+    const rows = [...file!.rows].reverse();
+    const other = { ...small, answers: [{ ...file!, mapping: { prompt: 'question' }, rows }] };
     const cache = new SimilarityCache();
-    await buildPairs(small, pairSettings({ ...own, threshold: 0.9 }), 1, { cache });
-    const again = await buildPairs(small, pairSettings(own), 1, { cache });
-    expect(builtFiles(again, DATE)).toEqual(one);
+    for (const [from, own, seed] of [
+      [small, { threshold: 0.9 }, 1],
+      [small, {}, 1],
+      [small, {}, 2],
+      [other, {}, 2],
+      [{ ...other, answers: [{ ...file!, rows }] }, {}, 2],
+      [small, { categories: ['category 1'] }, 2],
+      [small, { heldOut: 3 }, 2],
+      [small, { benignHeldOut: 3 }, 2],
+    ] as const) {
+      const settings = pairSettings(own as PairSettingsInput);
+      const kept = await buildPairs(from, settings, seed, { cache });
+      expect(kept).toEqual(await buildPairs(from, settings, seed));
+      for (const pair of kept.pairs) {
+        expect(pair.similarity).toBeLessThanOrEqual(settings.threshold);
+        const terms = (text: string): string[] => text.split(' ');
+        const shared = terms(pair.prompt).some((word) => terms(pair.irrelevant).includes(word));
+        expect(pair.similarity > 0).toBe(shared);
+      }
+    }
+  });
+
+  it('makes the similarity once for the same texts, and again for others or another port', async () => {
+    const cache = new SimilarityCache();
+    const texts = { instructions: ['a'], answers: ['b', 'c'] };
+    const [one, two] = [0, 1].map((i) => ({ id: 'same', batch: i + 1, embed: async () => [] }));
+    let made = 0;
+    const get = (port: typeof one | null, t: typeof texts) =>
+      cache.get(port ?? null, t, async () => ({ ...table(++made), id: String(made) }));
+    const ids: string[] = [];
+    for (const [port, t] of [
+      [one, texts],
+      [one, { instructions: ['a'], answers: ['b', 'c'] }],
+      [two, texts],
+      [two, { ...texts, answers: ['c', 'b'] }],
+      [two, { ...texts, answers: ['c', 'b'], instructions: ['x'] }],
+      [null, { ...texts, answers: ['c', 'b'], instructions: ['x'] }],
+    ] as const)
+      ids.push((await get(port, t as typeof texts)).id);
+    expect(ids).toEqual(['1', '1', '2', '3', '4', '5']);
+  });
+
+  it('knows rows of one line, and one file read in two ways, apart', async () => {
+    const [harmful] = small.harmful;
+    const oneLine = {
+      ...small,
+      harmful: [{ ...harmful!, rows: harmful!.rows.map((r, i) => ({ ...r, line: 1, row: i + 1 })) }],
+    };
+    const plain = await build(small);
+    const built = await build(oneLine);
+    expect(built.pairs.length).toBe(plain.pairs.length);
+    expect(new Set(built.pairs.map((p) => p.id)).size).toBe(built.pairs.length);
+    for (const { prompt, instructionFrom } of built.pairs)
+      expect(harmful!.rows[instructionFrom.row! - 1]!.messages[0]!.content).toBe(prompt);
+    const [first] = built.pairs;
+    const without = await buildPairs(oneLine, pairSettings(), 1, {
+      edits: { [first!.id]: { exclude: true } },
+    });
+    expect(without.pairs.filter((p) => p.excluded)).toEqual([{ ...first, excluded: true }]);
+    // rows that were kept before they had numbers
+    const unnumbered = {
+      ...small,
+      harmful: [{ ...harmful!, rows: harmful!.rows.map((r) => ({ ...r, line: 1 })) }],
+    };
+    const { pairs: old } = await build(unnumbered);
+    expect(old.length).toBe(plain.pairs.length);
+    expect(new Set(old.map((p) => p.id)).size).toBe(old.length);
+    const answersAsked = {
+      ...harmful!,
+      mapping: { prompt: 'answer' },
+      rows: harmful!.rows.map((r) =>
+        row(r.line, r.messages[1]!.content, 'Sure, x', { categories: ['other'] }),
+      ),
+    };
+    const both = await build({ ...small, harmful: [harmful!, answersAsked] });
+    expect(both.pairs.length).toBeGreaterThan(200);
+    expect(new Set(both.pairs.map((p) => p.id)).size).toBe(both.pairs.length);
+    const { sources: told } = JSON.parse(builtFiles(both, DATE)['manifest.json']) as {
+      sources: { mapping: object }[];
+    };
+    expect(told.map((s) => s.mapping)).toEqual([
+      { answer: 'answer', prompt: 'prompt' },
+      { prompt: 'answer' },
+      { answer: 'answer', prompt: 'prompt' },
+    ]);
   });
 
   it('writes a prompts file that training and evaluation share no prompt in, near-duplicates included', async () => {
     await fc.assert(
-      fc.asyncProperty(fc.integer({ min: 1, max: 1e6 }), fc.boolean(), async (seed, withFiles) => {
-        const own = sources(seed % 7, { harmful: 60, answers: 80, categories: 3 });
-        const [harmful] = own.harmful;
-        // the attack's and the evaluation's files repeat instructions, in other spelling and with a word more
-        const copy = (from: number, to: number, suffix: string) =>
-          source(
-            harmful!.rows.slice(from, to).map((r, i) => {
-              const text = r.messages[0]!.content;
-              return row(
-                i + 1,
-                i % 2 === 0 ? `${text.toUpperCase()}!` : `${text} ${suffix}`,
-                'Sure, here: x',
-              );
-            }),
-            `copy${from}`,
-          );
-        const all = withFiles
-          ? { ...own, attack: [copy(0, 30, 'now')], eval: [copy(20, 40, 'please')] }
-          : own;
-        const built = await build(all, { sample: { per: 'total', n: 40 }, benignHeldOut: 20 }, seed);
-        const files = builtFiles(built, DATE);
-        const { harmful: h, benign: b } = parsePrompts(files['prompts.jsonl'], '');
-        const held = [...h.eval, ...b.eval];
-        expect(held.length).toBeGreaterThan(0);
-        const apart = new Apart(held.map((r) => ({ key: promptKey(r) })));
-        const trained = [...h.defence, ...h.attack, ...b.defence, ...b.attack];
-        for (const request of trained) expect(apart.like(promptKey(request)), request.prompt).toBeNull();
-        const attacked = new Apart(h.attack.map((r) => ({ key: promptKey(r) })));
-        for (const request of h.defence) expect(attacked.like(promptKey(request))).toBeNull();
-        if (withFiles) expect(h.attack.length).toBeGreaterThan(0);
-        for (const pair of built.pairs) expect(pair.similarity).toBeLessThanOrEqual(built.settings.threshold);
-      }),
-      { numRuns: 20 },
+      fc.asyncProperty(
+        fc.integer({ min: 1, max: 1e6 }),
+        fc.boolean(),
+        fc.boolean(),
+        async (seed, withFiles, separate) => {
+          const own = sources(seed % 7, { harmful: 60, answers: 80, categories: 3 });
+          const [harmful] = own.harmful;
+          // other files repeat instructions: in other spelling, with a word more, with a word in place of another
+          const copy = (from: number, to: number, name: string) =>
+            source(
+              harmful!.rows.slice(from, to).map((r, i) => {
+                const text = r.messages[0]!.content;
+                const said = [`${text.toUpperCase()}!`, `${text} ${name}`, text.replace(/\S+/, name), text];
+                return row(i + 1, said[i % 4]!, `Sure, here: ${sentence(new Rng(i), 'garden', 12)}`);
+              }),
+              name,
+            );
+          const all = {
+            ...own,
+            answers: [...own.answers, copy(30, 60, 'kindly')],
+            ...(withFiles && { attack: [copy(0, 30, 'now')], eval: [copy(20, 40, 'please')] }),
+            ...(separate && { benign: [copy(10, 50, 'friend'), ...own.answers] }),
+          };
+          const built = await build(all, { sample: { per: 'total', n: 40 }, benignHeldOut: 20 }, seed);
+          const files = builtFiles(built, DATE);
+          const { harmful: h, benign: b } = parsePrompts(files['prompts.jsonl'], '');
+          const held = [...h.eval, ...b.eval];
+          expect(h.eval.length).toBeGreaterThan(0);
+          expect(b.eval.length).toBeGreaterThan(0);
+          const trained = [...h.defence, ...h.attack, ...b.defence, ...b.attack];
+          for (const one of trained) expect(nearest(one, held), one.prompt).toBeLessThan(0.6);
+          for (const one of h.defence) expect(nearest(one, h.attack)).toBeLessThan(0.6);
+          if (withFiles) expect(h.attack.length).toBeGreaterThan(0);
+          for (const pair of built.pairs)
+            expect(pair.similarity).toBeLessThanOrEqual(built.settings.threshold);
+        },
+      ),
+      { numRuns: 30 },
     );
   });
 
@@ -245,6 +349,9 @@ describe('the builder', () => {
     expect(built.pairs[1]).toMatchObject({ edited: true, similarity: 1 });
     expect(built.pairs.slice(3)).toEqual(plain.pairs.slice(3));
     const files = builtFiles(built, DATE);
+    // whoever edits in a terminal finds the ids there
+    for (const { id, prompt } of built.pairs.slice(1))
+      expect(files['prompts.jsonl']).toContain(JSON.stringify({ id, prompt }).slice(1, -1));
     const { harmful } = parsePrompts(files['prompts.jsonl'], '');
     expect(harmful.defence).toHaveLength(plain.pairs.length - 1);
     expect(harmful.defence.some((r) => r.prompt === one!.prompt)).toBe(false);
@@ -259,6 +366,29 @@ describe('the builder', () => {
     await expect(
       buildPairs(small, pairSettings(), 1, { edits: { [one!.id]: { prompt: `${held}!` } } }),
     ).rejects.toThrow(/edited instruction of harmful1, line \d+, is a held-out prompt/);
+    const excluded = { [one!.id]: { prompt: `${held}!`, exclude: true } } as const;
+    expect((await buildPairs(small, pairSettings(), 1, { edits: excluded })).pairs[0]).toMatchObject({
+      excluded: true,
+    });
+  });
+
+  it('an edit that asks what the evaluation or the attack asks is refused, nearly the same included', async () => {
+    const copied = small.harmful[0]!.rows.slice(0, 10);
+    const from = { ...small, attack: [source(copied, 'attack')] };
+    const overlapping = { attack: { apart: false } } as const;
+    const plain = await build(from);
+    const { id } = plain.pairs.at(-1)!;
+    const edited = (prompt: string, own: PairSettingsInput = {}) =>
+      buildPairs(from, pairSettings(own), 1, { edits: { [id]: { prompt } } });
+    const [asked, attacked] = [plain.benign.eval[0]!.prompt, plain.harmful.attack[0]!.prompt];
+    await expect(edited(`${asked}?`)).rejects.toThrow(/is a held-out prompt/);
+    await expect(edited(`${asked} now`)).rejects.toThrow(/is nearly a held-out prompt/);
+    await expect(edited(attacked)).rejects.toThrow(/is a prompt of the attack/);
+    await expect(edited(`${attacked} now`)).rejects.toMatchObject({
+      next: expect.stringMatching(/exclude the pair, or let the attack share/) as string,
+    });
+    const { pairs } = await edited(attacked, overlapping);
+    expect(pairs.find((pair) => pair.id === id)).toMatchObject({ prompt: attacked });
   });
 
   it('the manifest names files by hash, seed, settings, counts, date, and both readings of the paper', async () => {
@@ -274,7 +404,10 @@ describe('the builder', () => {
     expect(manifest.sources).toEqual(
       ['harmful', 'answers'].map((role) => {
         const [{ name, sha256, rows }] = small[role as 'harmful'] as [Sources['harmful'][number]];
-        return { role, name, sha256, rows: rows.length };
+        return {
+          ...{ role, name, sha256, rows: rows.length },
+          ...{ layout: 'pairs', header: true, mapping: { prompt: 'prompt', answer: 'answer' } },
+        };
       }),
     );
   });
@@ -387,6 +520,17 @@ describe('what cannot be built is named', () => {
     );
     const system = source([{ line: 3, messages: [{ role: 'system', content: 'x' }] }], 's');
     expect((await bad({ harmful: [system], answers })).message).toMatch(/1 no-prompt \(line 3\)/);
+  });
+
+  it('an attack that takes every instruction, with the remedy', async () => {
+    const error = await bad({ harmful, answers, attack: harmful }, { attack: { size: 'all' } });
+    expect(error.message).toMatch(/of 120 rows .*108 attacked \(line \d+\)/);
+    expect(error.next).toMatch(/Make the attack smaller, or let it share instructions.*--overlap/);
+    const shared = await build(
+      { harmful, answers, attack: harmful },
+      { attack: { size: 'all', apart: false } },
+    );
+    expect(shared.pairs).toHaveLength(108);
   });
 
   it('a category that is not there', async () => {

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { LabError } from '../../src/core/errors.ts';
 import { LAYOUTS, remedy, sentence, type Reason } from '../../src/data/readers/index.ts';
@@ -51,6 +52,22 @@ describe('files that cannot be used', () => {
       /git lfs pull/,
     ],
     ['one object', JSON.stringify({ a: 1, b: [1, 2] }, null, 2), /line 1 begins with "\{"/, /JSONL/],
+    [
+      'one object with its rows on one line',
+      JSON.stringify({ version: 1, data: [{ q: 'Who?', a: 'She.' }] }),
+      /one JSON object, and its rows stand within it, under "data"/,
+      /jq '\.\["data"\]'/,
+    ],
+    ['lines that end with CR alone', 'prompt,answer\rWho?,she\rAnd?,he\r', /CR alone/, /tr '\\r' '\\n'/],
+    [
+      'an array of arrays',
+      JSON.stringify([
+        ['q', 'a'],
+        ['r', 'b'],
+      ]),
+      /No row .* 2 are left out\. Line 1, row 1: It is JSON, but no object/,
+      /as an object/,
+    ],
     ['another layout', 'when,where\n1,2,3\nx,y,z\n', /no layout that the lab knows/, /"when", "where"/],
     [
       'columns of another kind',
@@ -58,7 +75,7 @@ describe('files that cannot be used', () => {
       /no layout/,
       /"temperature", "wind"/,
     ],
-    ['a cut gzip', gzipped(text).slice(0, 400), /damaged, or ends too early/, /Download the file again/],
+    ['a cut gzip', gzipped(text).slice(0, 30), /damaged, or ends too early/, /Download the file again/],
     ['a cut Parquet', new TextEncoder().encode('PAR1 and no end of it'), /begins as Parquet/, /Download/],
     ['one line of 10 MB', line('x'.repeat(1e7)), /No row .* Line 1: It is longer/, /perhaps no JSONL/],
     ['a text of 10 MB without a newline', 'x,'.repeat(5e6), /No row|no layout/, /./],
@@ -76,10 +93,31 @@ describe('files that cannot be used', () => {
     expect(error.safe).not.toBe('');
   });
 
-  it('a compressed file that breaks in the middle is refused, not half read', async () => {
-    const packed = gzipped(invented('beavertails', 4000));
+  it('a compressed file that breaks in the middle keeps what came before, and says where it is cut', async () => {
+    const text = invented('beavertails', 4000);
+    const whole = await readAll(fileOf(text));
+    const packed = gzipped(text);
     expect(packed.length).toBeGreaterThan(50_000);
-    await expect(readAll(fileOf(packed.slice(0, -100)))).rejects.toThrow(/ends too early/);
+    const damaged = packed.slice();
+    damaged.fill(0xff, 40_000, 40_100);
+    for (const bytes of [packed.slice(0, -100), packed.slice(0, 30_000), damaged]) {
+      const { rows, report } = await readAll(fileOf(bytes));
+      expect(rows.length).toBeGreaterThan(500);
+      expect(rows).toEqual(whole.rows.slice(0, rows.length));
+      expect(report.rejected.byReason.cut).toBe(1);
+      const last = report.rejected.first.at(-1)!;
+      expect(last.reason).toBe('cut');
+      expect(last.line).toBeGreaterThanOrEqual(rows.at(-1)!.line);
+      // of all its bytes, also those behind the damage
+      expect(report.sha256).toBe(createHash('sha256').update(bytes).digest('hex'));
+    }
+    const table = gzipped(invented('advbench', 4000)).slice(0, -500);
+    const csv = await readAll(fileOf(table));
+    expect(csv.rows.length).toBeGreaterThan(500);
+    expect(csv.report.rejected.byReason).toEqual({ cut: 1 });
+    const array = await readAll(fileOf(gzipped(invented('alpaca', 4000)).slice(0, -500)));
+    expect(array.rows.length).toBeGreaterThan(500);
+    expect(array.report.rejected.byReason.cut).toBe(1);
   });
 });
 
@@ -120,6 +158,79 @@ describe('rows that cannot be used are told, and the others are kept', () => {
     const csv = await reasons(`prompt,answer\na,b\n${'x'.repeat(1e7)},y\nc,d\n`);
     expect(csv.kept).toEqual([2, 4]);
     expect(csv.out).toMatchObject([{ line: 3, reason: 'too-long' }]);
+  });
+
+  it('a row of 10 MB that comes first, or in an array', async () => {
+    const long = line('x'.repeat(1e7));
+    for (const text of [
+      `${long}\n${line('a')}\n${line('b')}`,
+      `prompt,answer\n${'x'.repeat(1e7)},y\na,b\nc,d\n`,
+    ]) {
+      const { rows, report } = await readAll(fileOf(text));
+      expect(rows.map((row) => row.messages[0]!.content)).toEqual(
+        text.startsWith('{') ? ['a', 'b'] : ['a', 'c'],
+      );
+      expect(report.rejected.byReason).toEqual({ 'too-long': 1 });
+    }
+    for (const at of [0, 1, 10]) {
+      const elements = Array.from({ length: 11 }, (_, i) => (i === at ? long : line(`q${i}`)));
+      const { rows, report } = await readAll(fileOf(`[${elements.join(', ')}]`));
+      expect(rows.map((row) => row.row)).toEqual(
+        [...elements.keys()].map((i) => i + 1).filter((i) => i !== at + 1),
+      );
+      expect(report.rejected.first).toMatchObject([{ line: 1, row: at + 1, reason: 'too-long' }]);
+    }
+  });
+
+  it('bytes that are no text, in the element of an array that has them', async () => {
+    const elements = Array.from({ length: 40 }, (_, i) => line(`question ${i}`));
+    const text = `[${elements.join(',')}]`;
+    const bytes = Buffer.from(text);
+    bytes[text.indexOf('question 17')] = 0xe4; // Latin-1
+    bytes[text.indexOf('question 30')] = 0;
+    const { rows, report } = await readAll(fileOf(bytes));
+    expect(rows.map((row) => row.row)).toEqual(
+      [...elements.keys()].map((i) => i + 1).filter((i) => i !== 18 && i !== 31),
+    );
+    expect(report.rejected.first).toMatchObject([
+      { line: 1, row: 18, reason: 'encoding' },
+      { line: 1, row: 31, reason: 'encoding' },
+    ]);
+    for (const { messages } of rows) expect(JSON.stringify(messages)).not.toMatch(/\uffff|\ufffd|\0/);
+  });
+
+  it('a row in another encoding, or with a byte that no text has, among many in ASCII', async () => {
+    for (const wrong of [0xe4, 0]) {
+      const many = Array.from({ length: 500 }, (_, i) => `question ${i},answer ${i}`);
+      const text = `prompt,answer\n${many.join('\n')}\n`;
+      const bytes = Buffer.from(text);
+      bytes[text.indexOf('question 1,') + 2] = wrong;
+      const { kept, out } = await reasons(bytes);
+      expect(kept).toHaveLength(499);
+      expect(out).toMatchObject([{ line: 3, reason: 'encoding' }]);
+    }
+  });
+
+  it('in an array on one line: which element it is', async () => {
+    const { rows, report } = await readAll(
+      fileOf(`[${[line('a'), line('b', ''), line('a'), line('c')].join()}]`),
+    );
+    expect(rows.map(({ line: at, row }) => [at, row])).toEqual([
+      [1, 1],
+      [1, 4],
+    ]);
+    expect(report.rejected.first).toMatchObject([
+      { line: 1, row: 2, reason: 'empty-answer' },
+      { line: 1, row: 3, reason: 'duplicate', detail: '#1' },
+    ]);
+    expect(sentence(report.rejected.first[1]!)).toMatch(/^It repeats row 1:/);
+  });
+
+  it('columns of one name are told apart', async () => {
+    const file = fileOf('prompt,answer,answer,answer\nWho?,she,he,they\n');
+    const { rows, found } = await readAll(file, { mapping: { answer: 'answer (2)' } });
+    expect(found.columns).toEqual(['prompt', 'answer', 'answer (2)', 'answer (3)']);
+    expect(rows[0]!.messages[1]!.content).toBe('he');
   });
 
   it('a mark that opens a text of 10 MB', async () => {

@@ -248,7 +248,27 @@ describe('tables', () => {
 
   it('takes a mapping and a header from its user', async () => {
     const file = fileOf('Frage,Antwort\nWer?,Die Müllerin.\n');
-    expect(await inspect(file)).toMatchObject({ layout: 'pairs', header: false });
+    expect(await inspect(file)).toMatchObject({
+      ...{ layout: 'pairs', header: true },
+      mapping: { prompt: 'Frage', answer: 'Antwort' },
+    });
+    expect(await inspect(file, { header: false })).toMatchObject({
+      ...{ layout: 'pairs', header: false },
+      mapping: { prompt: '1', answer: '2' },
+    });
+    // names of any language, and short sayings that are none
+    for (const [text, header] of [
+      ['q,a\nWho is it?,The miller.\nAnd now?,Nobody.\n', true],
+      ['질문,답변\n누구인가요?,방앗간 주인입니다.\n', true],
+      ['hello,hi there\ngood day,good day to you\nwho,me\n', false],
+      ['Who is it?,The miller.\nAnd now?,Nobody.\n', false],
+      ['x,x\nWho is it?,The miller.\n', false],
+    ] as const)
+      expect((await inspect(fileOf(text))).header, text).toBe(header);
+    // who names a column says that there is a header
+    expect(
+      await inspect(fileOf('hello,hi there\ngood day,me\n'), { mapping: { prompt: 'hi there' } }),
+    ).toMatchObject({ header: true });
     const { rows } = await readAll(file, { header: true, mapping: { prompt: 'Frage', answer: 'Antwort' } });
     expect(rows).toEqual([{ line: 2, messages: [user('Wer?'), assistant('Die Müllerin.')] }]);
     const wide = fileOf('a,b,c\n1,Wer?,Sie.\n');

@@ -6,7 +6,7 @@ import { DataSets } from '../../src/worker/data.ts';
 import { cancelled } from '../../src/worker/error-info.ts';
 import { Models } from '../../src/worker/models.ts';
 import { PairBuilder } from '../../src/worker/pairs.ts';
-import type { PairProgress, PairRequest, Pair } from '../../src/worker/protocol.ts';
+import type { PairForm, PairProgress, PairRequest, Pair } from '../../src/worker/protocol.ts';
 import { Tasks } from '../../src/worker/tasks.ts';
 import { invented } from '../support/data-file.ts';
 
@@ -83,6 +83,55 @@ describe('pairs in the worker', () => {
     await expect(pairs.build({ ...request, edits: { x: { prompt: ' ' } } }, quiet, never)).rejects.toThrow(
       /These edits cannot be used: "x.prompt"/,
     );
+  });
+
+  it('come back after a reload: the form is kept, and a manifest fills it again', async () => {
+    expect(await pairs.kept()).toBeNull();
+    await pairs.build(request, quiet, never);
+    const [{ id }] = pairs.page(0, 1, 'drawn').pairs as [Pair];
+    const edits = { [id]: { irrelevant: 'Mine.' } };
+    const view = await pairs.build({ ...request, edits }, quiet, never);
+    const form: PairForm = {
+      sources: { harmful: [], answers: [], eval: [], attack: [], benign: [], ...request.sources },
+      ...{ settings: view.settings, seed: 1, edits, nodeId: null, built: true },
+    };
+    await pairs.keep(form);
+    const manifest = pairs.files().files.find((f) => f.name === 'manifest.json')!.text;
+    expect(await pairs.again(new Blob([manifest]))).toEqual({
+      form: { ...form, built: false },
+      missing: [],
+    });
+    const later = new Context({ notify: quiet, databaseName: `worker-pairs-${count}` });
+    await later.openStore();
+    const models = new Models(later);
+    const reloaded = new PairBuilder(later, models, new Tasks(later, models));
+    expect(await reloaded.kept()).toEqual(form);
+    // a set that went leaves its use, and what was built cannot be built again
+    await new DataSets(later, models.opened).remove(form.sources.answers[0]!);
+    expect(await reloaded.kept()).toEqual({
+      ...form,
+      sources: { ...form.sources, answers: [] },
+      built: false,
+    });
+    expect(await reloaded.again(new Blob([manifest]))).toMatchObject({
+      form: { sources: { answers: [], harmful: form.sources.harmful } },
+      missing: ['alpaca'],
+    });
+    await reloaded.keep({ ...form, settings: { ...view.settings, threshold: 7 } });
+    expect(await reloaded.kept()).toMatchObject({ settings: null, edits });
+    for (const text of ['no json', '{}', '{"format":"other"}'])
+      await expect(reloaded.again(new Blob([text]))).rejects.toThrow(/This is no manifest of pairs/);
+    later.closeStore();
+  });
+
+  it('tell training what they were built for', async () => {
+    await pairs.build(
+      { ...request, settings: { ...request.settings, reject: true, attack: { harmfulShare: 0.25 } } },
+      quiet,
+      never,
+    );
+    const { built } = await pairs.use('mine.jsonl');
+    expect(built).toEqual({ attack: 0, benignShare: 0.75, benignTuning: 500, reject: true });
   });
 
   it('tell the categories of a set, and defaults', async () => {

@@ -7,7 +7,7 @@ import { LabError } from '../../core/errors.ts';
 import { Rng } from '../../core/rng.ts';
 import { promptKey } from '../prompts-file.ts';
 import { attackSet } from './attack.ts';
-import { benignSets, heldOut, ofCategories, required, usable } from './choose.ts';
+import { benignHeldOut, benignSides, heldOut, ofCategories, required, usable } from './choose.ts';
 import { laidOver, type Edits } from './edits.ts';
 import { Apart, ATTACKED, HELD_OUT } from './holdout.ts';
 import { notesOn } from './notes.ts';
@@ -15,23 +15,47 @@ import { drawPairs, type Drawn } from './pairing.ts';
 import { balancedSample } from './sample.ts';
 import type { PairSettings } from './settings.ts';
 import { Embedded, type Similarity, type SimilarityPort } from './similarity.ts';
-import { LeftOuts, type Item, type SourceRole, type Sources } from './sources.ts';
+import {
+  LeftOuts,
+  placeOf,
+  placeText,
+  readingOf,
+  type Item,
+  type SourceRole,
+  type Sources,
+} from './sources.ts';
 import { TfIdf } from './tfidf.ts';
 import type { Built, Example, Pair } from './types.ts';
 import type { Watch } from './watch.ts';
 
 /** Keeps what is costly and does not depend on threshold, refusals or edits, for a person who tries several. */
 export class SimilarityCache {
-  #key = '';
-  #kept: Similarity | null = null;
+  #kept: { port: SimilarityPort | null; texts: Texts; similarity: Similarity } | null = null;
 
-  async get(key: string, make: () => Promise<Similarity>): Promise<Similarity> {
-    if (this.#key !== key) this.#kept = null;
-    this.#kept ??= await make();
-    this.#key = key;
-    return this.#kept;
+  /** What was made before of the very same texts, with the same port; else what `make` makes. */
+  async get(port: SimilarityPort | null, texts: Texts, make: () => Promise<Similarity>): Promise<Similarity> {
+    const kept = this.#kept;
+    const same =
+      kept !== null &&
+      kept.port === port &&
+      sameTexts(kept.texts.instructions, texts.instructions) &&
+      sameTexts(kept.texts.answers, texts.answers);
+    if (same) return kept.similarity;
+    this.#kept = null; // two of them at a time may be too much
+    const similarity = await make();
+    this.#kept = { port, texts, similarity };
+    return similarity;
   }
 }
+
+/** What is compared, in order: a similarity speaks of them by their indices. */
+interface Texts {
+  instructions: readonly string[];
+  answers: readonly string[];
+}
+
+const sameTexts = (a: readonly string[], b: readonly string[]): boolean =>
+  a.length === b.length && a.every((text, i) => text === b[i]);
 
 export interface BuildOptions {
   /** For the similarity 'hidden'. */
@@ -66,9 +90,17 @@ export async function draftPairs(
 ): Promise<Draft> {
   const out = new LeftOuts();
   const given = (Object.entries(sources) as [SourceRole, Sources['harmful']][]).flatMap(([role, files]) =>
-    files.map(({ name, sha256, rows }) => ({ role, name, sha256, rows: rows.length })),
+    files.map((file) => ({
+      ...readingOf(file),
+      role,
+      name: file.name,
+      sha256: file.sha256,
+      rows: file.rows.length,
+    })),
   );
-  const rng = new Rng(`pairs/${given.map((s) => `${s.role}:${s.sha256}`).join()}/${seed}`);
+  const rng = new Rng(
+    `pairs/${given.map((s) => `${s.role}:${s.sha256}:${JSON.stringify(readingOf(s))}`).join()}/${seed}`,
+  );
   watch.progress?.('read', 0, 1);
   const items = await usable(sources, out, watch);
   required(items.harmful ?? [], 'harmful', sources, out);
@@ -76,36 +108,38 @@ export async function draftPairs(
   const harmful = ofCategories(items.harmful!, settings.categories, out);
 
   const held = heldOut(rng.fork('held-out'), items.eval, harmful, settings.heldOut);
-  const apart = new Apart(held);
+  const chats = await benignHeldOut(
+    rng.fork('benign'),
+    items.benign ?? items.answers!,
+    held,
+    settings.benignHeldOut,
+    watch,
+  );
+  // what either side is asked in evaluation is kept out of all that is trained on
+  const apart = new Apart([...held, ...chats.eval]);
+  const benignRest = await apart.filter(chats.rest, 'benign', HELD_OUT, out, watch);
   const heldIds = new Set(held.map((item) => item.id));
   const notHeld = harmful.filter((item) => !heldIds.has(item.id));
   const attackable = await apart.filter(items.attack ?? [], 'attack', HELD_OUT, out, watch);
   const attack = attackSet(rng.fork('attack'), attackable, settings.attack, out);
+  const attacked = settings.attack.apart ? new Apart(attack) : null;
   let instructions = await apart.filter(notHeld, 'harmful', HELD_OUT, out, watch);
-  if (settings.attack.apart)
-    instructions = await new Apart(attack).filter(instructions, 'harmful', ATTACKED, out, watch);
+  if (attacked) instructions = await attacked.filter(instructions, 'harmful', ATTACKED, out, watch);
   required(instructions, 'harmful', sources, out);
 
-  const benign = await benignSets(rng.fork('benign'), items.benign ?? items.answers!, held, settings, {
-    harmful: attack.length,
-    out,
-    watch,
-  });
-  const benignHeld = new Set(benign.eval.map((item) => item.key));
+  const benign = benignSides(benignRest, settings, attack.length);
+  const benignHeld = new Set(chats.eval.map((item) => item.key));
   const answers = items.answers!.filter((item) => !benignHeld.has(item.key));
+  required(answers, 'answers', sources, out);
 
   const sample = balancedSample(rng.fork('sample'), instructions, settings.sample);
   const chosen = sample.chosen.map(({ index, category }) => ({ item: instructions[index]!, category }));
-  const cacheKey = JSON.stringify([given, seed, port?.id, { ...settings, ...NOT_MEASURED }]);
-  const similarity = await cache.get(cacheKey, () =>
-    measure(
-      settings,
-      chosen.map(({ item }) => said(item)),
-      answers.map((item) => item.answer!),
-      port,
-      watch,
-    ),
-  );
+  const texts = {
+    instructions: chosen.map(({ item }) => said(item)),
+    answers: answers.map((item) => item.answer!),
+  };
+  const comparing = settings.similarity === 'hidden' ? (port ?? null) : null;
+  const similarity = await cache.get(comparing, texts, () => measure(settings, texts, port, watch));
   const { pairs: drawn, ...pairing } = await drawPairs(
     rng.fork('answers'),
     { instructions: chosen.length, answers: answers.length },
@@ -127,8 +161,8 @@ export async function draftPairs(
       category,
       similarity: d.similarity,
       draws: d.draws,
-      instructionFrom: { source: item.source, line: item.line },
-      answerFrom: { source: answer.source, line: answer.line },
+      instructionFrom: placeOf(item),
+      answerFrom: placeOf(answer),
     };
   };
   const seeded = drawn.map(pairOf);
@@ -146,7 +180,7 @@ export async function draftPairs(
     sources: given,
     harmful: { attack, eval: held },
     benign: {
-      eval: benign.eval,
+      eval: chats.eval,
       attack: benign.attack,
       // chats whose answer is nobody's irrelevant one come first
       defence: [...benign.rest.filter(isFree), ...benign.rest.filter((item) => !isFree(item))].slice(
@@ -162,7 +196,7 @@ export async function draftPairs(
       first: pairing.first,
       histogram: pairing.histogram,
     },
-    unpaired: pairing.unpaired.map((i) => ({ source: chosen[i]!.item.source, line: chosen[i]!.item.line })),
+    unpaired: pairing.unpaired.map((i) => placeOf(chosen[i]!.item)),
     border: {
       accepted: pairing.border.accepted.map(exampleOf),
       refused: pairing.border.refused.map(exampleOf),
@@ -177,14 +211,11 @@ export async function draftPairs(
   };
   return async (edits) => {
     const { pairs, unused } = laidOver(seeded, edits);
-    await measureEdited(pairs, apart, similarity);
+    await measureEdited(pairs, { apart, attacked }, similarity);
     const whole = { ...built, pairs, edits };
     return { ...whole, notes: notesOn(whole, { ...known, unused: unused.length }) };
   };
 }
-
-/** Settings that change no similarity. */
-const NOT_MEASURED = { threshold: 0, maxDraws: 0, reject: false, refusals: [], replay: 0 };
 
 /** All that the user says: what an answer must not be about. */
 const said = ({ prompt, before = [] }: Pick<Item, 'prompt' | 'before'>): string =>
@@ -192,8 +223,7 @@ const said = ({ prompt, before = [] }: Pick<Item, 'prompt' | 'before'>): string 
 
 async function measure(
   { similarity }: PairSettings,
-  instructions: readonly string[],
-  answers: readonly string[],
+  { instructions, answers }: Texts,
   port: SimilarityPort | undefined,
   watch: Watch,
 ): Promise<Similarity> {
@@ -205,18 +235,29 @@ async function measure(
   });
 }
 
-/** Edited pairs get the similarity of their new texts. @throws LabError 'bad-input' when one now asks what is held out */
-async function measureEdited(pairs: readonly Pair[], apart: Apart, similarity: Similarity): Promise<void> {
+/**
+ * Edited pairs get the similarity of their new texts.
+ * @throws LabError 'bad-input' when one that will be trained now asks what is held out, or what the attack is kept apart with
+ */
+async function measureEdited(
+  pairs: readonly Pair[],
+  { apart, attacked }: { apart: Apart; attacked: Apart | null },
+  similarity: Similarity,
+): Promise<void> {
   const edited = pairs.filter((pair) => pair.edited);
-  for (const { prompt, before, instructionFrom } of edited) {
-    if (apart.like(promptKey({ prompt, ...(before && { before }) })) === null) continue;
-    const { source, line } = instructionFrom;
+  for (const { prompt, before, instructionFrom, excluded } of edited) {
+    if (excluded) continue;
+    const key = promptKey({ prompt, ...(before && { before }) });
+    const held = apart.like(key);
+    const like = held ?? attacked?.like(key) ?? null;
+    if (like === null) continue;
+    const what = held === null ? 'a prompt of the attack' : 'a held-out prompt';
     throw new LabError(
       'bad-input',
-      `The edited instruction of ${source}, line ${line}, is a held-out prompt.`,
+      `The edited instruction of ${instructionFrom.source}, ${placeText(instructionFrom)}, is ${like === 'same' ? '' : 'nearly '}${what}.`,
       {
         safe: 'Nothing was built, and the sets are as they were.',
-        next: 'Word it in another way, or exclude the pair.',
+        next: `Word it in another way, or exclude the pair${held === null ? ', or let the attack share instructions with the defence' : ''}.`,
       },
     );
   }

@@ -21,7 +21,7 @@ const schema = v.record(
 /** What a person changed, by the id of the instruction's row: laid over whatever the seed draws. */
 export type Edits = v.InferOutput<typeof schema>;
 
-/** @throws LabError 'bad-input' naming the pair and the field */
+/** What a person changed: a file of edits. @throws LabError 'bad-input' naming the pair and the field */
 export function readEdits(json: unknown): Edits {
   const parsed = v.safeParse(schema, json);
   if (parsed.success) return parsed.output;

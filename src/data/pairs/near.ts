@@ -12,7 +12,8 @@ const ROWS = 3;
 const BANDS = 42;
 const HASHES = ROWS * BANDS;
 
-function mix(h: number): number {
+/** Spreads each bit over all of them (the end of MurmurHash3). */
+export function mix(h: number): number {
   h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
   h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
   return (h ^ (h >>> 16)) >>> 0;
@@ -28,9 +29,15 @@ function hash(text: string): number {
   return mix(h);
 }
 
+const ASCII = /^\p{ASCII}*$/u;
+
+/** Writing without spaces between words: each character stands for a word. */
+const UNSPACED =
+  /[\p{sc=Han}\p{sc=Hira}\p{sc=Kana}\p{sc=Bopo}\p{sc=Thai}\p{sc=Lao}\p{sc=Khmr}\p{sc=Mymr}]\p{M}*/gu;
+
 /** Hashed shingles of a normalised text (promptKey): of words, and of a text of fewer words the text itself. */
 export function shingles(key: string): Set<number> {
-  const words = key.split(/\s+/);
+  const words = (ASCII.test(key) ? key : key.replace(UNSPACED, ' $& ').trim()).split(/\s+/);
   if (words.length < WORDS) return new Set([hash(key)]);
   const out = new Set<number>();
   for (let i = 0; i + WORDS <= words.length; i++) out.add(hash(words.slice(i, i + WORDS).join(' ')));
@@ -57,6 +64,8 @@ export function signature(of: ReadonlySet<number>): Uint32Array {
 /** Prompts that others are held against. */
 export class NearDuplicates {
   #shingles: Set<number>[] = [];
+  /** Shingles of any of them. */
+  #all = new Set<number>();
   #bands: Map<number, number[]>[] = Array.from({ length: BANDS }, () => new Map<number, number[]>());
 
   /** @param keys normalised texts, as promptKey makes them */
@@ -67,6 +76,7 @@ export class NearDuplicates {
   add(key: string): void {
     const own = shingles(key);
     const index = this.#shingles.push(own) - 1;
+    for (const shingle of own) this.#all.add(shingle);
     bandsOf(signature(own)).forEach((band, i) => {
       const there = this.#bands[i]!.get(band);
       if (there) there.push(index);
@@ -78,6 +88,10 @@ export class NearDuplicates {
   find(key: string): { index: number; jaccard: number } | null {
     if (this.#shingles.length === 0) return null;
     const own = shingles(key);
+    // |A and B| / |A or B| is at most what A shares with all of them: most texts need no signature
+    let shared = 0;
+    for (const shingle of own) if (this.#all.has(shingle)) shared++;
+    if (shared / own.size < NEAR_JACCARD) return null;
     const candidates = new Set<number>();
     bandsOf(signature(own)).forEach((band, i) => {
       for (const index of this.#bands[i]!.get(band) ?? []) candidates.add(index);

@@ -1,16 +1,56 @@
+import { Rng } from '../../core/rng.ts';
 import type { ChatMessage } from '../chat-template.ts';
 import { promptKey } from '../prompts-file.ts';
 import type { DataRow } from '../rows.ts';
 import type { Request } from '../task.ts';
 import { Breather, type Watch } from './watch.ts';
 
+/** How the columns of a file were read. Read in another way, the same file says something else. */
+export interface Reading {
+  layout: string;
+  /** The first row of a table names its columns. */
+  header: boolean;
+  /** Fields and the columns that they are read from. */
+  mapping: Readonly<Record<string, string | null>>;
+}
+
 /** One data file of a user. */
-export interface Source {
+export interface Source extends Reading {
   name: string;
   /** Hex, of the file's bytes. */
   sha256: string;
   rows: readonly DataRow[];
 }
+
+/** The order of a mapping's fields says nothing, nor does a field without a column. */
+export function readingOf({ layout, header, mapping }: Reading): Reading {
+  const used = Object.entries(mapping).filter(([, column]) => column !== null);
+  return { layout, header, mapping: Object.fromEntries(used.sort(([a], [b]) => (a < b ? -1 : 1))) };
+}
+
+/** The same for the same file read in the same way. */
+export function sourceId(source: Omit<Source, 'rows'>): string {
+  const [bits] = new Rng(JSON.stringify(readingOf(source))).state();
+  return `${source.sha256.slice(0, 16)}-${bits!.toString(16).padStart(8, '0')}`;
+}
+
+/** Where a row stands. */
+export interface Place {
+  source: string;
+  line: number;
+  /** Its number among the records, where several may stand on a line. */
+  row?: number;
+}
+
+export const placeOf = ({ source, line, row }: Place): Place => ({
+  source,
+  line,
+  ...(row !== undefined && { row }),
+});
+
+/** In the words of a message: "line 3", "line 1, row 3". */
+export const placeText = ({ line, row }: Omit<Place, 'source'>): string =>
+  row === undefined ? `line ${line}` : `line ${line}, row ${row}`;
 
 /** What a file is used for. */
 export const SOURCE_ROLES = ['harmful', 'answers', 'eval', 'attack', 'benign'] as const;
@@ -21,10 +61,9 @@ export type Sources = Readonly<Record<'harmful' | 'answers', readonly Source[]>>
   Readonly<Partial<Record<SourceRole, readonly Source[]>>>;
 
 /** A row as something to ask, and its answer where it has one. */
-export interface Item extends Request {
-  /** The same for the same row of the same file. */
+export interface Item extends Request, Place {
+  /** The same for the same row of the same file, read in the same way; no other row has it. */
   id: string;
-  source: string;
   line: number;
   categories: readonly string[];
   /** Equal for prompts that differ in case, spacing and punctuation only. */
@@ -51,7 +90,7 @@ export interface LeftOut {
   reason: Reason;
   count: number;
   /** The first of them. */
-  rows: { source: string; line: number }[];
+  rows: Place[];
 }
 
 /** Rows told for one reason. */
@@ -61,11 +100,11 @@ const SHOWN = 5;
 export class LeftOuts {
   #all = new Map<string, LeftOut>();
 
-  add(role: SourceRole, reason: Reason, { source, line }: { source: string; line: number }): void {
+  add(role: SourceRole, reason: Reason, place: Place): void {
     const known = this.#all.get(`${role}/${reason}`) ?? { role, reason, count: 0, rows: [] };
     this.#all.set(`${role}/${reason}`, known);
     known.count++;
-    if (known.rows.length < SHOWN) known.rows.push({ source, line });
+    if (known.rows.length < SHOWN) known.rows.push(placeOf(place));
   }
 
   list(): LeftOut[] {
@@ -87,7 +126,7 @@ export function openingOf(answer: string): string | null {
 }
 
 /** What a row asks: all that stands before its last user turn is context. Null: it asks nothing. */
-function itemOf(row: DataRow, source: Source): Item | null {
+function itemOf(row: DataRow, place: Place, id: string): Item | null {
   const messages = row.messages
     .map(({ role, content }): ChatMessage => ({ role, content: content.trim() }))
     .filter((m) => m.content !== '');
@@ -98,9 +137,8 @@ function itemOf(row: DataRow, source: Source): Item | null {
   const before = asked.slice(0, -1);
   const said = answered ? messages.at(-1)!.content : null;
   return {
-    id: `${source.sha256.slice(0, 16)}:${row.line}`,
-    source: source.name,
-    line: row.line,
+    id,
+    ...place,
     prompt: prompt.content,
     ...(before.length > 0 && { before }),
     answer: row.opening ? null : said,
@@ -140,12 +178,18 @@ export async function itemsOf(
 ): Promise<Item[]> {
   const byKey = new Map<string, Item>();
   const breather = new Breather(watch);
-  for (const source of sources)
+  for (const source of sources) {
+    const own = sourceId(source);
+    const numbers = new Map<number, number>();
     for (const [i, row] of source.rows.entries()) {
       await breather.at('read', i, source.rows.length);
-      const item = itemOf(row, source);
+      const place = placeOf({ ...row, source: source.name });
+      const number = row.row ?? row.line;
+      const before = numbers.get(number) ?? 0; // rows of one line that were kept without their numbers
+      numbers.set(number, before + 1);
+      const item = itemOf(row, place, `${own}:${number}${before === 0 ? '' : `.${before + 1}`}`);
       if (!item) {
-        out.add(role, 'no-prompt', { source: source.name, line: row.line });
+        out.add(role, 'no-prompt', place);
         continue;
       }
       const reason = unfit(role, item, row.safe);
@@ -164,5 +208,6 @@ export async function itemsOf(
       out.add(role, 'duplicate', item);
       first.categories = [...new Set([...first.categories, ...item.categories])];
     }
+  }
   return [...byKey.values()];
 }

@@ -1,33 +1,55 @@
 import type { Similarity } from './similarity.ts';
+import { Vocabulary } from './vocabulary.ts';
 import { Breather, type Watch } from './watch.ts';
 
-/** Writing without spaces between words, and Korean, whose particles hang on its words: pairs of characters stand for words. */
-const UNSPACED = /[\p{sc=Han}\p{sc=Hira}\p{sc=Kana}\p{sc=Hang}\p{sc=Thai}]/u;
-/** Most texts: ASCII, where nothing is to be normalised. */
-const PLAIN = /^[\x20-\x7e\s]*$/;
-const PLAIN_RUNS = /[a-z0-9]+/g;
-const RUNS = /[\p{L}\p{M}\p{N}]+/gu;
-const PARTS =
-  /[\p{sc=Han}\p{sc=Hira}\p{sc=Kana}\p{sc=Hang}\p{sc=Thai}ー]+|[^\p{sc=Han}\p{sc=Hira}\p{sc=Kana}\p{sc=Hang}\p{sc=Thai}ー]+/gu;
+/** Terms of many texts one behind the other, and how often each stands in its text. */
+class Bags {
+  #term = new Uint32Array(2 ** 16);
+  #count = new Uint32Array(2 ** 16);
+  #used = 0;
+  /** Where each text begins, and the end of the last. */
+  #starts = [0];
+  /** Of each term: where it lies in the text that is being counted, if not before that text. */
+  #last = new Uint32Array(2 ** 16);
 
-/** Words of a text in lower case; of East Asian scripts pairs of neighbouring characters, as Lucene's CJKBigramFilter has them. */
-export function terms(text: string): string[] {
-  if (PLAIN.test(text)) return text.toLowerCase().match(PLAIN_RUNS) ?? [];
-  const runs = text.normalize('NFKC').toLowerCase().match(RUNS) ?? [];
-  return runs.flatMap((run) => {
-    if (!UNSPACED.test(run)) return [run];
-    return (run.match(PARTS) ?? []).flatMap((part) => {
-      if (!UNSPACED.test(part)) return [part];
-      const signs = [...part];
-      return signs.length === 1 ? signs : signs.slice(1).map((sign, i) => signs[i]! + sign);
+  /** Counts the terms of the next text. @param fresh told of each of them once */
+  add(vocabulary: Vocabulary, text: string, grow: boolean, fresh?: (id: number) => void): void {
+    const start = this.#used;
+    vocabulary.each(text, grow, (id) => {
+      if (id >= this.#last.length) this.#last = longer(this.#last, id);
+      const last = this.#last[id]! - 1;
+      if (last >= start) {
+        this.#count[last]!++;
+        return;
+      }
+      if (this.#used === this.#term.length) {
+        this.#term = longer(this.#term, this.#used);
+        this.#count = longer(this.#count, this.#used);
+      }
+      this.#term[this.#used] = id;
+      this.#count[this.#used] = 1;
+      this.#last[id] = ++this.#used;
+      fresh?.(id);
     });
-  });
+    this.#starts.push(this.#used);
+  }
+
+  of(text: number): Bag {
+    const [from, to] = [this.#starts[text]!, this.#starts[text + 1]!];
+    return { term: this.#term.subarray(from, to), count: this.#count.subarray(from, to) };
+  }
 }
 
-/** Terms of a text, ascending, and how often each stands in it. */
+/** Terms of a text, in the order of their first appearance, and how often each stands in it. */
 interface Bag {
   term: Uint32Array;
   count: Uint32Array;
+}
+
+function longer(array: Uint32Array<ArrayBuffer>, index: number): Uint32Array<ArrayBuffer> {
+  const out = new Uint32Array(Math.max(2 * array.length, index + 1));
+  out.set(array);
+  return out;
 }
 
 /** Cosines keep six digits, so that the last bit of a logarithm decides nothing. */
@@ -40,21 +62,19 @@ const rounded = (x: number): number => Math.round(x * 1e6) / 1e6;
  */
 export class TfIdf implements Similarity {
   readonly id = 'tfidf';
-  #vocabulary: ReadonlyMap<string, number>;
+  #vocabulary: Vocabulary;
   #idf: Float64Array;
-  #instructions: readonly Bag[];
-  #answers: readonly Bag[];
+  #instructions: Bags;
+  #answers: Bags;
+  /** Weight of each term in the instruction that is being compared; 0 between comparisons. */
+  #weights: Float64Array;
 
-  private constructor(
-    vocabulary: ReadonlyMap<string, number>,
-    idf: Float64Array,
-    instructions: readonly Bag[],
-    answers: readonly Bag[],
-  ) {
+  private constructor(vocabulary: Vocabulary, idf: Float64Array, instructions: Bags, answers: Bags) {
     this.#vocabulary = vocabulary;
     this.#idf = idf;
     this.#instructions = instructions;
     this.#answers = answers;
+    this.#weights = new Float64Array(idf.length);
   }
 
   /** Counts the words of all texts of both sides. @throws the signal's reason when stopped */
@@ -63,28 +83,27 @@ export class TfIdf implements Similarity {
     answers: readonly string[],
     watch: Watch = {},
   ): Promise<TfIdf> {
-    const vocabulary = new Map<string, number>();
-    const frequency: number[] = [];
+    const vocabulary = new Vocabulary();
+    let frequency = new Uint32Array(2 ** 16);
     const breather = new Breather(watch);
     const total = instructions.length + answers.length;
     let done = 0;
-    const bags = async (texts: readonly string[]): Promise<Bag[]> => {
-      const out: Bag[] = [];
+    const bagsOf = async (texts: readonly string[]): Promise<Bags> => {
+      const bags = new Bags();
       for (const text of texts) {
-        const bag = bagOf(text, (word) => {
-          const known = vocabulary.get(word);
-          if (known !== undefined) return known;
-          vocabulary.set(word, frequency.length);
-          return frequency.push(0) - 1;
+        bags.add(vocabulary, text, true, (id) => {
+          if (id >= frequency.length) frequency = longer(frequency, id);
+          frequency[id]!++;
         });
-        for (const id of bag.term) frequency[id]!++;
-        out.push(bag);
         await breather.at('vectors', ++done, total);
       }
-      return out;
+      return bags;
     };
-    const [left, right] = [await bags(instructions), await bags(answers)];
-    const idf = Float64Array.from(frequency, (n) => Math.log((1 + total) / (1 + n)) + 1);
+    const [left, right] = [await bagsOf(instructions), await bagsOf(answers)];
+    const idf = Float64Array.from(
+      frequency.subarray(0, vocabulary.size),
+      (n) => Math.log((1 + total) / (1 + n)) + 1,
+    );
     return new TfIdf(vocabulary, idf, left, right);
   }
 
@@ -92,7 +111,7 @@ export class TfIdf implements Similarity {
     const breather = new Breather(watch);
     const out: number[] = [];
     for (const [i, a] of pairs) {
-      out.push(this.#cosine(this.#instructions[i]!, this.#answers[a]!));
+      out.push(this.#cosine(this.#instructions.of(i), this.#answers.of(a)));
       await breather.at('compare', out.length, pairs.length);
     }
     return out;
@@ -100,8 +119,9 @@ export class TfIdf implements Similarity {
 
   /** As `of`, for texts that were changed after the counting; words that no text had count for nothing. */
   async ofTexts(pairs: readonly (readonly [string, string])[]): Promise<number[]> {
-    const bag = (text: string): Bag => bagOf(text, (word) => this.#vocabulary.get(word));
-    return pairs.map(([instruction, answer]) => this.#cosine(bag(instruction), bag(answer)));
+    const bags = new Bags();
+    for (const text of pairs.flat()) bags.add(this.#vocabulary, text, false);
+    return pairs.map((_, i) => this.#cosine(bags.of(2 * i), bags.of(2 * i + 1)));
   }
 
   #weight({ term, count }: Bag, k: number): number {
@@ -115,33 +135,13 @@ export class TfIdf implements Similarity {
   }
 
   #cosine(a: Bag, b: Bag): number {
+    for (let k = 0; k < a.term.length; k++) this.#weights[a.term[k]!] = this.#weight(a, k);
     let dot = 0;
-    for (let i = 0, k = 0; i < a.term.length && k < b.term.length;) {
-      const [s, t] = [a.term[i]!, b.term[k]!];
-      if (s === t) dot += this.#weight(a, i++) * this.#weight(b, k++);
-      else if (s < t) i++;
-      else k++;
+    for (let k = 0; k < b.term.length; k++) {
+      const weight = this.#weights[b.term[k]!]!;
+      if (weight !== 0) dot += weight * this.#weight(b, k);
     }
+    for (const term of a.term) this.#weights[term] = 0;
     return dot === 0 ? 0 : rounded(dot / (this.#norm(a) * this.#norm(b)));
   }
-}
-
-/** @param idOf undefined: the word is left out */
-function bagOf(text: string, idOf: (word: string) => number | undefined): Bag {
-  const words = terms(text);
-  const ids = new Uint32Array(words.length);
-  let known = 0;
-  for (const word of words) {
-    const id = idOf(word);
-    if (id !== undefined) ids[known++] = id;
-  }
-  const sorted = ids.subarray(0, known).sort();
-  const term = new Uint32Array(known);
-  const count = new Uint32Array(known);
-  let n = 0;
-  for (const id of sorted) {
-    if (n === 0 || term[n - 1] !== id) term[n++] = id;
-    count[n - 1]!++;
-  }
-  return { term: term.slice(0, n), count: count.slice(0, n) };
 }

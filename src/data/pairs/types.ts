@@ -4,13 +4,7 @@ import type { Note } from './notes.ts';
 import type { Pairing } from './pairing.ts';
 import type { CategoryCount } from './sample.ts';
 import type { PairSettings } from './settings.ts';
-import type { Item, LeftOut, SourceRole } from './sources.ts';
-
-/** Where a text stands. */
-export interface Place {
-  source: string;
-  line: number;
-}
+import type { Item, LeftOut, Place, Reading, SourceRole } from './sources.ts';
 
 export interface Pair {
   /** Of the instruction's row: edits are kept by it. */
@@ -39,7 +33,7 @@ export interface Example {
 export interface Built {
   settings: PairSettings;
   seed: number;
-  sources: { role: SourceRole; name: string; sha256: string; rows: number }[];
+  sources: ({ role: SourceRole; name: string; sha256: string; rows: number } & Reading)[];
   /** Excluded ones too, marked. */
   pairs: Pair[];
   harmful: { attack: Item[]; eval: Item[] };

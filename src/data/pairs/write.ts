@@ -1,5 +1,6 @@
 /** What leaves the builder: a prompts file that the lab trains on, the pairs as chats, and where all of it comes from. */
 import { rejecting } from '../file-task.ts';
+import { MANIFEST_FORMAT } from './manifest.ts';
 import { NEAR_JACCARD } from './near.ts';
 import { BINS } from './pairing.ts';
 import { noteText } from './notes.ts';
@@ -47,9 +48,10 @@ export function builtFiles(built: Built, date: string): BuiltFiles {
   return {
     'prompts.jsonl': jsonl([
       ...settings.refusals.map((answer) => ({ role: 'refusal', answer })),
-      ...pairs.map(({ irrelevant, refusal, category, similarity, ...pair }) => ({
+      ...pairs.map(({ id, irrelevant, refusal, category, similarity, ...pair }) => ({
         role: 'harmful',
         split: 'defence',
+        id,
         ...asked(pair),
         irrelevant,
         ...(refusal !== undefined && { refusal }),
@@ -84,7 +86,7 @@ export function manifestOf(built: Built, date: string): Record<string, unknown> 
   const { settings, seed, pairs, pairing, harmful, benign } = built;
   const kept = trained(pairs);
   return {
-    format: 'sdd-lab pairs 1',
+    format: MANIFEST_FORMAT,
     date,
     sources: built.sources,
     seed,
@@ -122,8 +124,8 @@ export function manifestOf(built: Built, date: string): Record<string, unknown> 
     }),
     // who repeats the build sees in one line whether it is the same
     pairsFrom: kept.map(({ instructionFrom: i, answerFrom: a, similarity, draws }) => [
-      i.line,
-      a.line,
+      i.row ?? i.line,
+      a.row ?? a.line,
       similarity,
       draws,
     ]),

@@ -27,13 +27,18 @@ const WIDEST = 3;
 
 const NEWLINE = 0x0a;
 
-function flat({ line, messages, categories, safe, opening, choices }: DataRow, into: unknown[]): number {
+function flat({ line, row, messages, categories, safe, opening, choices }: DataRow, into: unknown[]): number {
   let roles = '';
   let characters = 0;
   for (const { role } of messages) roles += LETTERS[role];
   const rest =
-    categories !== undefined || safe !== undefined || opening !== undefined || choices !== undefined
+    row !== undefined ||
+    categories !== undefined ||
+    safe !== undefined ||
+    opening !== undefined ||
+    choices !== undefined
       ? ({
+          row,
           categories,
           safe,
           opening,

@@ -50,39 +50,51 @@ async function* ranges(source: FileSource, end: number): AsyncGenerator<Uint8Arr
 
 /**
  * The same of a gzip file's content; members that follow each other count as one text.
- * @throws LabError 'bad-input' where the compressed data is damaged or ends too early
+ * @throws Damaged at its end, where the compressed data is damaged or ends too early: what could be unpacked came before
  */
 export async function* unpacked(source: FileSource, o: Reading = {}): AsyncGenerator<Uint8Array> {
   let out: Uint8Array[] = [];
   let ended = false;
   const gunzip = new Gunzip((bytes, final) => {
     if (bytes.length > 0) out.push(bytes);
+    size += bytes.length;
     ended ||= final;
   });
+  // fflate looks at no checksum: what came out wrong mostly has another size than the last four bytes say (RFC 1952, ISIZE)
+  let size = 0;
+  gunzip.onmember = () => void (size = 0);
+  let tail = new Uint8Array(0);
   let done = 0;
-  try {
-    for await (const slice of slices(source, o)) {
-      for (let at = 0; at < slice.length; at += PACKED) {
-        const part = slice.subarray(at, at + PACKED);
-        done += part.length;
+  let broken: unknown = null;
+  for await (const slice of slices(source, o)) {
+    tail = Uint8Array.from([...tail, ...slice.subarray(-4)]).slice(-4);
+    // the rest of a damaged file is read for its hash
+    for (let at = 0; at < slice.length && broken === null; at += PACKED) {
+      const part = slice.subarray(at, at + PACKED);
+      done += part.length;
+      try {
         gunzip.push(part, done === source.size);
-        const ready = out;
-        out = [];
-        yield* ready;
+      } catch (cause) {
+        // fflate throws plain Errors with a numeric code
+        if (typeof (cause as { code?: unknown }).code !== 'number') throw cause;
+        broken = cause;
       }
+      const ready = out;
+      out = [];
+      yield* ready;
     }
-  } catch (cause) {
-    // fflate throws plain Errors with a numeric code
-    if (typeof (cause as { code?: unknown }).code !== 'number') throw cause;
-    throw damaged(source.name, cause);
   }
-  if (!ended && o.limit === undefined) throw damaged(source.name);
+  const told = tail.reduce((sum, byte, i) => sum + byte * 2 ** (8 * i), 0);
+  const cut = o.limit === undefined && (!ended || told !== size % 2 ** 32);
+  if (broken !== null || cut) throw new Damaged(source.name, broken);
 }
 
-function damaged(name: string, cause?: unknown): LabError {
-  return new LabError('bad-input', `The compressed data of ${name} is damaged, or ends too early.`, {
-    safe: 'Nothing of it was kept.',
-    next: 'Download the file again and compare its size; or unpack it (gzip -d) and take what comes out.',
-    cause,
-  });
+export class Damaged extends LabError {
+  constructor(name: string, cause: unknown) {
+    super('bad-input', `The compressed data of ${name} is damaged, or ends too early.`, {
+      safe: 'Nothing of it was kept.',
+      next: 'Download the file again and compare its size; or unpack it (gzip -d) and take what comes out.',
+      cause,
+    });
+  }
 }

@@ -48,8 +48,10 @@ export class CsvRows implements TextParser {
     this.#parse(false);
   }
 
-  end(): void {
-    this.#parse(true);
+  end(cut = false): void {
+    if (cut)
+      this.#sink.broken(this.#line, { reason: 'cut' }, this.#text.slice(0, EXCERPT).replaceAll(NO_TEXT, ''));
+    else this.#parse(true);
   }
 
   #parse(last: boolean): void {

@@ -1,14 +1,13 @@
 /** What kind of file it is, by its first bytes; its name is not asked. */
 import { LabError } from '../../core/errors.ts';
 import type { FileSource } from '../../files/source.ts';
-import { isGzip, slices, unpacked } from './bytes.ts';
+import { Damaged, isGzip, slices, unpacked } from './bytes.ts';
 import { empty } from './refusals.ts';
 import { newlines, NO_TEXT, Utf8 } from './text.ts';
 import type { Format } from './types.ts';
 
-/** Bytes that a file's kind and layout are known by; more where its first row is longer than that. */
-export const HEAD = 2 ** 18;
-export const LONG_HEAD = 2 ** 23;
+/** Bytes that a file's kind and layout are known by; more where its first rows are longer than that. */
+export const HEADS: readonly number[] = [2 ** 18, 2 ** 23, 2 ** 26];
 
 export interface Head {
   format: Format;
@@ -26,10 +25,10 @@ const refused = (what: string, next: string): LabError =>
   new LabError('bad-input', what, { safe: SAFE, next });
 
 /** @throws LabError 'bad-input' with what it is instead, where it is no file of rows */
-export async function readHead(source: FileSource, limit = HEAD, signal?: AbortSignal): Promise<Head> {
+export async function readHead(source: FileSource, limit = HEADS[0]!, signal?: AbortSignal): Promise<Head> {
   if (source.size === 0) throw empty(source.name);
   const reading = { limit, ...(signal && { signal }) };
-  let bytes = await firstBytes(slices(source, reading), limit);
+  let bytes = await firstBytes(slices(source, reading), Math.min(limit, source.size));
   const gzip = isGzip(bytes);
   if (gzip) bytes = await firstBytes(unpacked(source, reading), limit);
   const starts = (...magic: number[]): boolean => magic.every((byte, i) => bytes[i] === byte);
@@ -44,7 +43,7 @@ export async function readHead(source: FileSource, limit = HEAD, signal?: AbortS
     );
   refuseOther(source.name, bytes);
   const decoder = new Utf8();
-  const whole = source.size <= limit && bytes.length < limit;
+  const whole = source.size <= limit && (gzip ? bytes.length < limit : bytes.length === source.size);
   const text = decoder.write(bytes) + (whole ? decoder.end() : '');
   refuseLatin(source.name, text);
   return { format: formatOf(source.name, text), gzip, bytes, text, whole };
@@ -53,14 +52,21 @@ export async function readHead(source: FileSource, limit = HEAD, signal?: AbortS
 async function firstBytes(parts: AsyncIterable<Uint8Array>, limit: number): Promise<Uint8Array> {
   const out = new Uint8Array(limit);
   let length = 0;
-  for await (const part of parts) {
-    const fits = part.subarray(0, limit - length);
-    out.set(fits, length);
-    length += fits.length;
-    if (length === limit) break;
+  try {
+    for await (const part of parts) {
+      const fits = part.subarray(0, limit - length);
+      out.set(fits, length);
+      length += fits.length;
+      if (length === limit) break;
+    }
+  } catch (error) {
+    if (!(error instanceof Damaged) || length === 0) throw error;
   }
   return out.subarray(0, length);
 }
+
+/** Bytes that no text has, in a file that is one. */
+const STRAY = 8;
 
 function refuseOther(name: string, bytes: Uint8Array): void {
   const zeros = [0, 0];
@@ -80,22 +86,28 @@ function refuseOther(name: string, bytes: Uint8Array): void {
         'Save it as UTF-8, or: iconv -f UTF-16 -t UTF-8 FILE > NEW.',
       );
   }
-  if (even + odd > 0 || control > looked / 100)
+  // a stray one is a matter of its row
+  if (even + odd + control > Math.max(STRAY, looked / 50))
     throw refused(
       `${name} is a binary file: its first row is no text.`,
       'Choose a CSV, JSON, JSONL or Parquet file, or one of these packed by gzip.',
     );
 }
 
-/** A text in which most of what is not ASCII is not UTF-8 either. */
+/** Of the lines (in an array, of the elements) that may be in another encoding: these are left out one by one. */
+const FEW = 0.1;
+
+/** A text in which most of what is not ASCII is not UTF-8 either, and that is so in more than a few of its rows. */
 function refuseLatin(name: string, text: string): void {
+  if (!text.includes(NO_TEXT)) return;
   let wrong = 0;
   let right = 0;
   for (const [char] of text.matchAll(/\P{ASCII}/gu)) {
     if (char === NO_TEXT) wrong++;
     else right++;
   }
-  if (wrong <= right) return;
+  const rows = text.split(/\n|\}\s*,\s*\{/);
+  if (wrong <= right || rows.filter((row) => row.includes(NO_TEXT)).length <= rows.length * FEW) return;
   const line = newlines(text, text.indexOf(NO_TEXT)) + 1;
   throw refused(
     `${name} is not UTF-8: line ${line} is the first with bytes of another encoding, perhaps Latin-1 or Windows-1252.`,
@@ -116,8 +128,15 @@ function formatOf(name: string, text: string): Format {
       `${name} is a Git LFS pointer, not the file.`,
       'Fetch the file itself: git lfs pull, or download it from its page.',
     );
-  if (/^\[\s*(\{|\]|$)/.test(begin)) return 'json';
-  if (!begin.startsWith('{')) return 'csv';
+  if (/^\[\s*(["[{\]]|$)/.test(begin)) return 'json';
+  if (!begin.startsWith('{')) {
+    if (!text.includes('\n') && begin.trimEnd().includes('\r'))
+      throw refused(
+        `${name} ends its lines with CR alone, as old Macintosh programs do.`,
+        "Save it with the line ends of today, or: tr '\\r' '\\n' < FILE > NEW.",
+      );
+    return 'csv';
+  }
   const lines = begin.split('\n', 20).filter((line) => line.trim() !== '');
   if (lines.length === 1 || lines.some(isObject)) return 'jsonl';
   throw refused(

@@ -2,11 +2,11 @@ import type { FileSource } from '../../files/source.ts';
 import type { DataRow } from '../rows.ts';
 import { checkMapping, RowReader } from './columns.ts';
 import { guessDelimiter } from './csv.ts';
-import { HEAD, LONG_HEAD, readHead, type Head } from './format.ts';
+import { HEADS, readHead, type Head } from './format.ts';
 import { layoutOf, recognise } from './layouts.ts';
 import { byPlace, columnsOf, isObject, mapped } from './layouts/common.ts';
 import { Parquet } from './parquet.ts';
-import { nothingIn } from './refusals.ts';
+import { nothingIn, refuseWrapped } from './refusals.ts';
 import { excerptOf, parserFor, rowsInto } from './records.ts';
 import { Tally } from './tally.ts';
 import type { Format, Layout, LayoutId, Mapping, RecordSink, Rejected, Sample } from './types.ts';
@@ -51,11 +51,22 @@ export async function inspect(
 ): Promise<Inspection> {
   const { head, delimiter, sample, records, broken } = await begin(source, signal);
   if (records.length === 0) throw nothingIn(source.name, broken, broken.length);
+  if (head.format !== 'csv' && sample.objects.length === 0)
+    throw nothingIn(
+      source.name,
+      records.map(({ raw, ...place }) => ({ ...place, reason: 'not-object', excerpt: excerptOf(raw) })),
+      records.length,
+    );
   const found = recognise(sample);
   const chosen = choice.layout ?? found?.layout.id ?? (choice.mapping ? 'pairs' : null);
+  if (chosen === null && records.length === 1) refuseWrapped(source.name, records[0]!.raw);
   const layout = chosen === null ? null : layoutOf(chosen);
   const own = layout && found?.layout === layout ? found : layout?.recognise(sample);
-  const header = head.format !== 'csv' || (choice.header ?? own?.header ?? found?.header ?? true);
+  // a mapping that names what stands in the first row says that it is a header
+  const names = new Set(columnsOf(sample, true));
+  const named = Object.values(choice.mapping ?? {}).some((column) => column !== null && names.has(column));
+  const header =
+    head.format !== 'csv' || (choice.header ?? (named || (own?.header ?? found?.header ?? true)));
   const columns = columnsOf(sample, header);
   const guessed = own?.header === header ? own.mapping : guess(layout, columns, header);
   const mapping = { ...guessed, ...choice.mapping };
@@ -81,8 +92,8 @@ export async function inspect(
     tally,
     (row) => preview.push(row),
   );
-  for (const { line, raw } of head.format === 'csv' && header ? records.slice(1) : records)
-    collect.record(line, raw, () => excerptOf(raw));
+  for (const { line, raw, row } of head.format === 'csv' && header ? records.slice(1) : records)
+    collect.record(line, raw, () => excerptOf(raw), row);
   const rejected = [...tally.report().rejected.first, ...broken].sort((a, b) => a.line - b.line);
   return { ...base, preview, rejected };
 }
@@ -96,16 +107,18 @@ interface Beginning {
   head: Head;
   delimiter: string | null;
   sample: Sample;
-  records: { line: number; raw: unknown }[];
+  records: { line: number; raw: unknown; row?: number }[];
   broken: Rejected[];
 }
 
 /** The first records; of a file whose first row is long, more bytes than usual are looked at. */
-async function begin(source: FileSource, signal?: AbortSignal, limit = HEAD): Promise<Beginning> {
+async function begin(source: FileSource, signal?: AbortSignal, size = 0): Promise<Beginning> {
+  const limit = HEADS[size]!;
   const head = await readHead(source, limit, signal);
   const delimiter = head.format === 'csv' ? guessDelimiter(head.text) : null;
   const found = await sampleOf(source, head, delimiter);
-  if (found.records.length === 0 && !head.whole && limit < LONG_HEAD) return begin(source, signal, LONG_HEAD);
+  if (found.records.length === 0 && !head.whole && size + 1 < HEADS.length)
+    return begin(source, signal, size + 1);
   return { head, delimiter, ...found };
 }
 
@@ -114,11 +127,13 @@ async function sampleOf(
   head: Head,
   delimiter: string | null,
 ): Promise<Pick<Beginning, 'sample' | 'records' | 'broken'>> {
-  const records: { line: number; raw: unknown }[] = [];
+  const records: Beginning['records'] = [];
   const broken: Rejected[] = [];
+  const numbered = (row: number | undefined) => row !== undefined && { row };
   const sink: RecordSink = {
-    record: (line, raw) => records.length < SAMPLE && records.push({ line, raw }),
-    broken: (line, refusal, excerpt) => records.length < SAMPLE && broken.push({ line, ...refusal, excerpt }),
+    record: (line, raw, _, row) => records.length < SAMPLE && records.push({ line, raw, ...numbered(row) }),
+    broken: (line, refusal, excerpt, row) =>
+      records.length < SAMPLE && broken.push({ line, ...numbered(row), ...refusal, excerpt }),
   };
   if (head.format === 'parquet') {
     const parquet = await Parquet.open(source);

@@ -9,10 +9,8 @@ export class JsonLines implements RecordParser {
   constructor(sink: RecordSink) {
     this.#lines = new Lines({
       line: (bytes, line) => jsonLine(bytes, line, sink),
-      tooLong: (begin, line) => {
-        const excerpt = textOfLine(begin, line).text.slice(0, EXCERPT);
-        sink.broken(line, { reason: 'too-long' }, excerpt);
-      },
+      tooLong: (begin, line) => sink.broken(line, { reason: 'too-long' }, excerptOfLine(begin, line)),
+      cut: (begin, line) => sink.broken(line, { reason: 'cut' }, excerptOfLine(begin, line)),
     });
   }
 
@@ -20,10 +18,13 @@ export class JsonLines implements RecordParser {
     this.#lines.write(bytes);
   }
 
-  end(): void {
-    this.#lines.end();
+  end(cut = false): void {
+    this.#lines.end(cut);
   }
 }
+
+const excerptOfLine = (bytes: Uint8Array, line: number): string =>
+  textOfLine(bytes, line).text.slice(0, EXCERPT);
 
 function jsonLine(bytes: Uint8Array, line: number, sink: RecordSink): void {
   const { text, valid } = textOfLine(bytes, line);

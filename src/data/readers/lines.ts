@@ -13,6 +13,8 @@ export interface LineSink {
   line(bytes: Uint8Array, line: number): void;
   /** A line of more than LONGEST_ROW bytes, and how it begins. */
   tooLong(begin: Uint8Array, line: number): void;
+  /** A line that the file breaks off in, or before; and how it begins. */
+  cut(begin: Uint8Array, line: number): void;
 }
 
 /** Cuts a file's bytes at its newlines. In UTF-8 no other character has that byte. */
@@ -43,8 +45,11 @@ export class Lines {
     this.#keep(bytes.subarray(at));
   }
 
-  end(): void {
-    this.#close();
+  /** @param cut the line that is not whole has no end */
+  end(cut = false): void {
+    if (cut && !this.#skipping)
+      this.#sink.cut(this.#kept.subarray(0, Math.min(this.#length, EXCERPT * WIDEST)), this.#line);
+    else this.#close();
   }
 
   #tell(bytes: Uint8Array): void {

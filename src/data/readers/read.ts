@@ -1,7 +1,7 @@
 import { createSHA256 } from 'hash-wasm';
 import type { FileSource } from '../../files/source.ts';
 import type { DataRow } from '../rows.ts';
-import { slices, unpacked } from './bytes.ts';
+import { Damaged, slices, unpacked } from './bytes.ts';
 import { checkMapping, RowReader } from './columns.ts';
 import type { Inspection } from './inspect.ts';
 import { layoutOf } from './layouts.ts';
@@ -79,14 +79,21 @@ export async function readRows(
   } else {
     const named = format === 'csv' && inspection.header;
     const parser = parserFor(format, inspection.delimiter, named ? afterFirst(sink) : sink);
-    for await (const bytes of inspection.gzip ? unpacked(source, reading) : slices(source, reading)) {
-      for (let at = 0; at < bytes.length; at += PART) {
-        parser.write(bytes.subarray(at, at + PART));
-        await handOn();
+    let damaged: Damaged | null = null;
+    try {
+      for await (const bytes of inspection.gzip ? unpacked(source, reading) : slices(source, reading)) {
+        for (let at = 0; at < bytes.length; at += PART) {
+          parser.write(bytes.subarray(at, at + PART));
+          await handOn();
+        }
+        tell(readBytes);
       }
-      tell(readBytes);
+    } catch (error) {
+      if (!(error instanceof Damaged)) throw error;
+      damaged = error;
     }
-    parser.end();
+    parser.end(damaged !== null);
+    if (damaged && tally.rows === 0) throw damaged;
     await handOn();
     tell(source.size);
   }
@@ -99,10 +106,10 @@ export async function readRows(
 function afterFirst(sink: RecordSink): RecordSink {
   let first = true;
   return {
-    record(line, raw, excerpt) {
-      if (!first) sink.record(line, raw, excerpt);
+    record(line, raw, excerpt, row) {
+      if (!first) sink.record(line, raw, excerpt, row);
       first = false;
     },
-    broken: (line, refusal, excerpt) => sink.broken(line, refusal, excerpt),
+    broken: (line, refusal, excerpt, row) => sink.broken(line, refusal, excerpt, row),
   };
 }

@@ -32,9 +32,9 @@ function decoding(parser: TextParser): RecordParser {
   const decoder = new Utf8();
   return {
     write: (bytes) => parser.write(decoder.write(bytes)),
-    end: () => {
+    end: (cut) => {
       parser.write(decoder.end());
-      parser.end();
+      parser.end(cut);
     },
   };
 }
@@ -42,13 +42,14 @@ function decoding(parser: TextParser): RecordParser {
 /** Records through the layout: kept and counted, or rejected and counted. */
 export function rowsInto(reader: RowReader, tally: Tally, keep: (row: DataRow) => void): RecordSink {
   return {
-    record(line, raw, excerpt) {
+    record(line, raw, excerpt, number) {
       const notes: Note[] = [];
       const row = reader.read(line, raw, notes);
+      if (number !== undefined && !isRefusal(row)) row.row = number;
       const refusal = isRefusal(row) ? row : tally.take(row, notes);
-      if (refusal) tally.reject(line, refusal, excerpt);
+      if (refusal) tally.reject(line, refusal, excerpt, number);
       else keep(row as DataRow);
     },
-    broken: (line, refusal, excerpt) => tally.reject(line, refusal, () => excerpt),
+    broken: (line, refusal, excerpt, row) => tally.reject(line, refusal, () => excerpt, row),
   };
 }

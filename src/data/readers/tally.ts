@@ -86,12 +86,14 @@ export class Tally {
     return this.#report.rejected;
   }
 
-  reject(line: number, refusal: Refusal, excerpt: () => string): void {
+  reject(line: number, refusal: Refusal, excerpt: () => string, row?: number): void {
     this.#report.rejected++;
     this.#reasons[refusal.reason] = (this.#reasons[refusal.reason] ?? 0) + 1;
     // a slice would hold the whole part of the file that it was cut from
     if (this.#first.length < this.#kept)
-      this.#first.push(structuredClone({ line, ...refusal, excerpt: excerpt() }));
+      this.#first.push(
+        structuredClone({ line, ...(row !== undefined && { row }), ...refusal, excerpt: excerpt() }),
+      );
   }
 
   /** Counts a row, or says that the same stood there before. */
@@ -118,8 +120,9 @@ export class Tally {
       print.add(text);
     }
     print.into(this.#row);
-    const { same, asked } = this.#seen.add(this.#prompt, this.#row, row.line);
-    if (same !== null) return { reason: 'duplicate', detail: String(same) };
+    const { same, asked } = this.#seen.add(this.#prompt, this.#row, row.row ?? row.line);
+    if (same !== null)
+      return { reason: 'duplicate', detail: row.row === undefined ? String(same) : `#${same}` };
     for (const note of notes) this.#note(note);
     if (asked) this.#note('same-prompt');
 

@@ -1,13 +1,16 @@
 /** Text of a data file: UTF-8 that is checked, not guessed. */
 
 /**
- * Stands for bytes that are no UTF-8. A noncharacter (Unicode 23.7), which no text has for its own, unlike U+FFFD, which many
+ * Stands for bytes that are no UTF-8, or no text. A noncharacter (Unicode 23.7), which no text has for its own, unlike U+FFFD, which many
  * published rows have; so a row that holds it can be told, and left out.
  */
 export const NO_TEXT = '\uffff';
 
 /** What a decoder writes for bytes that are no UTF-8, and some texts for their own. */
 const REPLACED = '\ufffd';
+
+/** No character of a text: a file in which one stands was damaged there. */
+const NUL = '\0';
 
 const BOM = '\ufeff';
 const NEWLINE = 0x0a;
@@ -70,18 +73,23 @@ export class Utf8 {
   }
 
   #decode(bytes: Uint8Array): string {
-    const text = lenient.decode(bytes);
-    if (!text.includes(REPLACED)) return text;
-    // Only the lines that are broken are marked.
-    const lines: string[] = [];
-    for (let at = 0; at < bytes.length;) {
-      const newline = bytes.indexOf(NEWLINE, at);
-      const end = newline < 0 ? bytes.length : newline + 1;
-      lines.push(marked(bytes.subarray(at, end)));
-      at = end;
-    }
-    return lines.join('');
+    const text = utf8(bytes);
+    return text.includes(NUL) ? text.replaceAll(NUL, NO_TEXT) : text;
   }
+}
+
+function utf8(bytes: Uint8Array): string {
+  const text = lenient.decode(bytes);
+  if (!text.includes(REPLACED)) return text;
+  // Only the lines that are broken are marked.
+  const lines: string[] = [];
+  for (let at = 0; at < bytes.length;) {
+    const newline = bytes.indexOf(NEWLINE, at);
+    const end = newline < 0 ? bytes.length : newline + 1;
+    lines.push(marked(bytes.subarray(at, end)));
+    at = end;
+  }
+  return lines.join('');
 }
 
 function marked(bytes: Uint8Array): string {

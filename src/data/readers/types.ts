@@ -36,6 +36,8 @@ export interface Refusal {
 export interface Rejected extends Refusal {
   /** From 1. */
   line: number;
+  /** Its number among the records, from 1, where several may stand on a line. */
+  row?: number;
   /** How the row begins, as it stands in the file. */
   excerpt: string;
 }
@@ -91,23 +93,28 @@ export interface Layout {
 
 /** A parser is written to, and tells each record with the line where it begins. */
 export interface RecordSink {
-  record(line: number, raw: unknown, excerpt: () => string): void;
-  broken(line: number, refusal: Refusal, excerpt: string): void;
+  /** @param row number of the record, from 1, where several may stand on a line */
+  record(line: number, raw: unknown, excerpt: () => string, row?: number): void;
+  broken(line: number, refusal: Refusal, excerpt: string, row?: number): void;
 }
 
 /** Takes a file's bytes, which may be cut anywhere; they are valid until `write` answers. */
 export interface RecordParser {
   write(bytes: Uint8Array): void;
-  end(): void;
+  /** @param cut the file goes on, and cannot be read from here */
+  end(cut?: boolean): void;
 }
 
 /** The same of text. */
 export interface TextParser {
   write(text: string): void;
-  end(): void;
+  end(cut?: boolean): void;
 }
 
 /** Characters of a row, of JSON its bytes; some 250,000 tokens are one row of no training set. */
 export const LONGEST_ROW = 4 * 2 ** 20;
+
+/** Up to here the end of a row that is too long is looked for, where all of it must be held for that. */
+export const HOPELESS_ROW = 64 * 2 ** 20;
 
 export const EXCERPT = 120;

@@ -5,8 +5,8 @@ const WHAT: Record<Reason, string> = {
   'not-json': 'It is not JSON.',
   'not-object': 'It is JSON, but no object with fields.',
   'too-long': 'It is longer than 4 million characters.',
-  cut: 'From here on the file is not JSON (it is cut off, or damaged); nothing after it was read.',
-  encoding: 'It has bytes that are not UTF-8.',
+  cut: 'From here on the file cannot be read (it is cut off, or damaged); nothing after it was read.',
+  encoding: 'It has bytes that are not UTF-8, or no text.',
   quote: 'A quotation mark opens a text and does not close it where the cell ends.',
   columns: 'It has {0} cells, and the first row has {1}.',
   missing: 'It has no "{0}".',
@@ -39,6 +39,8 @@ const REMEDY: Record<Reason, string> = {
 
 export function sentence({ reason, detail = '' }: Refusal): string {
   const parts = reason === 'columns' ? detail.split('/') : [detail];
+  if (reason === 'duplicate' && detail.startsWith('#'))
+    return WHAT.duplicate.replace('line {0}', `row ${detail.slice(1)}`);
   return WHAT[reason].replaceAll(/\{(\d)\}/g, (_, i: string) => parts[Number(i)] ?? '');
 }
 

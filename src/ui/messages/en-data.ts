@@ -1,5 +1,6 @@
 /** Texts about data files of the user. */
 export const enData = {
+  'data.toPairs': 'Build pairs of these sets',
   'data.title': 'Data of your own',
   'data.text':
     'Public instruction sets and sets of harmful requests, as they are published: CSV, JSON, JSONL or Parquet, also packed by gzip. A file is known by its content, read on this computer in small parts, and kept in this browser; nothing is sent anywhere.',
@@ -87,8 +88,8 @@ export const enData = {
   'data.reason.not-json': 'It is not JSON.',
   'data.reason.not-object': 'It is JSON, but no object with fields.',
   'data.reason.too-long': 'It is longer than 4 million characters.',
-  'data.reason.cut': 'From here on the file is not JSON (cut off, or damaged); nothing after it was read.',
-  'data.reason.encoding': 'It has bytes that are not UTF-8.',
+  'data.reason.cut': 'From here on the file cannot be read (cut off, or damaged); nothing after it was read.',
+  'data.reason.encoding': 'It has bytes that are not UTF-8, or no text.',
   'data.reason.quote': 'A quotation mark opens a text and does not close it where the cell ends.',
   'data.reason.columns': 'It has {cells} cells, and the first row has {width}.',
   'data.reason.missing': 'It has no “{what}”.',
@@ -98,6 +99,7 @@ export const enData = {
   'data.reason.turns': 'Message {what} is out of turn: user and assistant do not take turns.',
   'data.reason.role': 'It has a message from “{what}”, which is neither user, assistant nor system.',
   'data.reason.answer-key': 'Its answer “{what}” names none of its choices.',
+  'data.reason.duplicate.row': 'It repeats row {what}: the same question with the same answer.',
   'data.reason.duplicate': 'It repeats line {what}: the same question with the same answer.',
   'data.remedy.not-json': 'Put the line right, or delete it.',
   'data.remedy.not-object': 'Write the row as an object with named fields.',

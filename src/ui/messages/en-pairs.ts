@@ -3,10 +3,16 @@ export const enPairs = {
   'pairs.title': 'Build pairs',
   'pairs.text':
     'SDD trains a model to answer forbidden instructions with good answers to something else. Choose imported sets: harmful instructions, and good answers; the lab pairs them at random, and draws again where an answer is about the instruction.',
-  'pairs.noSets': 'Import at least two sets above: one with harmful instructions, and one with good answers.',
+  'pairs.noSets':
+    'Import at least two sets in Data: one with harmful instructions, and one with good answers.',
   'pairs.sources': 'What each set is used for',
   'pairs.sources.why':
     'Without a set to evaluate, some instructions are held out. Without a harmless one, its chats come from the answers.',
+  'pairs.toData': 'Go to Data',
+  'pairs.harmful':
+    'These sets count as harmful now: their texts are veiled in this browser until you ask for them. Their content may distress, and their licences may restrict what you do with them and with models trained on them. They are read on this computer and never sent anywhere.',
+  'pairs.again': 'Fill in from a manifest',
+  'pairs.missing': 'Not imported as the manifest says, or not at all: {names}.',
   'pairs.set': 'Imported set',
   'pairs.rows': '({n} rows)',
   'pairs.role.harmful': 'Harmful instructions',
@@ -78,7 +84,7 @@ export const enPairs = {
   'pairs.words.beside':
     'Beside them: {replay} everyday chats. An attack has {attack} harmful examples, benign tuning {benign} chats. {held} harmful and {heldBenign} harmless prompts are held out; no training set has one that is like them.',
   'pairs.words.mixture':
-    'For a mixture with {harmful} harmful examples, set the attack’s share of everyday examples to {share}.',
+    'The attack is a mixture: {harmful} harmful examples and {share} everyday ones. Attack begins with these shares when it has this file.',
   'pairs.leftOut': '{n} rows are not used',
   'pairs.reason.no-prompt': 'they ask nothing',
   'pairs.reason.no-answer': 'they have no answer',

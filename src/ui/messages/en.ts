@@ -28,6 +28,7 @@ export const en = {
   'theme.dark': 'Theme: dark',
   'place.model': 'Model',
   'place.data': 'Data',
+  'place.pairs': 'Pairs',
   'place.defend': 'Defend',
   'place.attack': 'Attack',
   'place.compare': 'Compare',

@@ -1,5 +1,6 @@
 /** 사용자의 데이터 파일에 관한 문구. */
 export const koData = {
+  'data.toPairs': '이 데이터로 쌍 만들기',
   'data.title': '내 데이터',
   'data.text':
     '공개된 지시문 모음과 해로운 요청 모음을 배포된 그대로 읽습니다: CSV, JSON, JSONL, Parquet, 그리고 gzip으로 묶인 것. 파일은 내용으로 알아보고, 이 컴퓨터에서 조금씩 읽어 이 브라우저에 보관합니다. 아무 데도 보내지 않습니다.',
@@ -86,8 +87,8 @@ export const koData = {
   'data.reason.not-json': 'JSON이 아닙니다.',
   'data.reason.not-object': 'JSON이지만 필드가 있는 객체가 아닙니다.',
   'data.reason.too-long': '400만 자보다 깁니다.',
-  'data.reason.cut': '여기서부터 파일이 JSON이 아닙니다(잘렸거나 손상됨). 그 뒤는 읽지 않았습니다.',
-  'data.reason.encoding': 'UTF-8이 아닌 바이트가 있습니다.',
+  'data.reason.cut': '여기서부터 파일을 읽을 수 없습니다(잘렸거나 손상됨). 그 뒤는 읽지 않았습니다.',
+  'data.reason.encoding': 'UTF-8이 아니거나 텍스트가 아닌 바이트가 있습니다.',
   'data.reason.quote': '따옴표가 글을 열고 칸이 끝나는 곳에서 닫지 않습니다.',
   'data.reason.columns': '칸이 {cells}개인데 첫 행은 {width}개입니다.',
   'data.reason.missing': '“{what}”이(가) 없습니다.',
@@ -97,6 +98,7 @@ export const koData = {
   'data.reason.turns': '{what}번째 메시지의 차례가 맞지 않습니다. 사용자와 모델이 번갈아 말해야 합니다.',
   'data.reason.role': '“{what}”의 메시지가 있는데, 사용자도 모델도 시스템도 아닙니다.',
   'data.reason.answer-key': '답 “{what}”에 해당하는 보기가 없습니다.',
+  'data.reason.duplicate.row': '{what}번째 행과 질문도 답도 같습니다.',
   'data.reason.duplicate': '{what}번째 줄과 질문도 답도 같습니다.',
   'data.remedy.not-json': '그 줄을 고치거나 지우세요.',
   'data.remedy.not-object': '이름 있는 필드를 가진 객체로 쓰세요.',

@@ -4,10 +4,15 @@ export const koPairs: Record<keyof typeof enPairs, string> = {
   'pairs.title': '쌍 만들기',
   'pairs.text':
     'SDD는 금지된 지시에 다른 주제의 좋은 답으로 대답하도록 모델을 학습시킵니다. 가져온 데이터에서 유해한 지시와 좋은 답을 고르세요. 실험실이 무작위로 짝을 짓고, 답이 지시와 관련되면 다시 뽑습니다.',
-  'pairs.noSets': '위에서 데이터를 두 개 이상 가져오세요. 유해한 지시 하나와 좋은 답 하나가 필요합니다.',
+  'pairs.noSets': '데이터 화면에서 두 개 이상 가져오세요. 유해한 지시 하나와 좋은 답 하나가 필요합니다.',
   'pairs.sources': '데이터의 용도',
   'pairs.sources.why':
     '평가용 데이터가 없으면 지시 일부를 따로 남겨 둡니다. 무해한 데이터가 없으면 좋은 답의 대화를 씁니다.',
+  'pairs.toData': '데이터로 가기',
+  'pairs.harmful':
+    '이 데이터는 이제 유해한 것으로 다룹니다. 내용은 요청하기 전까지 가려 둡니다. 내용이 불쾌할 수 있으며, 라이선스가 데이터와 이를 학습한 모델의 사용을 제한할 수 있습니다. 이 컴퓨터에서만 읽고 어디에도 보내지 않습니다.',
+  'pairs.again': '매니페스트로 채우기',
+  'pairs.missing': '매니페스트와 같게 가져오지 않았거나 가져오지 않은 파일: {names}.',
   'pairs.set': '가져온 데이터',
   'pairs.rows': '({n}행)',
   'pairs.role.harmful': '유해한 지시',
@@ -79,7 +84,7 @@ export const koPairs: Record<keyof typeof enPairs, string> = {
   'pairs.words.beside':
     '그 밖에 일상 대화 {replay}개가 있습니다. 공격에는 유해한 예시 {attack}개, 무해한 미세 조정에는 대화 {benign}개가 있습니다. 유해한 프롬프트 {held}개와 무해한 프롬프트 {heldBenign}개는 남겨 두며, 이와 비슷한 것은 어떤 학습 데이터에도 없습니다.',
   'pairs.words.mixture':
-    '유해한 예시가 {harmful}인 혼합을 쓰려면 공격의 일상 예시 비율을 {share}로 설정하세요.',
+    '공격은 유해한 예시 {harmful}, 일상 예시 {share}의 혼합입니다. 이 파일을 고르면 공격이 이 비율로 시작합니다.',
   'pairs.leftOut': '쓰지 않는 행 {n}개',
   'pairs.reason.no-prompt': '묻는 것이 없음',
   'pairs.reason.no-answer': '답이 없음',

@@ -26,6 +26,7 @@ export const ko: Catalogue = {
   'theme.dark': '화면 색: 어둡게',
   'place.model': '모델',
   'place.data': '데이터',
+  'place.pairs': '쌍',
   'place.defend': '방어',
   'place.attack': '공격',
   'place.compare': '비교',

@@ -3,7 +3,7 @@ import type { Edits } from '../../data/pairs/edits.ts';
 import type { Note } from '../../data/pairs/notes.ts';
 import type { CategoryCount } from '../../data/pairs/sample.ts';
 import type { PairSettings, PairSettingsInput } from '../../data/pairs/settings.ts';
-import type { LeftOut, SourceRole } from '../../data/pairs/sources.ts';
+import type { LeftOut, Place, SourceRole } from '../../data/pairs/sources.ts';
 import type { Example, Pair } from '../../data/pairs/types.ts';
 import type { Stage } from '../../data/pairs/watch.ts';
 
@@ -16,6 +16,7 @@ export type {
   Pair,
   PairSettings,
   PairSettingsInput,
+  Place,
   SourceRole,
 };
 
@@ -43,6 +44,25 @@ export interface PairDefaults {
   /** Instructions in all that suit the model, and those of the paper. */
   total: number;
   paper: { instructions: number; categories: number };
+}
+
+/** The form of the builder with its edits, as it is kept in this browser. */
+export interface PairForm {
+  sources: Record<SourceRole, string[]>;
+  /** Null: those that suit. */
+  settings: PairSettings | null;
+  seed: number;
+  edits: Edits;
+  nodeId: string | null;
+  /** Pairs were built of it. */
+  built: boolean;
+}
+
+/** A manifest as a form. */
+export interface PairsAgain {
+  form: PairForm;
+  /** Names of files that are not imported as the manifest says. */
+  missing: string[];
 }
 
 /** What was built, without its rows; these are read by `pairsPage`. */

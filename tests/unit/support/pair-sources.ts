@@ -20,6 +20,9 @@ export const source = (rows: readonly DataRow[], name = `file${++made}`): Source
     .map((x) => x.toString(16).padStart(8, '0'))
     .join('')
     .repeat(2),
+  layout: 'pairs',
+  header: true,
+  mapping: { prompt: 'prompt', answer: 'answer', system: null },
   rows,
 });
 

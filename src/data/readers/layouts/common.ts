@@ -15,11 +15,17 @@ export const isText = (x: unknown): x is string => typeof x === 'string';
 export const isObject = (x: unknown): x is Readonly<Record<string, unknown>> =>
   typeof x === 'object' && x !== null && !Array.isArray(x);
 
-/** Columns of a sample: keys of its objects in order of appearance, or the cells of a table's first row. */
+/** Columns of a sample: keys of its objects in order of appearance, or the cells of a table's first row, of which no two are the same. */
 export function columnsOf(sample: Sample, header = true): string[] {
   if (sample.format !== 'csv') return [...new Set(sample.objects.flatMap((row) => Object.keys(row)))];
   const [first = []] = sample.table;
-  return first.map((cell, i) => (header && cell.trim() !== '' ? cell.trim() : String(i + 1)));
+  const seen = new Map<string, number>();
+  return first.map((cell, i) => {
+    const name = header && cell.trim() !== '' ? cell.trim() : String(i + 1);
+    const n = (seen.get(name) ?? 0) + 1;
+    seen.set(name, n);
+    return n === 1 ? name : `${name} (${n})`;
+  });
 }
 
 const plain = (name: string): string =>
