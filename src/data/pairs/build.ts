@@ -102,6 +102,7 @@ export async function draftPairs(
     `pairs/${given.map((s) => `${s.role}:${s.sha256}:${JSON.stringify(readingOf(s))}`).join()}/${seed}`,
   );
   watch.progress?.('read', 0, 1);
+  watch.signal?.throwIfAborted();
   const items = await usable(sources, out, watch);
   required(items.harmful ?? [], 'harmful', sources, out);
   required(items.answers ?? [], 'answers', sources, out);

@@ -1,5 +1,5 @@
 import type { Similarity } from '../../../data/pairs/similarity.ts';
-import { terms } from '../../../data/pairs/tfidf.ts';
+import { terms } from '../../../data/pairs/vocabulary.ts';
 
 /** How alike a question and an answer are; higher is more. Fitted once, it gives one pair the same number whatever is asked beside it. */
 export type Relevance = Pick<Similarity, 'id' | 'ofTexts'>;

@@ -1,4 +1,4 @@
-import { terms } from '../../../data/pairs/tfidf.ts';
+import { terms } from '../../../data/pairs/vocabulary.ts';
 
 /** Words from which on repetition says something. */
 export const ENOUGH_WORDS = 12;
