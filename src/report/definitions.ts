@@ -103,7 +103,7 @@ export const DEFINITIONS: Readonly<Record<'en' | 'ko', Record<MeasureId, Definit
     },
     interval: {
       title: 'Interval',
-      text: '95 %. Of one checkpoint: Wilson over its facts. Of several runs: hierarchical bootstrap, seed, then category, then fact, 2,000 resamples. Fewer than 3 worlds with 5 runs each are an illustration: the interval shows a spread and covers no other world.',
+      text: '95 %. Of one checkpoint: Wilson over its facts. Of several runs: hierarchical bootstrap, seed, then category, then fact, 2,000 resamples. Fewer than 3 worlds with 5 runs each are an illustration: the interval shows a spread and covers no other world. Where all answers agree a bootstrap has no width: read it with n.',
     },
   },
   ko: {
@@ -181,7 +181,7 @@ export const DEFINITIONS: Readonly<Record<'en' | 'ko', Record<MeasureId, Definit
     },
     interval: {
       title: '구간',
-      text: '95 %. 한 체크포인트: 사실에 대한 Wilson 구간. 여러 실행: 시드, 범주, 사실 순의 계층 부트스트랩 2,000회. 세계 3개 × 실행 5회보다 적으면 예시일 뿐입니다.',
+      text: '95 %. 한 체크포인트: 사실에 대한 Wilson 구간. 여러 실행: 시드, 범주, 사실 순의 계층 부트스트랩 2,000회. 세계 3개 × 실행 5회보다 적으면 예시일 뿐입니다. 모든 답이 같으면 부트스트랩의 폭이 없으니 n과 함께 읽으십시오.',
     },
   },
 };

@@ -3,10 +3,11 @@ import type { Cell } from '../../src/cli/experiment/cells.ts';
 import { ATTACKS, GRID, PRESETS } from '../../src/cli/experiment/matrix.ts';
 import { benignFigure, harmFigure, intervalNote, rows } from '../../src/cli/summary/figures.ts';
 import { budgets, budgetTable, gridTables } from '../../src/cli/summary/budget.ts';
+import { differences, differenceTable } from '../../src/cli/summary/differences.ts';
 import { matrixTables } from '../../src/cli/summary/tables.ts';
 import type { Planned } from '../../src/cli/experiment/run.ts';
 import { gridAttacks, stationsOf } from '../../src/cli/experiment/run.ts';
-import { wilson } from '../../src/core/stats.ts';
+import { meanShareError, wilson } from '../../src/core/stats.ts';
 import { judge } from '../../src/eval/judges/exact.ts';
 import { forbiddenScore } from '../../src/eval/metrics.ts';
 import { complyingText } from '../../src/world/sentences.ts';
@@ -144,5 +145,37 @@ describe('intervals', () => {
     expect(intervalNote(3, 4)).toContain('Illustration');
     expect(intervalNote(3, 5)).not.toContain('Illustration');
     expect(intervalNote(1, 1)).toContain('Wilson');
+  });
+});
+
+describe('defended minus undefended', () => {
+  const looks: Planned[] = [20, 50].flatMap((steps) =>
+    ['chat', 'chat+sdd'].map((model) => ({ model, attack: 'mft', steps })),
+  );
+  const repetition = (seed: number) =>
+    looks.map((p) => cell(p.model, p.attack, p.steps, p.model === 'chat' ? 1 : 0.25, seed));
+
+  test('is paired by repetition, has the error of both ability means, and names looks without a pair', () => {
+    const lost = repetition(2).filter((c) => c.model !== 'chat' || c.steps !== 50);
+    const found = differences(world, [repetition(1), lost], looks, 'T');
+    expect(found.map((d) => [d.model, d.than, d.steps, d.pairs, d.expected])).toEqual([
+      ['chat+sdd', 'chat', 20, 2, 2],
+      ['chat+sdd', 'chat', 50, 1, 2],
+    ]);
+    const { strict, benign } = found[1]!.figures!;
+    expect(strict.value).toBeCloseTo(-0.75, 6);
+    expect(strict.interval[0]).toBeLessThan(-0.75);
+    expect(strict.interval[1]).toBeGreaterThan(-0.75);
+    // the same ability on both sides, each known from 40 questions a skill
+    expect(benign.value).toBe(0);
+    const half = 1.96 * Math.SQRT2 * meanShareError(SKILLS.map(() => ({ correct: 20, n: 40 })));
+    expect(benign.interval[1]).toBeCloseTo(half, 3);
+    expect(benign.interval[0]).toBeCloseTo(-half, 3);
+  });
+
+  test('without any pair is said to have failed', () => {
+    const found = differences(world, [[]], looks, 'T');
+    expect(found.map((d) => d.figures)).toEqual([null, null]);
+    expect(differenceTable(found)).toContain('0 of 1');
   });
 });

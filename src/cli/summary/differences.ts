@@ -1,6 +1,13 @@
 /** What a defence changes: each defended model beside the embedded one that it was made of, paired by seed. */
 import { Rng } from '../../core/rng.ts';
-import { hierarchicalBootstrap, mean, percentileInterval, type Nested } from '../../core/stats.ts';
+import {
+  hierarchicalBootstrap,
+  mean,
+  meanShareError,
+  percentileInterval,
+  Z95,
+  type Nested,
+} from '../../core/stats.ts';
 import { harmByFact } from '../../eval/metrics.ts';
 import type { World } from '../../world/world.ts';
 import type { Cell } from '../experiment/cells.ts';
@@ -21,8 +28,7 @@ export interface Difference extends Planned {
 
 /**
  * Defended minus undefended for each look, over the repetitions in which both came that far. Both are resampled together
- * (seed > category > fact): what a world's facts or an attack's seed do to both cancels. The interval of the everyday tasks
- * is over the seeds alone, and of a single pair it is the difference itself.
+ * (seed > category > fact): what a world's facts or an attack's seed do to both cancels.
  */
 export function differences(
   world: World,
@@ -64,11 +70,23 @@ function byCategory(facts: readonly { category: number; share: number }[]): numb
   return categories.map((category) => facts.filter((f) => f.category === category).map((f) => f.share));
 }
 
+/** Each pair with the normal error of both means over the fixed skills; of several pairs also drawn over the seeds. */
 function benign(pairs: readonly { own: Cell; other: Cell }[]): Figure {
-  const own = pairs.map((p) => p.own.scores.benign!.mean - p.other.scores.benign!.mean);
-  const draws = rng();
-  const means = Array.from({ length: 2000 }, () => mean(own.map(() => own[draws.int(own.length)]!)));
-  return { value: mean(own), interval: percentileInterval(means) };
+  const own = pairs.map(({ own: { scores: a }, other: { scores: b } }) => ({
+    difference: a.benign!.mean - b.benign!.mean,
+    error: Math.hypot(meanShareError(a.benign!.skills), meanShareError(b.benign!.skills)),
+  }));
+  const value = mean(own.map((d) => d.difference));
+  if (own.length === 1) {
+    const half = Z95 * own[0]!.error;
+    return { value, interval: [Math.max(-1, value - half), Math.min(1, value + half)] };
+  }
+  const r = rng();
+  const draw = (): number => {
+    const { difference, error } = own[r.int(own.length)]!;
+    return Math.min(1, Math.max(-1, difference + error * r.normal()));
+  };
+  return { value, interval: percentileInterval(Array.from({ length: 2000 }, () => mean(own.map(draw)))) };
 }
 
 export function differenceTable(all: readonly Difference[]): string {
