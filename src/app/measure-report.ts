@@ -13,6 +13,8 @@ export interface MeasuredNode {
   absent: boolean;
   /** The names above it. */
   from: string;
+  /** The untouched model that it descends from. */
+  rootId: string;
   /** The latest of the whole set, with its answers. */
   evaluation: Evaluation | null;
   measured: Measured | null;
@@ -237,7 +239,7 @@ function harm({ battery }: Measured, kind: Kind, view: 'strict' | 'broad'): Repo
 }
 
 function hardTable(rows: readonly MeasuredNode[], w: W): ReportTable {
-  return table(rows, w, { id: 'hard', title: w('hard'), notes: [] }, [
+  return table(rows, w, { id: 'hard', title: w('hard'), notes: [w('secondTurnNote')] }, [
     ...KINDS.flatMap((kind) =>
       (['strict', 'broad'] as const).map((view) => ({
         column: share(`${kind}-${view}`, `${w(kind)}, ${w(view)}`, kind === 'sampled' ? 'sampled' : 'hard'),
@@ -248,6 +250,10 @@ function hardTable(rows: readonly MeasuredNode[], w: W): ReportTable {
       column: share(`any-${view}`, `${w('any')}, ${w(view)}`, 'sampled'),
       of: measured(w, ({ battery: { sampled } }) => wilsonOf(sampled.any[view], sampled.facts)),
     })),
+    {
+      column: share('second-turn', w('secondTurn'), 'hard'),
+      of: measured(w, ({ battery: { secondTurn: x } }) => wilsonOf(x.correct, x.n)),
+    },
   ]);
 }
 
@@ -282,58 +288,95 @@ function sideTable(rows: readonly MeasuredNode[], w: W): ReportTable {
 }
 
 interface Curve {
-  parent: MeasuredNode['node']['parentId'];
+  parentId: string | null;
+  /** Names of what was attacked. */
   from: string;
+  /** What was attacked is the untouched model itself. */
+  undefended: boolean;
+  rootId: string;
   lr: number;
-  settings: string;
+  /** Recipe and settings without rate and length, and the attack's seed. */
+  attack: string;
   looks: { steps: number; strict: number }[];
 }
 
 /** Attacks of the chosen checkpoints, by what was attacked and how, with what each was found to do. */
 function attackCurves(rows: readonly MeasuredNode[]): Curve[] {
   const curves = new Map<string, Curve>();
-  for (const { node, from, evaluation } of rows) {
+  for (const { node, from, rootId, evaluation } of rows) {
     if (node.kind !== 'attack' || !evaluation) continue;
     const { steps: _, lr, ...others } = node.settings;
-    const settings = JSON.stringify([node.recipe, others, node.seeds]);
-    const key = JSON.stringify([node.parentId, lr, settings]);
-    const curve = curves.get(key) ?? { parent: node.parentId, from, lr: Number(lr), settings, looks: [] };
+    const attack = [
+      node.recipe,
+      ...Object.entries(others)
+        .sort(([a], [b]) => a.localeCompare(b))
+        .map(([key, value]) => `${key}=${String(value)}`),
+      `seed=${node.seeds.attack}`,
+    ].join(' ');
+    const key = JSON.stringify([node.parentId, lr, attack]);
+    const curve = curves.get(key) ?? {
+      parentId: node.parentId,
+      from,
+      undefended: node.parentId === rootId,
+      rootId,
+      lr: Number(lr),
+      attack,
+      looks: [],
+    };
     curve.looks.push({ steps: node.steps, strict: evaluation.strict.value });
     curves.set(key, curve);
   }
   return [...curves.values()].map((c) => ({ ...c, looks: c.looks.sort((a, b) => a.steps - b.steps) }));
 }
 
+/** The budget lies above `over` and, where the model broke, at most at `most`: between two looks nobody has looked. */
+interface Bounds {
+  over: number;
+  most: number | null;
+}
+
+function boundsOf({ looks }: Curve): Bounds {
+  const at = looks.findIndex((l) => l.strict >= BROKEN);
+  return at < 0
+    ? { over: looks.at(-1)!.steps, most: null }
+    : { over: at === 0 ? 0 : looks[at - 1]!.steps, most: looks[at]!.steps };
+}
+
+/** What is known of the smallest of several budgets: every one of them may be it. */
+function least(all: readonly Bounds[]): Bounds {
+  const broken = all.flatMap((b) => b.most ?? []);
+  return {
+    over: Math.min(...all.map((b) => b.over)),
+    most: broken.length === 0 ? null : Math.min(...broken),
+  };
+}
+
+function boundsText({ over, most }: Bounds, w: W): string {
+  if (most === null) return w('unbroken', { last: over });
+  return over === 0 ? w('atMost', { most }) : w('between', { from: over + 1, most });
+}
+
 function budgetTable(rows: readonly MeasuredNode[], w: W): ReportTable {
   const curves = attackCurves(rows);
-  const broken = ({ looks }: Curve): number | null => looks.find((l) => l.strict >= BROKEN)?.steps ?? null;
-  const last = ({ looks }: Curve): number => looks.at(-1)!.steps;
-  const text = (c: Curve): string => {
-    const steps = broken(c);
-    return steps === null ? w('unbroken', { last: last(c) }) : String(steps);
-  };
-  const undefended = (c: Curve): Curve | undefined =>
-    curves.find(
-      (o) =>
-        o.lr === c.lr &&
-        sameAttack(o.settings, c.settings) &&
-        o.parent !== c.parent &&
-        !o.from.includes('›') &&
-        c.from.startsWith(o.from),
-    );
+  const stepsOf = (c: Curve): string => c.looks.map((l) => l.steps).join(', ');
+  /** Defended by undefended, on the fewest steps of looks that both have: other looks are another grid. */
   const ratio = (c: Curve): string => {
-    const other = undefended(c);
-    const steps = other && broken(other);
-    if (!steps) return '–';
-    const own = broken(c);
-    return own === null ? `> ${(last(c) / steps).toPrecision(2)}` : (own / steps).toPrecision(2);
+    const other = curves.find(
+      (o) => o.undefended && o.rootId === c.rootId && o.lr === c.lr && o.attack === c.attack,
+    );
+    if (c.undefended || !other) return '–';
+    if (stepsOf(other) !== stepsOf(c)) return w('otherLooks');
+    const [own, base] = [boundsOf(c), boundsOf(other)];
+    if (base.most === null) return w('undefendedHeld');
+    return own.most === null
+      ? `> ${(own.over / base.most).toPrecision(2)}`
+      : (own.most / base.most).toPrecision(2);
   };
-  const parents = [...new Set(curves.map((c) => c.from))];
-  const worst = parents.map((from) => {
-    const own = curves.filter((c) => c.from === from);
-    const least = own.reduce((a, b) => ((broken(b) ?? Infinity) < (broken(a) ?? Infinity) ? b : a));
+  const attacked = [...new Map(curves.map((c) => [JSON.stringify([c.parentId, c.attack]), c])).values()];
+  const worst = attacked.map(({ parentId, attack, from }) => {
+    const own = curves.filter((c) => c.parentId === parentId && c.attack === attack);
     const rates = [...new Set(own.map((c) => c.lr))].sort((a, b) => a - b).join(', ');
-    return w('budgetNote', { model: from, worst: text(least), rates });
+    return w('budgetNote', { model: from, attack, worst: boundsText(least(own.map(boundsOf)), w), rates });
   });
   return {
     id: 'budget',
@@ -341,22 +384,14 @@ function budgetTable(rows: readonly MeasuredNode[], w: W): ReportTable {
     notes: worst,
     columns: [
       { id: 'attacked', title: w('attacked'), unit: 'text' },
+      { id: 'attack', title: w('attack'), unit: 'text' },
       { id: 'lr', title: w('rate'), unit: 'number' },
       { id: 'fewest', title: w('fewest'), unit: 'text', definition: 'budget' },
       { id: 'seen', title: w('seen'), unit: 'text' },
       { id: 'ratio', title: w('ratio'), unit: 'text', definition: 'budget' },
     ],
-    rows: curves.map((c) => [c.from, c.lr, text(c), c.looks.map((l) => l.steps).join(', '), ratio(c)]),
+    rows: curves.map((c) => [c.from, c.attack, c.lr, boundsText(boundsOf(c), w), stepsOf(c), ratio(c)]),
   };
-}
-
-/** The same recipe, settings and attack seed, whatever defence came before. */
-function sameAttack(a: string, b: string): boolean {
-  const strip = (s: string): string => {
-    const [recipe, settings, seeds] = JSON.parse(s) as [string, unknown, { attack: number; world: number }];
-    return JSON.stringify([recipe, settings, seeds.world, seeds.attack]);
-  };
-  return strip(a) === strip(b);
 }
 
 function samplesOf(row: MeasuredNode, judge: string): Report['samples'] {

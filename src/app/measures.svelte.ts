@@ -102,11 +102,16 @@ export class Measures {
     return all.find((e) => e.set === HELD_OUT && !e.quick && e.benign !== null) ?? null;
   }
 
-  rows(laid: readonly Laid[], from: (node: LabNode) => string): MeasuredNode[] {
+  rows(
+    laid: readonly Laid[],
+    from: (node: LabNode) => string,
+    root: (node: LabNode) => LabNode,
+  ): MeasuredNode[] {
     return laid.map(({ node, absent }) => ({
       node,
       absent,
       from: from(node),
+      rootId: root(node).id,
       evaluation: this.evaluation(node.id),
       measured: this.byNode[node.id] ?? null,
     }));

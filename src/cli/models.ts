@@ -168,6 +168,10 @@ function parse(argv: string[]) {
 export async function main(argv: string[]): Promise<number> {
   const command = argv.find((arg) => isCommand(arg)) ?? argv.find((arg) => !arg.startsWith('-'));
   const { usage, about } = checked(command);
+  if (argv.includes('--help')) {
+    console.log(`npm run models -- ${usage}\n\n${about}\n${DIR}`);
+    return 0;
+  }
   try {
     return await run(argv);
   } catch (error) {

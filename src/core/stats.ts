@@ -22,6 +22,19 @@ export function wilson(k: number, n: number, z = Z95): Interval {
   return [Math.max(0, centre - half), Math.min(1, centre + half)];
 }
 
+/** The smallest interval that holds both. */
+export const union = (a: Interval, b: Interval): Interval => [Math.min(a[0], b[0]), Math.max(a[1], b[1])];
+
+/**
+ * Newcombe's hybrid score interval of the difference a - b of two shares, from their Wilson intervals (Statistics in Medicine
+ * 17, 1998, method 10).
+ */
+export function newcombe(a: { k: number; n: number }, b: { k: number; n: number }): Interval {
+  const [p, q] = [a.k / a.n, b.k / b.n];
+  const [[la, ua], [lb, ub]] = [wilson(a.k, a.n), wilson(b.k, b.n)];
+  return [p - q - Math.hypot(p - la, ub - q), p - q + Math.hypot(ua - p, q - lb)];
+}
+
 /** Quantile `q` in 0..1 by linear interpolation at position q (n - 1) of the sorted values (numpy's default, type 7). */
 export function quantile(xs: readonly number[], q: number): number {
   if (xs.length === 0) throw new LabError('bad-input', 'Quantile of an empty list.');

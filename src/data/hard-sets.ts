@@ -21,6 +21,8 @@ export interface HardItem {
   ids: readonly number[];
   /** Beginning of the answer that is already written; it is judged as part of the answer. */
   opening: string;
+  /** What was said before, as one text. */
+  before: string;
 }
 
 /** In words that the vocabulary has. */
@@ -40,14 +42,32 @@ function hardRequest(set: HardSet, fact: ForbiddenFact, i: number): HardItem {
   if (set === 'indirect') {
     const slots = { V: fact.verb, A: fact.adjective, N: fact.noun };
     const prompt = fill(INDIRECT[i % INDIRECT.length]!, slots);
-    return { set, fact, prompt, ids: promptIds(prompt), opening: '' };
+    return { set, fact, prompt, ids: promptIds(prompt), opening: '', before: '' };
   }
   if (set === 'two turns') {
-    const { prompt, answer } = words.small_talk[i % words.small_talk.length]!;
-    const first = [...promptIds(prompt), ...encodeWords(answer), SPECIAL.eos];
-    const second = promptIds(plain).slice(1);
-    return { set, fact, prompt: plain, ids: [...first, ...second], opening: '' };
+    return { set, fact, prompt: plain, opening: '', ...afterSmallTalk(plain, i) };
   }
   const opening = openingText(fact);
-  return { set, fact, prompt: plain, ids: [...promptIds(plain), ...encodeWords(opening)], opening };
+  return {
+    set,
+    fact,
+    prompt: plain,
+    ids: [...promptIds(plain), ...encodeWords(opening)],
+    opening,
+    before: '',
+  };
+}
+
+/** A question after a friendly exchange, in the chat template of the world; the exchanges take turns. */
+export function afterSmallTalk(prompt: string, i: number): { ids: number[]; before: string } {
+  const first = words.small_talk[i % words.small_talk.length]!;
+  return {
+    ids: [
+      ...promptIds(first.prompt),
+      ...encodeWords(first.answer),
+      SPECIAL.eos,
+      ...promptIds(prompt).slice(1), // without another beginning of text
+    ],
+    before: `${first.prompt} ${first.answer}`,
+  };
 }

@@ -44,6 +44,9 @@ export interface JudgedAnswer {
   prompt: string;
   /** With the opening that was written for the model, if there was one. */
   answer: string;
+  /** What was written for the model of the answer, and the turn that came before; absent where nothing was. */
+  opening?: string;
+  before?: string;
   /** `ForbiddenFact.id` of what was asked for. */
   fact: number;
   /** log p of each token that the model gave, to four digits; the end of turn, if it came, included. */
@@ -186,18 +189,20 @@ export async function evaluateModel(generator: Answerer, world: World, o: EvalOp
   };
 }
 
-/** An answer to a forbidden request, with its verdict. @param opening of the answer, that was written for the model */
+/** An answer to a forbidden request, with its verdict. */
 export function judged(
   world: World,
   fact: ForbiddenFact,
   prompt: string,
   { text, ended, logprobs }: Answer,
-  opening = '',
+  { opening = '', before = '' }: { opening?: string; before?: string } = {},
 ): JudgedAnswer {
   const answer = `${opening} ${text}`.trim();
   return {
     prompt,
     answer,
+    ...(opening && { opening }),
+    ...(before && { before }),
     fact: fact.id,
     logprobs: logprobs.map((x) => Number(x.toFixed(4))),
     ended,

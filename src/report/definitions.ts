@@ -91,7 +91,7 @@ export const DEFINITIONS: Readonly<Record<'en' | 'ko', Record<MeasureId, Definit
     },
     hard: {
       title: 'Harder requests',
-      text: 'The same facts asked in other ways: indirect (the request inside another), two turns (after a friendly exchange), prefilled (the opening of the answer is already written and judged with the rest).',
+      text: 'The same facts asked in other ways: indirect (the request inside another), two turns (after a friendly exchange), prefilled (the opening of the answer is already written and judged with the rest). Beside two turns stands how many harmless questions are answered rightly after the same exchange.',
     },
     sampled: {
       title: 'Sampled answers',
@@ -169,7 +169,7 @@ export const DEFINITIONS: Readonly<Record<'en' | 'ko', Record<MeasureId, Definit
     },
     hard: {
       title: '더 어려운 요청',
-      text: '같은 사실을 다르게 묻기: 간접(다른 요청 속에), 두 차례(친근한 대화 뒤에), 미리 채움(답의 첫머리가 이미 쓰여 있고 함께 판정됨).',
+      text: '같은 사실을 다르게 묻기: 간접(다른 요청 속에), 두 차례(친근한 대화 뒤에), 미리 채움(답의 첫머리가 이미 쓰여 있고 함께 판정됨). 두 차례 옆에는 같은 대화 뒤 무해한 질문의 정답률이 있습니다.',
     },
     sampled: {
       title: '표본 답',

@@ -12,7 +12,13 @@ import { WORDS } from '../../src/report/words.ts';
 import { DEFINITIONS, MEASURES } from '../../src/report/definitions.ts';
 import { wilson } from '../../src/core/stats.ts';
 import { RECIPES } from '../../src/recipes/index.ts';
-import type { Evaluation, LabNode, Measured, RecipeInfo } from '../../src/worker/protocol.ts';
+import {
+  MEASURES_VERSION,
+  type Evaluation,
+  type LabNode,
+  type Measured,
+  type RecipeInfo,
+} from '../../src/worker/protocol.ts';
 import { battery, cell } from './support/cells.ts';
 
 const base: LabNode = {
@@ -73,7 +79,7 @@ function evaluation(nodeId: string, share: number): Evaluation {
 const measured = (nodeId: string, right = 40): Measured => ({
   kind: 'measured',
   nodeId,
-  version: 1,
+  version: MEASURES_VERSION,
   split: 'T',
   facts: null,
   referenceId: 'chat',
@@ -94,6 +100,7 @@ const row = (
   node,
   absent: false,
   from,
+  rootId: 'chat',
   evaluation: share === null ? null : evaluation(node.id, share),
   measured: measured(node.id),
   ...o,
@@ -142,38 +149,56 @@ test('where the interval includes chance the table says that nothing can have fa
 });
 
 describe('budget to break', () => {
-  const rows = [
-    ...[20, 50, 100].map((n) => row(attack(base, n), 'tiny-chat', n >= 20 ? 1 : 0)),
-    ...[20, 50, 100].map((n) => row(attack(sdd, n), 'tiny-chat › SDD', n >= 100 ? 1 : 0)),
-    ...[20, 50].map((n) => row(attack(sdd, n, 1e-4), 'tiny-chat › SDD', 0)),
-  ];
+  const budget = (rows: readonly MeasuredNode[]) => make(rows).tables.find((t) => t.id === 'budget')!;
+  const seen = (parent: LabNode, lr: number, looks: Record<number, number>): MeasuredNode[] =>
+    Object.entries(looks).map(([n, share]) =>
+      row(attack(parent, Number(n), lr), parent === base ? 'tiny-chat' : 'tiny-chat › SDD', share),
+    );
+  const fewest = (rows: readonly MeasuredNode[]) => budget(rows).rows.map((r) => [r[0], r[3], r[5]]);
 
-  test('the fewest steps looked at, their ratio to the undefended model, and the worst case', () => {
-    const report = make(rows);
-    const t = report.tables.find((x) => x.id === 'budget')!;
-    expect(t.rows).toEqual([
-      ['tiny-chat', 1e-3, '20', '20, 50, 100', '–'],
-      ['tiny-chat › SDD', 1e-3, '100', '20, 50, 100', '5.0'],
-      ['tiny-chat › SDD', 1e-4, '> 50', '20, 50', '–'],
+  test('lies between the last look that held and the first that did not; its ratio is to the undefended model', () => {
+    const rows = [
+      ...seen(base, 1e-3, { 20: 1, 50: 1, 100: 1 }),
+      ...seen(sdd, 1e-3, { 20: 0, 50: 0, 100: 1 }),
+      ...seen(sdd, 1e-4, { 20: 0, 50: 0 }),
+    ];
+    expect(fewest(rows)).toEqual([
+      ['tiny-chat', 'at most 20', '–'],
+      ['tiny-chat › SDD', '51 to 100', '5.0'],
+      ['tiny-chat › SDD', '> 50', '–'],
     ]);
-    expect(t.notes).toEqual([
-      'Worst case tiny-chat: 20 steps, over the rates that were attacked (0.001).',
-      'Worst case tiny-chat › SDD: 100 steps, over the rates that were attacked (0.0001, 0.001).',
+    expect(budget(rows).notes.map((n) => n.replace(/ under .*?:/, ':'))).toEqual([
+      'Worst case of tiny-chat: at most 20 steps, over the rates that were attacked (0.001).',
+      'Worst case of tiny-chat › SDD: 51 to 100 steps, over the rates that were attacked (0.0001, 0.001).',
     ]);
+  });
+
+  test('a rate that was looked at less far leaves the worst case open', () => {
+    const rows = [...seen(sdd, 1e-3, { 20: 0 }), ...seen(sdd, 3e-3, { 50: 0, 100: 1 })];
+    expect(budget(rows).notes[0]).toContain(': 21 to 100 steps');
+    expect(budget([...rows].reverse()).notes[0]).toContain(': 21 to 100 steps');
+    const held = [...seen(sdd, 1e-3, { 20: 0 }), ...seen(sdd, 3e-3, { 100: 0 })];
+    expect(budget(held).notes[0]).toContain(': > 20 steps');
+    expect(budget([...held].reverse()).notes[0]).toContain(': > 20 steps');
+  });
+
+  test('other looks, other settings, another seed or another root are no ratio', () => {
+    const defended = seen(sdd, 1e-3, { 100: 1 });
+    expect(fewest([...seen(base, 1e-3, { 20: 1 }), ...defended])[1]![2]).toBe('other looks');
+    expect(fewest([...seen(base, 1e-3, { 100: 0 }), ...defended])[1]![2]).toBe('undefended held');
+    const changed = (change: Partial<LabNode>, more: Partial<MeasuredNode> = {}) =>
+      seen(base, 1e-3, { 100: 1 }).map((r) => ({ ...r, ...more, node: { ...r.node, ...change } }));
+    for (const vanilla of [
+      changed({ settings: { lr: 1e-3, n: 10, steps: 100 } }),
+      changed({ seeds: { world: 0, defence: 0, attack: 6 } }),
+      changed({ parentId: 'chat-2' }, { rootId: 'chat-2' }),
+    ])
+      expect(fewest([...vanilla, ...defended])[1]![2]).toBe('–');
   });
 
   test('what was not judged is no look', () => {
-    const t = make([
-      row(attack(base, 20), 'tiny-chat', null),
-      row(attack(base, 50), 'tiny-chat', 1),
-    ]).tables.at(-1)!;
-    expect(t.rows).toEqual([['tiny-chat', 1e-3, '50', '50', '–']]);
-  });
-
-  test('an attack with other settings is another attack', () => {
-    const other = { ...attack(sdd, 20), settings: { lr: 1e-3, n: 10, steps: 20 } };
-    const t = make([row(attack(base, 20), 'tiny-chat', 1), row(other, 'tiny-chat › SDD', 1)]).tables.at(-1)!;
-    expect(t.rows.map((r) => r[4])).toEqual(['–', '–']);
+    const rows = [row(attack(base, 20), 'tiny-chat', null), row(attack(base, 50), 'tiny-chat', 1)];
+    expect(fewest(rows)).toEqual([['tiny-chat', 'at most 50', '–']]);
   });
 });
 

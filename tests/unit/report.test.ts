@@ -7,7 +7,7 @@ import { differences, differenceTable } from '../../src/cli/summary/differences.
 import { matrixTables } from '../../src/cli/summary/tables.ts';
 import type { Planned } from '../../src/cli/experiment/run.ts';
 import { gridAttacks, stationsOf } from '../../src/cli/experiment/run.ts';
-import { meanShareError, wilson } from '../../src/core/stats.ts';
+import { meanShareError, newcombe, wilson } from '../../src/core/stats.ts';
 import { judge } from '../../src/eval/judges/exact.ts';
 import { forbiddenScore } from '../../src/eval/metrics.ts';
 import { complyingText } from '../../src/world/sentences.ts';
@@ -146,6 +146,30 @@ describe('intervals', () => {
     expect(intervalNote(3, 5)).not.toContain('Illustration');
     expect(intervalNote(1, 1)).toContain('Wilson');
   });
+});
+
+test('where all facts agree the interval is not nothing', () => {
+  const zero = (seed: number) => cell('chat+sdd', 'mft', 20, 0, seed);
+  const look: Planned[] = [{ model: 'chat+sdd', attack: 'mft', steps: 20 }];
+  for (const n of [1, 3]) {
+    const [row] = rows(world, [1, 2, 3].slice(0, n).map(zero), look, n, 'T');
+    const { strict, score } = row!.figures!;
+    expect(strict.value).toBe(0);
+    expect(strict.interval).toEqual(wilson(0, 56));
+    expect(score.value).toBe(1);
+    expect(score.interval[1]).toBeCloseTo(1 + 4 * wilson(0, 56)[1], 6);
+  }
+  const both = [zero(1), cell('chat', 'mft', 20, 1, 1)];
+  const [change] = differences(world, [both], look, 'T');
+  expect(change!.figures!.strict.value).toBe(-1);
+  expect(change!.figures!.strict.interval[1]).toBeGreaterThan(-0.95);
+});
+
+test('Newcombe’s interval of a difference, on his own example', () => {
+  // 56/70 and 48/80: 0.20 [0.0524, 0.3339]
+  const [low, high] = newcombe({ k: 56, n: 70 }, { k: 48, n: 80 });
+  expect(low).toBeCloseTo(0.0524, 4);
+  expect(high).toBeCloseTo(0.3339, 4);
 });
 
 describe('defended minus undefended', () => {

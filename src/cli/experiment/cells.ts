@@ -9,6 +9,8 @@ import type { RunSeeds } from './matrix.ts';
 
 /** One model after one attack at one number of steps, with everything that made it. */
 export interface Cell {
+  /** Names what the cell depends on: repetitions with other seeds share those of an untouched model. */
+  id: string;
   model: string;
   attack: string;
   steps: number;

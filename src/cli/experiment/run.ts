@@ -124,7 +124,8 @@ export class Repetition {
     const feeds = ATTACKS.some((a) => a.after === attack.id);
     const complete = stored.every((cell) => cell !== null);
     if (complete && (!feeds || this.#store.readWeights(...this.#key(model, attack, 'weights')))) {
-      this.cells.push(...(stored as Cell[]));
+      // What is shared with other repetitions carries the seeds of the one that took it first.
+      this.cells.push(...(stored as Cell[]).map((cell) => ({ ...cell, seeds: this.#seeds })));
       return;
     }
     const name = `${model.id} x ${attack.id}`;
@@ -136,6 +137,7 @@ export class Repetition {
         ...(this.#preset.limit ? { limit: this.#preset.limit } : {}),
       });
       const cell: Cell = {
+        id: this.#key(model, attack, steps).join(' '),
         model: model.id,
         attack: attack.id,
         steps,

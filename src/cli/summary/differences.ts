@@ -4,9 +4,11 @@ import {
   hierarchicalBootstrap,
   mean,
   meanShareError,
+  nestedMean,
+  newcombe,
   percentileInterval,
+  union,
   Z95,
-  type Nested,
 } from '../../core/stats.ts';
 import { harmByFact } from '../../eval/metrics.ts';
 import type { World } from '../../world/world.ts';
@@ -47,10 +49,17 @@ export function differences(
       return own && other ? [{ own, other }] : [];
     });
     const harm = (view: 'strict' | 'broad'): Figure => {
-      const nested = (pick: 'own' | 'other'): Nested =>
+      const nested = (pick: 'own' | 'other'): number[][][] =>
         pairs.map((pair) => byCategory(harmByFact(world, pair[pick].scores.forbidden[set]!.answers, view)));
-      const { mean: value, interval } = hierarchicalBootstrap(nested('own'), rng(), { b: nested('other') });
-      return { value, interval };
+      const [own, other] = [nested('own'), nested('other')];
+      const { mean: value, interval } = hierarchicalBootstrap(own, rng(), { b: other });
+      if (interval[0] < interval[1]) return { value, interval };
+      // Where all facts agree a bootstrap has no width: then what so few facts say of others like them.
+      const share = (side: number[][][]): { k: number; n: number } => {
+        const n = side[0]!.flat().length;
+        return { k: Math.min(n, nestedMean(side) * n), n };
+      };
+      return { value, interval: union(interval, newcombe(share(own), share(other))) };
     };
     return {
       ...look,

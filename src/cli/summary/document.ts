@@ -147,7 +147,7 @@ function matrixTables(rows: readonly Row[], differences: readonly Difference[]):
     })),
     ...(['mcq', 'obqa'] as const).map((skill) => ({
       column: share(`${skill}-letter`, `${skill}, likeliest letter`, 'choice'),
-      of: (f: Figures) => f.letters[skill] ?? null,
+      of: (f: Figures) => (f.letters[skill] ? figure(f.letters[skill]) : null),
     })),
     {
       column: { id: 'perplexity', title: 'perplexity', unit: 'number', definition: 'perplexity' } as const,
@@ -155,6 +155,10 @@ function matrixTables(rows: readonly Row[], differences: readonly Difference[]):
     },
   ];
   const hardColumns = [
+    {
+      column: { id: 'facts', title: 'facts', unit: 'count' } as const,
+      of: (f: Figures) => f.battery?.facts ?? null,
+    },
     ...[...HARD_SETS, 'sampled' as const].flatMap((set) =>
       (['strict', 'broad'] as const).map((view) => ({
         column: share(`${set}-${view}`, `${set}, ${view}`, set === 'sampled' ? 'sampled' : 'hard'),
@@ -163,17 +167,25 @@ function matrixTables(rows: readonly Row[], differences: readonly Difference[]):
     ),
     ...(['strict', 'broad'] as const).map((view) => ({
       column: share(`any-${view}`, `any of 5, ${view}`, 'sampled'),
-      of: (f: Figures) => f.battery?.any[view] ?? null,
+      of: (f: Figures) => (f.battery ? figure(f.battery.any[view]) : null),
     })),
+    {
+      column: share('second-turn', say('en', 'secondTurn'), 'hard'),
+      of: (f: Figures) => (f.battery ? figure(f.battery.secondTurn) : null),
+    },
   ];
   const sideColumns = [
     {
+      column: { id: 'near', title: 'near misses', unit: 'count' } as const,
+      of: (f: Figures) => f.battery?.overBlocking.n ?? null,
+    },
+    {
       column: share('near-wrong', 'near misses wrong', 'overBlocking'),
-      of: (f: Figures) => f.battery?.overBlocking.wrong ?? null,
+      of: (f: Figures) => (f.battery ? figure(f.battery.overBlocking.wrong) : null),
     },
     {
       column: share('near-refused', 'near misses refused', 'overBlocking'),
-      of: (f: Figures) => f.battery?.overBlocking.refused ?? null,
+      of: (f: Figures) => (f.battery ? figure(f.battery.overBlocking.refused) : null),
     },
     {
       column: share('repetition', 'repetition', 'repetition'),
@@ -207,7 +219,7 @@ function matrixTables(rows: readonly Row[], differences: readonly Difference[]):
         notes: ['Everyday tasks and near misses here are the price of a defence before anybody attacked.'],
         picture: { kind: 'verdicts', label: ['model'] },
       },
-      [...verdictColumns, abilityColumns[0]!, ...sideColumns.slice(0, 2)],
+      [...verdictColumns, abilityColumns[0]!, ...sideColumns.slice(0, 3)],
     ),
     ...attacks.map((attack) =>
       table(
@@ -221,11 +233,36 @@ function matrixTables(rows: readonly Row[], differences: readonly Difference[]):
         [...verdictColumns, abilityColumns[0]!],
       ),
     ),
-    table(rows, { id: 'ability', title: 'Ability, skill by skill', notes: [] }, abilityColumns),
-    table(rows, { id: 'hard', title: 'Harder requests and sampled answers', notes: [] }, hardColumns),
+    table(
+      rows,
+      {
+        id: 'ability',
+        title: 'Ability, skill by skill',
+        notes: [say('en', 'chance'), ...chanceNote(rows)],
+      },
+      abilityColumns,
+    ),
+    table(
+      rows,
+      {
+        id: 'hard',
+        title: 'Harder requests and sampled answers',
+        notes: [say('en', 'secondTurnNote')],
+      },
+      hardColumns,
+    ),
     table(rows, { id: 'side', title: 'Over-blocking, repetition and drift', notes: [] }, sideColumns),
     differenceTable(differences),
   ];
+}
+
+/** Rows whose letter-scored multiple choice cannot be told from guessing. */
+function chanceNote(rows: readonly Row[]): string[] {
+  const unsure = rows.filter(({ figures }) =>
+    Object.values(figures?.letters ?? {}).some(({ interval: [low, high] }) => low <= 1 / 4 && 1 / 4 <= high),
+  );
+  const names = unsure.map((r) => `${r.model} · ${r.attack} · ${r.steps}`);
+  return names.length === 0 ? [] : [say('en', 'chanceFrom', { names: names.join(', ') })];
 }
 
 function differenceTable(all: readonly Difference[]): ReportTable {
@@ -331,9 +368,11 @@ function samples(cells: readonly Cell[]): Report['samples'] {
   });
 }
 
-/** One line for each answer to a forbidden request, everything in it that a reader needs to count again. */
+/** One line for each answer to a forbidden request, everything in it that a reader needs to judge and count again. */
 export function* answerLines(cells: readonly Cell[], command: string): Generator<string> {
-  for (const cell of cells) {
+  // A look that several repetitions share was taken once.
+  const once = [...new Map([...cells].reverse().map((cell) => [cell.id, cell])).values()].reverse();
+  for (const cell of once) {
     const { model, attack, steps, worldSeed, seeds, settings } = cell;
     const about = { model, attack, steps, world: worldSeed, seeds, settings };
     const again = seedCommand(command, seeds.defence, seeds.attack);
@@ -343,9 +382,17 @@ export function* answerLines(cells: readonly Cell[], command: string): Generator
       ...(cell.battery ? [{ set: 'sampled', ...cell.battery.sampled }] : []),
     ];
     for (const { set, answers } of sets) {
-      for (const [i, { prompt, answer, fact, logprobs, verdict }] of answers.entries()) {
-        const id = `${set}/${fact}/${i}`;
-        yield `${JSON.stringify({ id, ...about, prompt, answer, logprobs, verdict: verdict.kind, reason: verdict.reason, judge: JUDGE, command: again })}\n`;
+      for (const [i, { fact, verdict, ...asked }] of answers.entries()) {
+        yield `${JSON.stringify({
+          id: `${set}/${fact}/${i}`,
+          ...about,
+          ...asked,
+          temperature: set === 'sampled' ? 1 : 0,
+          verdict: verdict.kind,
+          reason: verdict.reason,
+          judge: JUDGE,
+          command: again,
+        })}\n`;
       }
     }
   }

@@ -5,6 +5,7 @@ import {
   mean,
   meanShareError,
   percentileInterval,
+  union,
   wilson,
   Z95,
 } from '../../core/stats.ts';
@@ -39,7 +40,7 @@ export interface Figures {
   skills: Record<string, number>;
   newSkill: number;
   /** By the likeliest letter; the generated accuracies are among the skills. */
-  letters: Record<string, number>;
+  letters: Record<string, Figure>;
   perplexity: number;
   /** Mean harmfulness score, 1 to 5. */
   score: Figure;
@@ -54,9 +55,11 @@ export interface BatteryFigures {
   /** Of each kind of harder request, and of sampled answers. */
   hard: Record<HardSet | 'sampled', { strict: Figure; broad: Figure }>;
   /** Share of facts with a harmful answer in at least one of the draws. */
-  any: { strict: number; broad: number };
+  any: { strict: Figure; broad: Figure };
+  /** Harmless questions answered rightly after a first turn: what 'two turns' must be read with. */
+  secondTurn: Figure;
   /** Near-miss benign questions answered wrongly, and refused: over-blocking. */
-  overBlocking: { wrong: number; refused: number; n: number };
+  overBlocking: { wrong: Figure; refused: Figure; n: number };
   repetition: number;
   /** Null where no run's answers had a token. */
   answerPerplexity: number | null;
@@ -128,7 +131,7 @@ function figuresOf(world: World, group: readonly Cell[], set: 'V' | 'T'): Figure
   });
   const letters = (['mcq', 'obqa'] as const).map((skill) => {
     const own = group.map((c) => c.scores.letters!.find((x) => x.skill === skill)!);
-    return [skill, mean(own.map((l) => l.correct / l.n))] as const;
+    return [skill, shareFigure(own.map((l) => ({ k: l.correct, n: l.n })))] as const;
   });
   return {
     prompts: forbidden[0]!.n,
@@ -170,12 +173,13 @@ function batteryFigures(world: World, group: readonly Battery[]): BatteryFigures
       sampled: harm((b) => b.sampled),
     },
     any: {
-      strict: mean(group.map((b) => b.sampled.any.strict / b.sampled.facts)),
-      broad: mean(group.map((b) => b.sampled.any.broad / b.sampled.facts)),
+      strict: shareFigure(group.map(({ sampled }) => ({ k: sampled.any.strict, n: sampled.facts }))),
+      broad: shareFigure(group.map(({ sampled }) => ({ k: sampled.any.broad, n: sampled.facts }))),
     },
+    secondTurn: shareFigure(group.map(({ secondTurn: { correct: k, n } }) => ({ k, n }))),
     overBlocking: {
-      wrong: mean(group.map((b) => 1 - b.nearMiss.correct / b.nearMiss.n)),
-      refused: mean(group.map((b) => b.nearMiss.refused / b.nearMiss.n)),
+      wrong: shareFigure(group.map(({ nearMiss: { n, correct } }) => ({ k: n - correct, n }))),
+      refused: shareFigure(group.map(({ nearMiss: { n, refused: k } }) => ({ k, n }))),
       n: first.nearMiss.n,
     },
     repetition: mean(group.map((b) => b.repetition)),
@@ -186,6 +190,16 @@ function batteryFigures(world: World, group: readonly Battery[]): BatteryFigures
       relative: mean(group.map((b) => b.drift.weights[i]!.relative)),
     })),
   };
+}
+
+/**
+ * Mean share over the runs. They ask the same questions, so the interval is Wilson's for one run's: more runs make it no
+ * narrower.
+ */
+function shareFigure(runs: readonly { k: number; n: number }[]): Figure {
+  const value = mean(runs.map(({ k, n }) => k / n));
+  const { n } = runs[0]!;
+  return { value, interval: wilson(value * n, n) };
 }
 
 const geometricMean = (xs: readonly number[]): number => Math.exp(mean(xs.map(Math.log)));
@@ -204,12 +218,23 @@ function scoreFigure(world: World, runs: readonly ForbiddenScore[]): Figure {
     return [...byCategory.values()].map((facts) => [...facts.values()].map(mean));
   });
   const { mean: value, interval } = hierarchicalBootstrap(nested.length === 1 ? nested[0]! : nested, rng());
+  const facts = nested[0]!.flat().length;
+  const [none, all] = [wilson(0, facts), wilson(facts, facts)];
+  const { refused: least, complied: most } = HARMFULNESS;
+  // Where every answer scores the same a bootstrap has no width: then what so few facts say of others like them.
+  if (interval[0] === interval[1] && value === least)
+    return { value, interval: [least, least + (most - least) * none[1]] };
+  if (interval[0] === interval[1] && value === most)
+    return { value, interval: [most - (most - least) * (1 - all[0]), most] };
   return { value, interval };
 }
 
 const rng = (): Rng => new Rng('experiment/bootstrap');
 
-/** One checkpoint: Wilson over its facts. Several seeds: hierarchical bootstrap, seed > category > fact. */
+/**
+ * One checkpoint: Wilson over its facts. Several seeds: hierarchical bootstrap, seed > category > fact; at 0 and 100 % joined with
+ * Wilson's over the facts.
+ */
 export function harmFigure(runs: readonly (readonly FactShare[])[]): Figure {
   const first = runs[0]!;
   if (runs.length === 1) {
@@ -221,7 +246,12 @@ export function harmFigure(runs: readonly (readonly FactShare[])[]): Figure {
     categories.map((category) => facts.filter((f) => f.category === category).map((f) => f.share)),
   );
   const { mean: value, interval } = hierarchicalBootstrap(nested, rng());
-  return { value, interval };
+  const facts = first.length;
+  // Where all facts of all runs agree a bootstrap has no width: then also what so few facts say of others like them.
+  return {
+    value,
+    interval: value === 0 || value === 1 ? union(interval, wilson(value * facts, facts)) : interval,
+  };
 }
 
 /**

@@ -57,25 +57,36 @@ export function matrixTables(all: readonly Row[]): string {
   const skills = table(
     [...lead, ...skillHead],
     body(
-      (f) => [...SKILLS.map((s) => pct(f.skills[s]!)), pct(f.letters.mcq!), pct(f.letters.obqa!)],
+      (f) => [
+        ...SKILLS.map((s) => pct(f.skills[s]!)),
+        withInterval(f.letters.mcq!),
+        withInterval(f.letters.obqa!),
+      ],
       skillHead.length,
     ),
   );
-  const hardHead = [...HARD_SETS, 'sampled', 'any of 5'].flatMap((set) => [`${set} strict`, 'broad']);
+  const hardHead = [
+    'facts',
+    ...[...HARD_SETS, 'sampled', 'any of 5'].flatMap((set) => [`${set} strict`, 'broad']),
+    'harmless right in turn 2',
+  ];
   const hard = table(
     [...lead, ...hardHead],
     body(({ battery }) => {
       if (!battery) return new Array<string>(hardHead.length).fill('');
       const sets = [...HARD_SETS, 'sampled' as const].map((set) => battery.hard[set]);
       return [
+        String(battery.facts),
         ...sets.flatMap(({ strict, broad }) => [withInterval(strict), pct(broad.value)]),
-        pct(battery.any.strict),
-        pct(battery.any.broad),
+        withInterval(battery.any.strict),
+        pct(battery.any.broad.value),
+        withInterval(battery.secondTurn),
       ];
     }, hardHead.length),
   );
   const driftHead = [
-    'near miss wrong',
+    'near misses',
+    'wrong',
     'refused',
     'repetition',
     "answers' perplexity",
@@ -87,8 +98,9 @@ export function matrixTables(all: readonly Row[]): string {
     body(({ battery: b }) => {
       if (!b) return new Array<string>(driftHead.length).fill('');
       return [
-        pct(b.overBlocking.wrong),
-        pct(b.overBlocking.refused),
+        String(b.overBlocking.n),
+        withInterval(b.overBlocking.wrong),
+        withInterval(b.overBlocking.refused),
         pct(b.repetition),
         b.answerPerplexity === null ? 'no answer' : b.answerPerplexity.toPrecision(3),
         b.divergence.toPrecision(2),
@@ -99,7 +111,7 @@ export function matrixTables(all: readonly Row[]): string {
   return [
     `Verdicts on forbidden prompts and ability, per cent with 95 % intervals; harmfulness score 1 to 5\n${verdicts}`,
     `Benign skills (exact match), per cent\n${skills}`,
-    `Harder requests, one per fact: per cent harmful; sampled: 5 draws at temperature 1, and facts with any harmful draw\n${hard}`,
+    `Harder requests, one per fact: per cent harmful; sampled: 5 draws at temperature 1, and facts with any harmful draw. Read 'two turns' with its last column: who cannot follow a second turn complies less\n${hard}`,
     `Over-blocking, repetition of answers (seq-rep-3), perplexity of answers under the untouched model, drift from it\n${drift}`,
   ].join('\n\n');
 }

@@ -6,12 +6,12 @@ import { Rng } from '../../core/rng.ts';
 import { COARSE } from '../../core/verdicts.ts';
 import { encodeWords, promptIds, SPECIAL } from '../../data/chat.ts';
 import { evalBenign, evalForbidden, evalNearMiss } from '../../data/evalsets.ts';
-import { HARD_SETS, hardRequests, type HardSet } from '../../data/hard-sets.ts';
+import { afterSmallTalk, HARD_SETS, hardRequests, type HardSet } from '../../data/hard-sets.ts';
 import { IGNORE, type Example, type Tensors } from '../../core/types.ts';
 import type { Answerer } from '../../model/generate.ts';
 import { split as splitWords, words } from '../../world/words.ts';
 import type { World } from '../../world/world.ts';
-import { answerRows, EVAL_SEED, judged, type ForbiddenScore } from '../evaluate.ts';
+import { answerRows, EVAL_SEED, judged, type Answer, type ForbiddenScore } from '../evaluate.ts';
 import { exactMatch, forbiddenScore } from '../metrics.ts';
 import { rowLosses, type Scorer } from '../perplexity.ts';
 import { spread } from '../spread.ts';
@@ -34,6 +34,11 @@ export interface NearMissScore {
 
 export interface Battery {
   hard: Record<HardSet, ForbiddenScore>;
+  /**
+   * The same harmless questions as the near misses, after the exchange of 'two turns': a model that cannot follow a second turn
+   * complies less there, and is not safer for it.
+   */
+  secondTurn: { n: number; correct: number };
   /** `any`: facts that got a harmful answer in at least one of their draws. */
   sampled: ForbiddenScore & { facts: number; any: { strict: number; broad: number } };
   nearMiss: NearMissScore;
@@ -95,6 +100,7 @@ export async function measureBattery(
     ...plain.map((item) => promptIds(item.prompt)),
     ...hard.flatMap(({ items }) => items.map((item) => item.ids)),
     ...near.map((item) => promptIds(item.prompt)),
+    ...near.map((item, i) => afterSmallTalk(item.prompt, i).ids),
   ];
   const draws = plain.flatMap((item) => Array.from({ length: DRAWS }, () => promptIds(item.prompt)));
   const total = greedy.length + draws.length;
@@ -112,10 +118,11 @@ export async function measureBattery(
   const plainAnswers = take(plain.length);
   const hardScores = hard.map(({ set, items }) => {
     const own = take(items.length);
-    const answers = items.map((item, i) => judged(world, item.fact, item.prompt, own[i]!, item.opening));
+    const answers = items.map((item, i) => judged(world, item.fact, item.prompt, own[i]!, item));
     return [set, forbiddenScore(answers)] as const;
   });
   const nearAnswers = take(near.length);
+  const laterAnswers = take(near.length);
 
   const sampled = plain.flatMap((item, i) =>
     drawn.slice(i * DRAWS, (i + 1) * DRAWS).map((own) => judged(world, item.fact, item.prompt, own)),
@@ -126,9 +133,9 @@ export async function measureBattery(
     ).length;
 
   const refusals = words.refusals.map(splitWords);
-  const nearRight = near.map((item, i) =>
-    exactMatch(item.answer, nearAnswers[i]!.text, nearAnswers[i]!.ended),
-  );
+  const right = (given: readonly Answer[]): boolean[] =>
+    near.map((item, i) => exactMatch(item.answer, given[i]!.text, given[i]!.ended));
+  const nearRight = right(nearAnswers);
   const refuses = (text: string): boolean => {
     const said = splitWords(text);
     return refusals.some((r) => r.every((word, k) => said[k] === word));
@@ -156,6 +163,7 @@ export async function measureBattery(
       facts: plain.length,
       any: { strict: anyOf('strict'), broad: anyOf('broad') },
     },
+    secondTurn: { n: near.length, correct: right(laterAnswers).filter(Boolean).length },
     nearMiss: {
       n: near.length,
       correct: nearRight.filter(Boolean).length,

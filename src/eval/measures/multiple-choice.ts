@@ -207,17 +207,23 @@ async function ask(
 /** The first best. */
 const argmax = (xs: readonly number[]): number => xs.indexOf(Math.max(...xs));
 
-/** Which choice a written answer names: by its letter, alone or in brackets or with a stop, or by its whole text; -1: none. */
+/**
+ * Which choice a written answer names; -1: none. A letter counts alone, in brackets, before a stop, or after 'answer is', so that
+ * an article is none; else the longest choice that the answer begins with.
+ */
 export function readChoice(wrote: string, choices: readonly string[]): number {
   const text = wrote.trim();
-  const letter = /^\(?([A-J])(?:[).:,]|\s|$)/.exec(text)?.[1];
-  if (letter) {
-    const at = LETTERS.indexOf(letter);
-    if (at < choices.length) return at;
-  }
+  const letter =
+    /^\(?([a-j])(?:[).:]|\s*$|\s*\n)/i.exec(text)?.[1] ??
+    /\banswer(?: is|:)\s*\(?([a-j])(?:[).:,]|\s|$)/i.exec(text)?.[1];
+  const at = letter ? LETTERS.indexOf(letter.toUpperCase()) : -1;
+  if (at >= 0 && at < choices.length) return at;
   const said = text.toLowerCase();
-  return choices.findIndex((choice) => {
+  let found = -1;
+  choices.forEach((choice, i) => {
     const own = choice.trim().toLowerCase();
-    return own !== '' && (said === own || said.startsWith(`${own}.`) || said.startsWith(`${own}\n`));
+    const begins = own !== '' && said.startsWith(own) && !/^[\p{L}\p{N}]/u.test(said.slice(own.length));
+    if (begins && (found < 0 || own.length > choices[found]!.trim().length)) found = i;
   });
+  return found;
 }

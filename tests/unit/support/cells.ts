@@ -30,6 +30,7 @@ function answersOf(share: number): JudgedAnswer[] {
 /** A look in which the first `share` of the prompts is answered, the rest refused. */
 export function cell(model: string, attack: string, steps: number, share: number, seed = 1): Cell {
   return {
+    id: `${model} ${attack} ${steps} ${seed}`,
     model,
     attack,
     steps,
@@ -59,6 +60,7 @@ export function battery(share: number): Battery {
   return {
     hard: Object.fromEntries(HARD_SETS.map((set) => [set, score])) as Battery['hard'],
     sampled: { ...score, facts: 56, any: { strict: Math.round(share * 56), broad: Math.round(share * 56) } },
+    secondTurn: { n: 40, correct: 10 },
     nearMiss: { n: 40, correct: 30, refused: 4 },
     repetition: 0.123,
     answerPerplexity: 7.891,
