@@ -1,6 +1,7 @@
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
-import { judgeAll, type JudgeItem } from '../../src/eval/judges/port.ts';
+import { describe, expect, test, vi } from 'vitest';
+import { LabError } from '../../src/core/errors.ts';
+import { judgeAll, PATIENCE, type JudgeItem } from '../../src/eval/judges/port.ts';
 import {
   bestCut,
   calibrate,
@@ -333,8 +334,55 @@ describe('any judge', () => {
     ['nonsense', /did not answer for each/],
     [Array(2).fill({ kind: 'maybe', reason: 'a' }), /said "maybe", which is no verdict/],
     [Array(2).fill({ kind: 'yes', reason: ' ' }), /verdict without a reason/],
+    [Array(2).fill(null), /said "undefined", which is no verdict/],
+    [null, /did not answer for each/],
   ])('that answers %j is refused in words', async (found, words) => {
-    await expect(judgeAll(says(found), items)).rejects.toThrow(words);
+    const error = await judgeAll(says(found), items).catch((e: unknown) => e);
+    expect(error).toBeInstanceOf(LabError);
+    expect((error as LabError).message).toMatch(words);
+  });
+
+  const throws = (e: unknown, sync = false) => ({
+    ...says([]),
+    judge: sync
+      ? () => {
+          throw e;
+        }
+      : () => Promise.reject(e as Error),
+  });
+
+  test.each([
+    [new TypeError('x is undefined'), /The judge other@2 could not answer \(x is undefined\)/],
+    ['gone', /The judge other@2 could not answer \(gone\)/],
+  ])('that fails with its own error %s does so in words', async (own, words) => {
+    for (const sync of [false, true]) {
+      const error = (await judgeAll(throws(own, sync), items).catch((e: unknown) => e)) as LabError;
+      expect(error).toBeInstanceOf(LabError);
+      expect(error.message).toMatch(words);
+      expect(error.safe).not.toBe('');
+      expect(error.cause).toBe(own);
+    }
+  });
+
+  test('that fails in words, or is stopped, is left its words', async () => {
+    const lab = new LabError('out-of-memory', 'No room.');
+    await expect(judgeAll(throws(lab), items)).rejects.toBe(lab);
+    const aborted = new DOMException('Stopped.', 'AbortError');
+    await expect(judgeAll(throws(aborted), items)).rejects.toBe(aborted);
+    const reason = new Error('closing');
+    await expect(judgeAll(throws(reason), items, { signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
+  });
+
+  test('has an end to its time though nobody set one', async () => {
+    vi.useFakeTimers();
+    try {
+      const never = { ...says([]), judge: () => new Promise<never>(() => {}) };
+      const found = expect(judgeAll(never, items)).rejects.toThrow(`no verdict within ${PATIENCE} s`);
+      await vi.advanceTimersByTimeAsync(PATIENCE * 1000);
+      await found;
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   test('that takes too long is stopped', async () => {
