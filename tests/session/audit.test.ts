@@ -76,7 +76,7 @@ describe('answers of the embedded models', () => {
     const result = await page.ask('auditResult', {});
     // nothing of the rules stays on the GPU
     expect((await page.ask('memory', {})).gpuBytes).toBe(gpuBytes);
-    expect(result).toMatchObject({ n: 39, enough: false, judge: 'rules@1' });
+    expect(result).toMatchObject({ n: 39, enough: false, judge: 'rules@2' });
     expect(result.table.flat().reduce((a, b) => a + b, 0)).toBe(39);
     // the chat model refuses and the base model complies: the rules see both, and miss the one that was judged at random
     expect(result.agreed).toBeCloseTo(38 / 39, 10);
