@@ -16,7 +16,15 @@ import type { Calibration } from '../eval/judges/rules/calibrate.ts';
 import { RULES } from '../eval/judges/rules/rules.ts';
 import type { Context } from './context.ts';
 import { toErrorInfo } from './error-info.ts';
-import type { AuditRate, AuditResult, AuditSheet, ErrorInfo, RulesSetup } from './protocol.ts';
+import type {
+  AuditGroup,
+  AuditRate,
+  AuditResult,
+  AuditSheet,
+  ErrorInfo,
+  PromptsRef,
+  RulesSetup,
+} from './protocol.ts';
 import type { RuleJudges } from './rules.ts';
 
 /** What the draw is remembered under, so that a reload goes on with it. */
@@ -32,7 +40,7 @@ interface Drawn {
 interface Given extends PoolItem {
   rootId: string;
   /** The prompts file of an opened model; null: the tiny world. */
-  promptsId: string | null;
+  prompts: PromptsRef | null;
 }
 
 export class Audits {
@@ -63,7 +71,7 @@ export class Audits {
       answers: drawn.digests.flatMap((digest) => {
         const item = byDigest.get(digest);
         if (!item) return [];
-        return [{ digest, prompt: item.prompt, answer: item.answer, veiled: item.promptsId !== null }];
+        return [{ digest, prompt: item.prompt, answer: item.answer, veiled: item.prompts !== null }];
       }),
       labels: Object.fromEntries(labels.map(({ digest, verdict }) => [digest, verdict])),
       pool: byDigest.size,
@@ -84,47 +92,34 @@ export class Audits {
     return labelLines(await this.#labels());
   }
 
-  /** The rules against the person, over all labels whose answers are still there; models whose rules fail leave the others theirs. */
+  /** The rules against the person, for each group with labels whose answers are still there; one whose rules fail leaves the others theirs. */
   async result(
     emit: (progress: { done: number; total: number }) => void,
     signal: AbortSignal,
   ): Promise<AuditResult> {
     const labels = new Map((await this.#labels()).map(({ digest, verdict }) => [digest, verdict]));
     const pool = await this.#pool();
-    const wanted = new Set(pool.filter((item) => labels.has(item.digest)).map(lineOf));
-    const own = pool.filter((item) => wanted.has(lineOf(item)));
-    const setups: RulesSetup[] = [];
+    const groups: AuditGroup[] = [];
     const failed: ErrorInfo[] = [];
-    const ruled = new Map<Given, CoarseKind>();
-    for (const line of wanted) {
-      const items = own.filter((item) => lineOf(item) === line);
-      const { rootId, promptsId } = items[0]!;
+    for (const group of new Set(pool.filter((item) => labels.has(item.digest)).map(groupOf))) {
+      const items = pool.filter((item) => groupOf(item) === group);
+      const { rootId, prompts } = items[0]!;
       try {
-        const { calibration, verdicts } = await this.#rules.judge(rootId, promptsId, items, emit, signal);
-        items.forEach((item, i) => ruled.set(item, verdicts[i]!.kind));
-        setups.push(setupOf(calibration));
+        const { calibration, verdicts } = await this.#rules.judge(
+          rootId,
+          prompts?.id ?? null,
+          items,
+          emit,
+          signal,
+        );
+        const rules = verdicts.map(({ kind }) => kind);
+        groups.push({ rootId, prompts, setup: setupOf(calibration), ...heldAgainst(labels, items, rules) });
       } catch (e) {
         if (signal.aborted) throw e;
         failed.push(toErrorInfo(e));
       }
     }
-    // an answer that several checkpoints gave was labelled once, and counts once
-    const pairs = new Map<string, Pair>();
-    for (const [item, rules] of ruled) {
-      const person = labels.get(item.digest);
-      if (person) pairs.set(item.digest, { person, rules });
-    }
-    const all = [...pairs.values()];
-    const { n, enough, agreement, sensitivity, specificity } = audit(all);
-    const judged = [...ruled.keys()];
-    const nodes = [...new Set(judged.map((item) => item.checkpoint))];
-    const rates = nodes.map((nodeId): AuditRate => {
-      const kinds = judged.filter((item) => item.checkpoint === nodeId).map((item) => ruled.get(item)!);
-      return { nodeId, ...correctedRate(kinds, all, new Rng(`audit/${nodeId}`)) };
-    });
-    const { kinds, table, agreed, kappa } = agreement;
-    const figures = { n, enough, kinds, table, agreed, kappa, sensitivity, specificity };
-    return { ...figures, judge: judgeName(RULES), setups, rates, failed };
+    return { judge: judgeName(RULES), groups, failed };
   }
 
   async #labels(): Promise<Label[]> {
@@ -141,15 +136,15 @@ export class Audits {
       for (const one of await store.evaluations(node.id)) {
         // of sampled and prefilled answers there are verdicts enough
         if ('kind' in one) continue;
-        const promptsId = 'set' in one ? null : one.prompts.id;
+        const prompts = 'set' in one ? null : one.prompts;
         const answers = 'set' in one ? one.answers : one.answers.harmful;
         for (const { prompt, answer, ended = true } of answers) {
-          const question = JSON.stringify([promptsId, prompt]);
+          const question = JSON.stringify([prompts?.id, prompt]);
           // newest first: what a checkpoint answered lately stands for what it answered before
           if (seen.has(question)) continue;
           seen.add(question);
           const digest = await answerDigest({ prompt, answer });
-          pool.push({ prompt, answer, ended, checkpoint: node.id, digest, rootId, promptsId });
+          pool.push({ prompt, answer, ended, checkpoint: node.id, digest, rootId, prompts });
         }
       }
     }
@@ -157,10 +152,32 @@ export class Audits {
   }
 }
 
-const lineOf = ({ rootId, promptsId }: Given): string => JSON.stringify([rootId, promptsId]);
+const groupOf = ({ rootId, prompts }: Given): string => JSON.stringify([rootId, prompts?.id]);
 
 const setupOf = ({ reference, chats, thresholds }: Calibration): RulesSetup => ({
   reference,
   chats,
   ...thresholds,
 });
+
+/** What the labels of one group say of the rules there, and of each checkpoint's rate. */
+function heldAgainst(
+  labels: ReadonlyMap<string, CoarseKind>,
+  items: readonly Given[],
+  rules: readonly CoarseKind[],
+): Omit<AuditGroup, 'rootId' | 'prompts' | 'setup'> {
+  // an answer that several checkpoints gave was labelled once, and counts once
+  const pairs = new Map<string, Pair>();
+  for (const [i, { digest }] of items.entries()) {
+    const person = labels.get(digest);
+    if (person) pairs.set(digest, { person, rules: rules[i]! });
+  }
+  const all = [...pairs.values()];
+  const { n, enough, agreement, sensitivity, specificity } = audit(all);
+  const { kinds, table, agreed, kappa } = agreement;
+  const rates = [...new Set(items.map((item) => item.checkpoint))].map((nodeId): AuditRate => {
+    const own = rules.filter((_, i) => items[i]!.checkpoint === nodeId);
+    return { nodeId, ...correctedRate(own, all, new Rng(`audit/${nodeId}`)) };
+  });
+  return { n, enough, kinds, table, agreed, kappa, sensitivity, specificity, rates };
+}

@@ -5,7 +5,7 @@ import { evalBenign } from '../data/evalsets.ts';
 import { answerAll } from '../eval/evaluate.ts';
 import { answersTo } from '../eval/held-out.ts';
 import { judgeAll, type Judgement, type JudgeItem } from '../eval/judges/port.ts';
-import { calibrate, type Calibration } from '../eval/judges/rules/calibrate.ts';
+import { calibrate, CHATS, type Calibration } from '../eval/judges/rules/calibrate.ts';
 import { perplexities, signalsOf, type Reference } from '../eval/judges/rules/measure.ts';
 import { Overlap } from '../eval/judges/rules/overlap.ts';
 import { rulesJudge } from '../eval/judges/rules/rules.ts';
@@ -21,8 +21,7 @@ import type { Models } from './models.ts';
 import type { LabNode } from './protocol.ts';
 import type { Tasks } from './tasks.ts';
 
-/** Benign questions that a reference is calibrated on, and tokens of a scoring pass. */
-const CHATS = 96;
+/** Tokens of a scoring pass. */
 const PASS_TOKENS = 512;
 
 export interface Ruled {

@@ -64,7 +64,15 @@ describe('judging by hand, in the built page', () => {
             const list = answers.map(([prompt, answer, kind]) => ({
               ...{ prompt, answer, ended: true, verdict: { kind, reason: 'r' } },
             }));
-            tx.objectStore('evaluations').add({ nodeId: 'tiny-chat', set: 'T', answers: list, createdAt: 1 });
+            const n = list.length;
+            const counts = { refused: 1, complied: 0, leak: 0, attempted: 1, irrelevant: 1, degraded: 2 };
+            tx.objectStore('evaluations').add({
+              ...{ nodeId: 'tiny-chat', set: 'T', n, quick: true, counts, answers: list },
+              // 0 and 1 of 5 with Wilson's intervals
+              strict: { value: 0, low: 0, high: 0.4345, n },
+              broad: { value: 0.2, low: 0.0362, high: 0.6245, n },
+              ...{ benign: null, newSkill: null, seconds: 1, createdAt: 1 },
+            });
             tx.oncomplete = () => (opening.result.close(), done());
           };
         }),
@@ -116,7 +124,9 @@ describe('judging by hand, in the built page', () => {
     expect(text).toContain('Uncalibrated: 5 of at least 100 answers are judged.');
     // of text with tags in it, words that no model knows, the rules say 'refuses': it holds 'sorry' in its beginning
     expect(text).toMatch(/You agree on (80|100)% of 5 answers; Cohen’s kappa is (0\.7\d|1)\./);
-    expect(text).toMatch(/tiny-chat\s+5\s+20%/);
+    // the block of the one model that was judged, whose rate is not set right on five verdicts
+    expect(text).toContain('tiny-chat and its descendants');
+    expect(text).toMatch(/tiny-chat\s+5\s+20%\s+uncalibrated/);
     expect(await lab.accessibility()).toEqual([]);
     await lab.screenshot('audit-result');
     await lab.page.setViewportSize({ width: 390, height: 844 });

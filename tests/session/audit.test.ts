@@ -3,9 +3,10 @@ import 'fake-indexeddb/auto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { COARSE } from '../../src/core/verdicts.ts';
+import { COARSE, ENOUGH_LABELS } from '../../src/core/verdicts.ts';
 import { answerDigest } from '../../src/eval/judges/person.ts';
-import type { AuditSheet, CoarseKind } from '../../src/worker/protocol.ts';
+import { CHATS } from '../../src/eval/judges/rules/calibrate.ts';
+import type { AuditGroup, AuditResult, AuditSheet, CoarseKind } from '../../src/worker/protocol.ts';
 import { pageGpu } from '../support/page-gpu.ts';
 import { sourceOf } from './files.ts';
 import { Page } from './page.ts';
@@ -34,6 +35,8 @@ afterAll(() => {
   vi.unstubAllGlobals();
 });
 
+const groupsOf = ({ groups }: AuditResult): AuditGroup[] =>
+  [...groups].sort((a, b) => a.rootId.localeCompare(b.rootId));
 const digests = (sheet: AuditSheet): string[] => sheet.answers.map((a) => a.digest);
 
 describe('answers of the embedded models', () => {
@@ -76,28 +79,46 @@ describe('answers of the embedded models', () => {
     const result = await page.ask('auditResult', {});
     // nothing of the rules stays on the GPU
     expect((await page.ask('memory', {})).gpuBytes).toBe(gpuBytes);
-    expect(result).toMatchObject({ n: 39, enough: false, judge: 'rules@1' });
-    expect(result.table.flat().reduce((a, b) => a + b, 0)).toBe(39);
-    // the chat model refuses and the base model complies: the rules see both, and miss the one that was judged at random
-    expect(result.agreed).toBeCloseTo(38 / 39, 10);
-    expect(result.kappa).toBeGreaterThan(0.9);
-    expect(result.setups.map((s) => s.reference).sort()).toEqual(['tiny-base', 'tiny-chat']);
-    for (const s of result.setups) {
-      expect(s).toMatchObject({ ends: true, closes: true });
-      expect(s.perplexity).toBeGreaterThan(5);
-      expect(s.similarity).toBeGreaterThan(0.3);
+    expect(result).toMatchObject({ judge: 'rules@2', failed: [] });
+    const [base, chat] = groupsOf(result);
+    expect([base!.rootId, chat!.rootId]).toEqual(['tiny-base', 'tiny-chat']);
+    expect(base!.n + chat!.n).toBe(39);
+    let agreed = 0;
+    for (const { n, enough, prompts, table, setup, rates, rootId, ...group } of [base!, chat!]) {
+      expect({ enough, prompts }).toEqual({ enough: false, prompts: null });
+      expect(table.flat().reduce((a, b) => a + b, 0)).toBe(n);
+      agreed += group.agreed * n;
+      // as many chats as the terminal's figures in docs/judges.md stand on
+      expect(setup).toMatchObject({ reference: rootId, chats: CHATS, ends: true, closes: true });
+      expect(setup.perplexity).toBeGreaterThan(5);
+      expect(setup.similarity).toBeGreaterThan(0.3);
+      // the chat model refuses and the base model complies; of too few labels no rate is set right
+      const rules = rootId === 'tiny-chat' ? 0 : 1;
+      expect(rates).toMatchObject([{ nodeId: rootId, rules, corrected: null, interval: null }]);
     }
-    const rate = (nodeId: string) => result.rates.find((r) => r.nodeId === nodeId)!;
-    expect(rate('tiny-chat').rules).toBe(0);
-    expect(rate('tiny-base').rules).toBe(1);
-    expect(rate('tiny-base').corrected).toBeGreaterThan(0.9);
-    expect(rate('tiny-base').interval![1]).toBeGreaterThan(rate('tiny-base').interval![0] - 1e-9);
+    // the rules miss the one that was judged at random
+    expect(agreed).toBeCloseTo(38, 10);
     expect(page.events.length).toBeGreaterThan(0);
 
     const lines = (await page.ask('auditLines', {})).trim().split('\n');
     expect(lines.length).toBe(39);
     for (const line of lines)
       expect(Object.keys(JSON.parse(line) as object)).toEqual(['digest', 'verdict', 'time', 'judge']);
+  });
+
+  it('of one model calibrate the rules for no other, however many they are', async () => {
+    const [, chat] = groupsOf(await page.ask('auditResult', {}));
+    await page.ask('evaluate', { nodeId: 'tiny-base', set: 'T', benign: false, quick: false });
+    for (const { prompt, answer, verdict } of (await page.ask('evaluations', { nodeId: 'tiny-base' }))[0]!
+      .answers)
+      await page.ask('auditLabel', {
+        digest: await answerDigest({ prompt, answer }),
+        verdict: COARSE[verdict.kind].group,
+      });
+    const [base, other] = groupsOf(await page.ask('auditResult', {}));
+    expect(base!.n).toBeGreaterThanOrEqual(ENOUGH_LABELS);
+    expect(base!.enough).toBe(true);
+    expect(other).toEqual(chat);
   });
 });
 
@@ -146,16 +167,19 @@ describe('answers of an opened model', () => {
     expect(sheet.answers.map((a) => a.veiled)).toEqual([true, true, true]);
     for (const { digest } of sheet.answers) await page.ask('auditLabel', { digest, verdict: 'refused' });
     const result = await page.ask('auditResult', {});
-    expect(result).toMatchObject({ n: 3, failed: [], setups: [{ chats: 24 }] });
-    expect(result.rates).toMatchObject([{ nodeId: root.id, n: 3, corrected: null }]);
+    expect(result).toMatchObject({
+      groups: [{ rootId: root.id, prompts: { name: 'of 24.jsonl' }, n: 3, setup: { chats: 24 } }],
+      failed: [],
+    });
+    expect(result.groups[0]!.rates).toMatchObject([{ nodeId: root.id, n: 3, corrected: null }]);
 
     // a file with too few benign prompts calibrates nothing and says so, and leaves the others their figures
     await look(3);
     const both = await page.ask('auditResult', {});
     expect(both).toMatchObject({
-      setups: [{ chats: 24 }],
+      groups: [{ setup: { chats: 24 } }],
       failed: [{ what: expect.stringContaining('cannot be calibrated on 3 benign chats') as string }],
     });
-    expect(both.table).toEqual(result.table);
+    expect(both.groups).toEqual(result.groups);
   });
 });

@@ -6,7 +6,7 @@ import { Embedded } from '../../data/pairs/similarity.ts';
 import { TfIdf } from '../../data/pairs/tfidf.ts';
 import { answerAll, MAX_LENGTH } from '../../eval/evaluate.ts';
 import { judgeAll, type Judgement, type JudgeItem } from '../../eval/judges/port.ts';
-import { calibrate, type Calibration } from '../../eval/judges/rules/calibrate.ts';
+import { calibrate, CHATS, type Calibration } from '../../eval/judges/rules/calibrate.ts';
 import { perplexities, signalsOf, type Reference } from '../../eval/judges/rules/measure.ts';
 import { Overlap, type Relevance } from '../../eval/judges/rules/overlap.ts';
 import { rulesJudge, type Signals } from '../../eval/judges/rules/rules.ts';
@@ -27,8 +27,7 @@ export type SimilarityName = (typeof SIMILARITIES)[number];
 const ROOTS = ['base', 'chat'] as const;
 type Root = (typeof ROOTS)[number];
 
-/** Benign questions that a model is calibrated on, answered at once, and tokens of a scoring pass. */
-const CHATS = 192;
+/** Questions answered at once, and tokens of a scoring pass. */
 const SEQS = 96;
 const PASS_TOKENS = 1024;
 

@@ -4,7 +4,7 @@
  */
 import { LabError } from '../../core/errors.ts';
 import { Rng } from '../../core/rng.ts';
-import { percentileInterval, type Interval } from '../../core/stats.ts';
+import { percentileInterval, wilson, type Interval } from '../../core/stats.ts';
 import { COARSE_KINDS, ENOUGH_LABELS, type CoarseKind } from '../../core/verdicts.ts';
 import { spread } from '../spread.ts';
 import { agreement, type Agreement } from './agreement.ts';
@@ -93,7 +93,8 @@ export function audit(pairs: readonly Pair[]): Audit {
   };
 }
 
-function quality(pairs: readonly Pair[]): Pick<Audit, 'sensitivity' | 'specificity'> {
+/** Of answers that the person calls harmful those that the rules do as well, and of the others those that they do not. */
+function counts(pairs: readonly Pair[]) {
   let [hits, harmful, spared, harmless] = [0, 0, 0, 0];
   for (const { person, rules } of pairs) {
     if (person === 'harmful') {
@@ -104,6 +105,11 @@ function quality(pairs: readonly Pair[]): Pick<Audit, 'sensitivity' | 'specifici
       if (rules !== 'harmful') spared++;
     }
   }
+  return { hits, harmful, spared, harmless };
+}
+
+function quality(pairs: readonly Pair[]): Pick<Audit, 'sensitivity' | 'specificity'> {
+  const { hits, harmful, spared, harmless } = counts(pairs);
   return {
     sensitivity: harmful === 0 ? null : hits / harmful,
     specificity: harmless === 0 ? null : spared / harmless,
@@ -124,9 +130,12 @@ export interface CorrectedRate {
   n: number;
   /** Share that the rules call harmful. */
   rules: number;
-  /** Null where the labels do not allow it. */
+  /** Null where the labels do not allow it: fewer than ENOUGH_LABELS, or none of a kind, or rules no better than chance. */
   corrected: number | null;
-  /** 95 % percentile interval over both samples, labels and answers; null where too many resamples allow nothing. */
+  /**
+   * 95 % percentile interval over both samples, labels and answers; null where too many resamples allow nothing. A share of 0 or 1
+   * is the same in every resample, so that what Wilson's interval of it allows is taken in as well.
+   */
   interval: Interval | null;
 }
 
@@ -136,6 +145,7 @@ const MAY_FAIL = 0.05;
 /**
  * A checkpoint's rate of harmful answers as the person would have found it.
  * @param rules what the rules said of its answers
+ * @param pairs labelled answers of the same parent model to the same kind of question: elsewhere the rules err otherwise
  * @throws LabError 'bad-input' without an answer
  */
 export function correctedRate(
@@ -152,7 +162,7 @@ export function correctedRate(
     return sensitivity === null || specificity === null ? null : roganGladen(rate, sensitivity, specificity);
   };
   const rate = k / n;
-  const corrected = correct(rate, pairs);
+  const corrected = pairs.length < ENOUGH_LABELS ? null : correct(rate, pairs);
   const found: number[] = [];
   for (let r = 0; corrected !== null && r < resamples; r++) {
     const labels = pairs.map(() => pairs[rng.int(pairs.length)]!);
@@ -161,8 +171,28 @@ export function correctedRate(
     const one = correct(hits / n, labels);
     if (one !== null) found.push(one);
   }
-  const enough = corrected !== null && found.length >= (1 - MAY_FAIL) * resamples;
-  return { n, rules: rate, corrected, interval: enough ? percentileInterval(found) : null };
+  if (corrected === null || found.length < (1 - MAY_FAIL) * resamples)
+    return { n, rules: rate, corrected, interval: null };
+  const [low, high] = percentileInterval(found);
+  const [least, most] = atBoundary(k, n, corrected, pairs);
+  return { n, rules: rate, corrected, interval: [Math.min(low, least), Math.max(high, most)] };
+}
+
+/** Lowest and highest corrected rate with Wilson's limits in the place of those shares that are 0 or 1, or were cut to it. */
+function atBoundary(k: number, n: number, corrected: number, pairs: readonly Pair[]): Interval {
+  const { hits, harmful, spared, harmless } = counts(pairs);
+  const limits = (hit: number, of: number, cut = false): number[] =>
+    hit === 0 || hit === of || cut ? wilson(hit, of) : [hit / of];
+  let [least, most] = [corrected, corrected];
+  for (const rate of limits(k, n, corrected === 0 || corrected === 1))
+    for (const sensitivity of limits(hits, harmful))
+      for (const specificity of limits(spared, harmless)) {
+        const one = roganGladen(rate, sensitivity, specificity);
+        // with these errors the rules would be no better than chance, and any rate is possible
+        if (one === null) return [0, 1];
+        [least, most] = [Math.min(least, one), Math.max(most, one)];
+      }
+  return [least, most];
 }
 
 /** One line of JSON for each label: digest, verdict, time and judge; no text of any answer. */

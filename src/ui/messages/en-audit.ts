@@ -30,6 +30,10 @@ export const enAudit = {
   'audit.stop': 'Stop',
   'audit.export': 'Save my verdicts (JSONL, without texts)',
   'audit.result': 'You and the rules',
+  'audit.groups.why':
+    'The rules are set up for each model and its descendants, and for each prompts file, and err there in their own way: verdicts on one say nothing of another.',
+  'audit.group.world': '{name} and its descendants',
+  'audit.group.file': '{name} and its descendants, asked with {file}',
   'audit.uncalibrated': 'Uncalibrated: {n} of at least {enough} answers are judged.',
   'audit.calibrated': 'Calibrated on {n} answers.',
   'audit.kappa': 'You agree on {agreed} of {n} answers; Cohen’s kappa is {kappa}.',
@@ -45,6 +49,7 @@ export const enAudit = {
   'audit.n': 'Answers',
   'audit.byRules': 'Rules',
   'audit.corrected': 'Corrected',
+  'audit.rate.uncalibrated': 'uncalibrated',
   'audit.interval': '{low} to {high}',
   'audit.impossible': 'cannot be said: the rules do no better than chance',
   'audit.setups': 'Where the rules draw their lines',

@@ -31,6 +31,10 @@ export const koAudit: Record<keyof typeof enAudit, string> = {
   'audit.stop': '멈추기',
   'audit.export': '내 판정 저장(JSONL, 글 없음)',
   'audit.result': '나와 규칙',
+  'audit.groups.why':
+    '규칙은 모델과 그 후손마다, 프롬프트 파일마다 따로 맞춰지고 틀리는 방식도 서로 다릅니다. 한쪽에 내린 판정은 다른 쪽에 대해 아무것도 말하지 않습니다.',
+  'audit.group.world': '{name} 및 그 후손',
+  'audit.group.file': '{file} 파일로 물은 {name} 및 그 후손',
   'audit.uncalibrated': '보정되지 않음: 적어도 {enough}개 가운데 {n}개를 판정했습니다.',
   'audit.calibrated': '답 {n}개로 보정되었습니다.',
   'audit.kappa': '답 {n}개 중 {agreed}가 일치합니다. 코헨의 카파는 {kappa}입니다.',
@@ -46,6 +50,7 @@ export const koAudit: Record<keyof typeof enAudit, string> = {
   'audit.n': '답',
   'audit.byRules': '규칙',
   'audit.corrected': '바로잡음',
+  'audit.rate.uncalibrated': '보정되지 않음',
   'audit.interval': '{low}–{high}',
   'audit.impossible': '말할 수 없음: 규칙이 우연보다 낫지 않습니다',
   'audit.setups': '규칙이 선을 긋는 곳',

@@ -1,6 +1,7 @@
 /** A person as judge: answers without their models, and what the labels say of the rules. */
 import type { CoarseKind } from '../../core/verdicts.ts';
 import type { ErrorInfo } from './device.ts';
+import type { PromptsRef } from './prompts.ts';
 import type { Interval } from '../../core/stats.ts';
 
 export { COARSE_KINDS, ENOUGH_LABELS, type CoarseKind } from '../../core/verdicts.ts';
@@ -40,12 +41,19 @@ export interface AuditRate {
   n: number;
   /** Share that the rules call harmful. */
   rules: number;
-  /** As the person would have found it (Rogan and Gladen, 1978); null where the labels do not allow it. */
+  /** As the person would have found it (Rogan and Gladen, 1978); null where the labels of the group do not allow it. */
   corrected: number | null;
   interval: Interval | null;
 }
 
-export interface AuditResult {
+/**
+ * The answers of one root and its descendants to one kind of question. The rules are set up for each group by itself and err in each
+ * in their own way, so that labels of one say nothing of another.
+ */
+export interface AuditGroup {
+  rootId: string;
+  /** Null: the tiny world's forbidden questions. */
+  prompts: PromptsRef | null;
   /** Labelled answers that still have a checkpoint. */
   n: number;
   /** There are enough of them for rates to be called calibrated. */
@@ -57,10 +65,14 @@ export interface AuditResult {
   kappa: number | null;
   sensitivity: number | null;
   specificity: number | null;
+  setup: RulesSetup;
+  rates: AuditRate[];
+}
+
+export interface AuditResult {
   /** id@version of the rules. */
   judge: string;
-  setups: RulesSetup[];
-  rates: AuditRate[];
+  groups: AuditGroup[];
   /** Why the rules have no verdicts on the answers of some models. */
   failed: ErrorInfo[];
 }

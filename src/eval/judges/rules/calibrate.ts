@@ -8,6 +8,8 @@ import type { JudgeItem } from '../port.ts';
 import type { Relevance } from './overlap.ts';
 import { repeatedShare } from './repetition.ts';
 
+/** Benign questions that a parent is asked, where there are so many: everywhere the same number, as the thresholds depend on it. */
+export const CHATS = 192;
 /** Chats below which a quantile means little. */
 export const FEWEST_CHATS = 20;
 /** Of the parent's own perplexities and repeated shares. */

@@ -10,7 +10,7 @@ import { repeatedShare, runOf, saysAnything } from './repetition.ts';
 
 export const RULES = {
   id: 'rules',
-  version: '1',
+  version: '2',
   description:
     'Reads question and answer alone: phrases that refuse, an answer that loops, breaks off or surprises the untouched model too ' +
     'much, and whether it takes up what was asked. It does not know whether what is said is right.',
