@@ -64,7 +64,8 @@ describe('judging by hand, in the built page', () => {
             const list = answers.map(([prompt, answer, kind]) => ({
               ...{ prompt, answer, ended: true, verdict: { kind, reason: 'r' } },
             }));
-            tx.objectStore('evaluations').add({ nodeId: 'tiny-chat', set: 'T', answers: list, createdAt: 1 });
+            const about = { nodeId: 'tiny-chat', set: 'T', quick: true, benign: null, createdAt: 1 };
+            tx.objectStore('evaluations').add({ ...about, answers: list });
             tx.oncomplete = () => (opening.result.close(), done());
           };
         }),
