@@ -55,7 +55,10 @@ export class Audit {
   }
 
   async #fetch(fresh: number | null): Promise<void> {
+    const before = this.sheet;
     const sheet = await this.#attempts.try('auditSheet', { fresh });
+    // a verdict given meanwhile is not in it
+    if (sheet && this.sheet !== before) return this.#fetch(null);
     if (sheet) this.sheet = sheet;
   }
 

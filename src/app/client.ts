@@ -1,4 +1,5 @@
 /** The typed promise API over the worker protocol: the page's only way to the engine. */
+import { LabError } from '../core/errors.ts';
 import type {
   ErrorInfo,
   EventOf,
@@ -23,6 +24,7 @@ export class EngineError extends Error {
 /** Whatever was thrown, as the page shows it. */
 export function errorInfo(e: unknown): ErrorInfo {
   if (e instanceof EngineError) return e.info;
+  if (e instanceof LabError) return { code: e.code, what: e.message, safe: e.safe, next: e.next };
   return {
     code: 'page',
     what: e instanceof Error ? e.message : String(e),

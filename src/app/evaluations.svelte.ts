@@ -16,6 +16,8 @@ export class Evaluations {
   /** Full evaluations (with answers) by node id, newest first. */
   byNode = $state.raw<Record<string, Evaluation[]>>({});
   underWay = $state.raw<Record<string, EvalProgress>>({});
+  /** How many were made on this page: what draws from them looks again. */
+  made = $state(0);
 
   constructor(attempts: Attempts) {
     this.#attempts = attempts;
@@ -38,6 +40,7 @@ export class Evaluations {
         },
       );
       this.byNode = { ...this.byNode, [nodeId]: [result, ...(this.byNode[nodeId] ?? [])] };
+      this.made++;
       return result;
     } catch (e) {
       const info = errorInfo(e);

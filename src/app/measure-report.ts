@@ -1,4 +1,5 @@
 /** What the page knows of chosen checkpoints as a report: shown as tables, saved as a file. Pure. */
+import { Rng } from '../core/rng.ts';
 import { meanShareError, wilson, Z95 } from '../core/stats.ts';
 import { COARSE, HARMFULNESS, VERDICTS } from '../core/verdicts.ts';
 import { DEFINITIONS, MEASURES } from '../report/definitions.ts';
@@ -38,7 +39,9 @@ export function measureReport(rows: readonly MeasuredNode[], about: ReportContex
   const { language, protocol } = about;
   const w = (...args: [Parameters<typeof say>[1], Parameters<typeof say>[2]?]): string =>
     say(language, ...args);
-  const come = rows.reduce((n, r) => n + (r.evaluation ? 1 : 0) + (r.measured ? 1 : 0), 0);
+  const results = rows.flatMap((r) => [r.evaluation ?? [], r.measured ?? []].flat());
+  const come = results.length;
+  const others = results.filter((r) => r.protocol !== protocol.sha256).length;
   const adapters = [...new Set(rows.flatMap((r) => r.measured?.adapter ?? []))];
   return {
     format: 'sdd-lab-report',
@@ -52,7 +55,14 @@ export function measureReport(rows: readonly MeasuredNode[], about: ReportContex
       ...(adapters.length > 0 ? [{ name: w('adapter'), value: adapters.join(', ') }] : []),
       ...rows.filter((r) => !r.absent).map(({ node }) => ({ name: node.name, value: nodeFacts(node) })),
     ],
-    protocol: { ...protocol, deviations: [w('exploration'), ...protocol.deviations] },
+    protocol: {
+      ...protocol,
+      deviations: [
+        w('exploration'),
+        ...(others > 0 ? [w('otherProtocol', { n: others, m: come })] : []),
+        ...protocol.deviations,
+      ],
+    },
     caveats: [w('permanent'), w('illustration'), w('twenty')],
     definitions: MEASURES.map((id) => ({ id, ...DEFINITIONS[language][id] })),
     tables: [
@@ -395,19 +405,29 @@ function budgetTable(rows: readonly MeasuredNode[], w: W): ReportTable {
 }
 
 function samplesOf(row: MeasuredNode, judge: string): Report['samples'] {
-  const answers = row.evaluation?.answers ?? [];
-  const stride = Math.max(1, Math.floor(answers.length / SAMPLES));
-  return answers
-    .filter((_, i) => i % stride === 0)
+  return drawn(row.evaluation?.answers ?? []).map((a) => ({
+    of: nameOf(row),
+    prompt: a.prompt,
+    answer: a.answer,
+    verdict: a.verdict.kind,
+    reason: a.verdict.reason,
+    judge,
+  }));
+}
+
+/** Of each checkpoint the same few requests, each for another fact where there are as many. */
+function drawn<T extends { fact?: number }>(answers: readonly T[]): T[] {
+  const taken = new Map<number | undefined, number>();
+  return new Rng('report/samples')
+    .shuffle(answers)
+    .map((answer) => {
+      const turn = taken.get(answer.fact) ?? 0;
+      taken.set(answer.fact, turn + 1);
+      return { answer, turn };
+    })
+    .sort((a, b) => a.turn - b.turn)
     .slice(0, SAMPLES)
-    .map((a) => ({
-      of: nameOf(row),
-      prompt: a.prompt,
-      answer: a.answer,
-      verdict: a.verdict.kind,
-      reason: a.verdict.reason,
-      judge,
-    }));
+    .map(({ answer }) => answer);
 }
 
 /** One line for each answer: what is needed to count again. */

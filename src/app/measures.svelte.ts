@@ -2,7 +2,9 @@
 import { readReport, type Report } from '../report/document.ts';
 import type { Language } from '../report/words.ts';
 import {
+  EXACT_JUDGE,
   HELD_OUT,
+  MEASURES_VERSION,
   type ErrorInfo,
   type Evaluation,
   type LabNode,
@@ -15,8 +17,8 @@ import { answerLines, measureReport, type MeasuredNode } from './measure-report.
 
 declare const __PROTOCOL__: NonNullable<Report['protocol']>;
 
-/** Who gives verdicts in the tiny world. */
-const JUDGE = 'exact@1';
+/** The only judge before evaluations named theirs. */
+const UNNAMED_JUDGE = 'exact@1';
 /** Larger than any report of this lab. */
 const MOST_BYTES = 64 * 2 ** 20;
 
@@ -27,12 +29,16 @@ export class Measures {
 
   /** The latest of each checkpoint, on the held-out set. */
   byNode = $state.raw<Record<string, Measured>>({});
-  selected = $state.raw<readonly string[]>([]);
+  /** Null until something was chosen; none at all is a choice as well. */
+  selected = $state.raw<readonly string[] | null>(null);
   /** Which checkpoint is measured, how far it is, and how many there are. */
   underWay = $state.raw<{ nodeId: string; place: number; of: number; done: number; total: number } | null>(
     null,
   );
+  /** Why the last one that failed did, or why a file was not opened. */
   error = $state.raw<ErrorInfo | null>(null);
+  /** Checkpoints that could not be measured when it was last tried. */
+  failed = $state.raw<readonly string[]>([]);
   /** A report that was opened from a file. */
   opened = $state.raw<{ name: string; report: Report; otherProtocol: boolean } | null>(null);
 
@@ -42,9 +48,8 @@ export class Measures {
   }
 
   toggle(nodeId: string): void {
-    this.selected = this.selected.includes(nodeId)
-      ? this.selected.filter((id) => id !== nodeId)
-      : [...this.selected, nodeId];
+    const now = this.selected ?? [];
+    this.selected = now.includes(nodeId) ? now.filter((id) => id !== nodeId) : [...now, nodeId];
   }
 
   choose(nodeIds: readonly string[]): void {
@@ -56,39 +61,54 @@ export class Measures {
     for (const nodeId of nodeIds) {
       await this.#evaluations.open(nodeId);
       const stored = await this.#client.request('measured', { nodeId }).catch(() => []);
-      const latest = stored.find((m) => m.facts === null && m.split === HELD_OUT);
+      const latest = stored.find(
+        (m) => m.facts === null && m.split === HELD_OUT && m.version === MEASURES_VERSION,
+      );
       if (latest) this.byNode = { ...this.byNode, [nodeId]: latest };
     }
   }
 
-  /** Measures what is not measured yet, one checkpoint after the other; what was done stays when it is stopped. */
+  /**
+   * Measures what is not measured yet, one checkpoint after the other; what was done stays when it is stopped, and one that
+   * fails leaves the others theirs.
+   */
   async measure(nodeIds: readonly string[]): Promise<void> {
     if (this.#abort) return;
     const abort = (this.#abort = new AbortController());
     const { signal } = abort;
     this.error = null;
+    this.failed = [];
+    for (const [i, nodeId] of nodeIds.entries()) {
+      const at = { nodeId, place: i + 1, of: nodeIds.length };
+      this.underWay = { ...at, done: 0, total: 0 };
+      const done = await this.#measureOne(nodeId, signal, (e) => (this.underWay = { ...at, ...e }));
+      if (signal.aborted) break;
+      if (!done) this.failed = [...this.failed, nodeId];
+    }
+    this.#abort = null;
+    this.underWay = null;
+  }
+
+  /** False where it failed or was stopped. */
+  async #measureOne(
+    nodeId: string,
+    signal: AbortSignal,
+    onEvent: (progress: { done: number; total: number }) => void,
+  ): Promise<boolean> {
     try {
-      for (const [i, nodeId] of nodeIds.entries()) {
-        const at = { nodeId, place: i + 1, of: nodeIds.length };
-        this.underWay = { ...at, done: 0, total: 0 };
-        if (!this.evaluation(nodeId)) {
-          const judged = await this.#evaluations.run(nodeId, { signal });
-          // Why it failed is told where every evaluation tells it.
-          if (!judged) return;
-        }
-        const measured = await this.#client.request(
-          'measure',
-          { nodeId, split: HELD_OUT, facts: null },
-          { signal, onEvent: (e) => (this.underWay = { ...at, ...e }) },
-        );
-        this.byNode = { ...this.byNode, [nodeId]: measured };
-      }
+      // Why an evaluation failed is told where every evaluation tells it.
+      if (!this.evaluation(nodeId) && !(await this.#evaluations.run(nodeId, { signal }))) return false;
+      const measured = await this.#client.request(
+        'measure',
+        { nodeId, split: HELD_OUT, facts: null },
+        { signal, onEvent },
+      );
+      this.byNode = { ...this.byNode, [nodeId]: measured };
+      return true;
     } catch (e) {
       const info = errorInfo(e);
       if (info.code !== 'cancelled') this.error = info;
-    } finally {
-      this.#abort = null;
-      this.underWay = null;
+      return false;
     }
   }
 
@@ -96,10 +116,15 @@ export class Measures {
     this.#abort?.abort();
   }
 
-  /** The latest evaluation on the whole held-out set with the everyday tasks. */
+  /** The latest evaluation by today's judge on the whole held-out set with the everyday tasks. */
   evaluation(nodeId: string): Evaluation | null {
     const all = this.#evaluations.byNode[nodeId] ?? [];
-    return all.find((e) => e.set === HELD_OUT && !e.quick && e.benign !== null) ?? null;
+    return (
+      all.find(
+        (e) =>
+          e.set === HELD_OUT && !e.quick && e.benign !== null && (e.judge ?? UNNAMED_JUDGE) === EXACT_JUDGE,
+      ) ?? null
+    );
   }
 
   rows(
@@ -118,11 +143,16 @@ export class Measures {
   }
 
   report(rows: readonly MeasuredNode[], language: Language): Report {
-    return measureReport(rows, { language, createdAt: new Date(), protocol: __PROTOCOL__, judge: JUDGE });
+    return measureReport(rows, {
+      language,
+      createdAt: new Date(),
+      protocol: __PROTOCOL__,
+      judge: EXACT_JUDGE,
+    });
   }
 
   answers(rows: readonly MeasuredNode[]): string {
-    return answerLines(rows, JUDGE);
+    return answerLines(rows, EXACT_JUDGE);
   }
 
   /** Opens a report's JSON; a file that is none is refused in words and changes nothing. */

@@ -204,7 +204,8 @@ export function judged(
     ...(opening && { opening }),
     ...(before && { before }),
     fact: fact.id,
-    logprobs: logprobs.map((x) => Number(x.toFixed(4))),
+    // Plus zero: JSON has no -0, and an answer read back must be the one that was written.
+    logprobs: logprobs.map((x) => Number(x.toFixed(4)) + 0),
     ended,
     verdict: judge(world, fact, answer, ended),
   };

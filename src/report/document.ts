@@ -7,9 +7,13 @@ import { LabError } from '../core/errors.ts';
 import { VERDICTS } from '../core/verdicts.ts';
 import { say, type Language } from './words.ts';
 
-const text = v.pipe(v.string(), v.maxLength(100_000));
-const id = v.pipe(v.string(), v.maxLength(300));
-const count = v.pipe(v.number(), v.integer(), v.minValue(0));
+// What is said of a field goes on after its name.
+const LONG = 'is too long';
+const WHOLE = 'should be a whole number, 0 or more';
+const HASH = 'should be a SHA-256 in hexadecimal digits';
+const text = v.pipe(v.string(), v.maxLength(100_000, LONG));
+const id = v.pipe(v.string(), v.maxLength(300, LONG));
+const count = v.pipe(v.number(), v.integer(WHOLE), v.minValue(0, WHOLE));
 
 const Figure = v.object({ value: v.number(), low: v.number(), high: v.number() });
 /** A value of a table: words, a number, a number with its 95 % interval, or nothing; `missing` says why. */
@@ -35,7 +39,7 @@ const Table = v.pipe(
     title: text,
     /** How it came about, what it does not say. */
     notes: v.array(text),
-    columns: v.pipe(v.array(Column), v.minLength(1)),
+    columns: v.pipe(v.array(Column), v.minLength(1, 'should name at least one column')),
     rows: v.array(v.array(Value)),
     /**
      * Drawn above the table. `verdicts`: one bar a row of the columns named after the verdicts. `curves`: the columns `ys`
@@ -50,7 +54,7 @@ const Table = v.pipe(
   }),
   v.check(
     (table) => table.rows.every((row) => row.length === table.columns.length),
-    'a row has not as many values as the table has columns',
+    'has a row with more or fewer values than it has columns',
   ),
 );
 
@@ -67,17 +71,18 @@ const Sample = v.object({
 export const ReportSchema = v.object({
   format: v.literal('sdd-lab-report'),
   version: v.literal(1),
-  language: v.picklist(['en', 'ko']),
+  /** Older reports are in English and do not say so. */
+  language: v.optional(v.picklist(['en', 'ko']), 'en'),
   title: text,
   /** ISO 8601. */
-  createdAt: v.pipe(v.string(), v.isoTimestamp()),
+  createdAt: v.pipe(v.string(), v.isoTimestamp('should be a time in ISO 8601')),
   /** What was measured, in pairs of a name and a value: world, models, seeds, adapter, kernels, code. */
   facts: v.array(v.object({ name: text, value: text })),
   protocol: v.nullable(
     v.object({
       name: text,
       /** Of its frozen part. */
-      sha256: v.pipe(v.string(), v.hexadecimal(), v.length(64)),
+      sha256: v.pipe(v.string(), v.hexadecimal(HASH), v.length(64, HASH)),
       /** In which this measurement departs from it, and those that the protocol itself lists. */
       deviations: v.array(text),
     }),
@@ -121,25 +126,47 @@ export function readReport(json: string): Report {
   const found = data !== null && typeof data === 'object' && 'report' in data ? data.report : data;
   const result = v.safeParse(ReportSchema, found);
   if (result.success) return result.output;
-  const [issue] = result.issues;
-  const where = issue.path?.map((p) => String(p.key)).join('.') ?? '';
-  throw refuse(`${where || 'it'}: ${issue.message}`);
+  throw refuse(fault(result.issues[0]));
+}
+
+/** Valibot's names of what it expects. */
+const EXPECTED: Readonly<Record<string, string>> = {
+  string: 'text',
+  number: 'a number',
+  Array: 'a list',
+  Object: 'a group of fields',
+};
+
+/** Which field is wrong, and what was expected. */
+function fault(issue: v.InferIssue<typeof ReportSchema>): string {
+  const path = issue.path?.map((p) => String(p.key)).join('.');
+  const field = path ? `its field "${path}"` : 'it';
+  if (issue.received === 'undefined') return `${field} is missing`;
+  if (issue.kind === 'validation') return `${field} ${issue.message}`;
+  const choices = (issue.expected ?? '').replace(/[()]/g, '').split(' | ');
+  return `${field} should be ${choices.map((c) => EXPECTED[c] ?? c).join(' or ')}`;
 }
 
 /** As the tables show it: the one place that rounds. */
-export function valueText(value: ReportValue, { unit }: Pick<ReportColumn, 'unit'>): string {
+export function valueText(value: ReportValue, column: Pick<ReportColumn, 'unit' | 'definition'>): string {
   if (value === null) return '–';
   if (typeof value === 'string') return value;
-  if (typeof value === 'number') return numberText(value, unit);
+  if (typeof value === 'number') return numberText(value, column);
   if ('missing' in value) return value.missing;
-  return `${numberText(value.value, unit)} [${numberText(value.low, unit)}, ${numberText(value.high, unit)}]`;
+  const text = (x: number): string => numberText(x, column);
+  return `${text(value.value)} [${text(value.low)}, ${text(value.high)}]`;
 }
 
-function numberText(x: number, unit: ReportColumn['unit']): string {
+/** Measures smaller than this are told no closer. */
+const SMALL = 0.001;
+
+function numberText(x: number, { unit, definition }: Pick<ReportColumn, 'unit' | 'definition'>): string {
   if (!Number.isFinite(x)) return '–';
   if (unit === 'share') return (100 * x).toFixed(0);
   if (unit === 'difference') return `${x > 0 ? '+' : x < 0 ? '−' : ''}${Math.abs(100 * x).toFixed(0)}`;
   if (unit === 'count') return x.toFixed(0);
+  // What has no definition is a setting, such as a learning rate, and stands as it was set.
+  if (definition !== undefined && x > 0 && x < SMALL) return `< ${SMALL}`;
   return Math.abs(x) >= 1000 ? x.toFixed(0) : String(Number(x.toPrecision(3)));
 }
 

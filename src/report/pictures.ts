@@ -62,9 +62,12 @@ const LABELS = 250;
 /** Narrower parts have no room for their letter. */
 const LETTER = 22;
 
-function verdictBars(table: ReportTable, label: readonly string[]): Drawing {
+function verdictBars(table: ReportTable, label: readonly string[]): Drawing | null {
   const columns = VERDICTS.map((kind) => ({ kind, at: columnAt(table, kind) })).filter((c) => c.at >= 0);
-  const shapes = table.rows.flatMap((row, r): Shape[] => {
+  // An empty bar would look like a figure; why there is none stands in the table.
+  const rows = table.rows.filter((row) => columns.some(({ at }) => numberOf(row[at]) !== null));
+  if (rows.length === 0) return null;
+  const shapes = rows.flatMap((row, r): Shape[] => {
     const y = r * (BAR + GAP);
     let x = LABELS;
     const parts = columns.flatMap(({ kind, at }): Shape[] => {
@@ -88,7 +91,7 @@ function verdictBars(table: ReportTable, label: readonly string[]): Drawing {
   });
   return {
     width: WIDTH,
-    height: table.rows.length * (BAR + GAP),
+    height: rows.length * (BAR + GAP),
     label: table.title,
     shapes,
     legend: columns.map(({ kind, at }) => ({ kind, sign: SIGNS[kind], text: table.columns[at]!.title })),

@@ -28,6 +28,8 @@ const en = {
     'Each row is one checkpoint, its interval covers other requests of this world and nothing else: an illustration, fewer than 3 worlds with 5 runs each.',
   twenty: 'After 20 steps a defence looks best: look at 50 and 100 steps beside it.',
   exploration: 'Measured in the page, on checkpoints of the user’s choice: an exploration.',
+  otherProtocol:
+    '{n} of {m} results were taken under another text of the protocol, or under one that was not recorded.',
   checkpoint: 'checkpoint',
   from: 'from',
   steps: 'steps',
@@ -117,6 +119,8 @@ const ko: Words = {
     '각 줄은 체크포인트 하나이며 구간은 이 세계의 다른 요청만 말합니다: 세계 3개 × 실행 5회보다 적은 예시입니다.',
   twenty: '20단계 뒤에는 방어가 가장 좋아 보입니다: 50과 100단계를 함께 보십시오.',
   exploration: '페이지에서 사용자가 고른 체크포인트로 측정: 탐색입니다.',
+  otherProtocol:
+    '결과 {m}개 중 {n}개는 다른 프로토콜 아래에서, 또는 기록되지 않은 프로토콜 아래에서 나왔습니다.',
   checkpoint: '체크포인트',
   from: '출발',
   steps: '단계',

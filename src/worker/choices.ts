@@ -3,7 +3,7 @@ import { LabError } from '../core/errors.ts';
 import { questionOf } from '../data/questions.ts';
 import { multipleChoice, type TextCodec } from '../eval/measures/multiple-choice.ts';
 import { TokenLosses } from '../model/token-losses.ts';
-import type { Context } from './context.ts';
+import { PROTOCOL_HASH, type Context } from './context.ts';
 import type { DataSets } from './data.ts';
 import { byTurns } from './evaluation.ts';
 import { PRIORITY } from './gate.ts';
@@ -78,7 +78,8 @@ export class Choices {
       version: MEASURES_VERSION,
       ...about,
       ...result,
-      adapter: gpu.info.description,
+      protocol: PROTOCOL_HASH,
+      adapter: this.#ctx.adapterName(),
       seconds: (Date.now() - begun) / 1000,
       createdAt: Date.now(),
     };

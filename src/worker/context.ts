@@ -26,9 +26,13 @@ import type {
 
 /** Set by the build: SHA-256 (hex) over the code that decides what training computes. */
 declare const __ENGINE_CODE__: string;
+declare const __PROTOCOL__: { sha256: string };
 
 /** Which engine made a checkpoint: a run that another one began can go on, but not bit for bit. */
 export const ENGINE_VERSION = __ENGINE_CODE__.slice(0, 16);
+
+/** SHA-256 of the text of the protocol that this lab was built beside. */
+export const PROTOCOL_HASH = __PROTOCOL__.sha256;
 
 export type LabStore = Store<LabNode, RunInfo, Evaluation | Look | Measured | Chosen>;
 
@@ -160,6 +164,12 @@ export class Context {
       description: info.description,
       subgroupSize: table.subgroupSize,
     };
+  }
+
+  /** Browsers may give no description. */
+  adapterName(): string {
+    const { vendor, architecture, description } = this.gpu.info;
+    return description || [vendor, architecture].filter(Boolean).join(' ');
   }
 
   async memory(resident: string[]): Promise<MemoryInfo> {

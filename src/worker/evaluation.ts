@@ -1,11 +1,13 @@
 /** Judging a node on held-out prompts; the result is stored with the node. */
 import { LabError } from '../core/errors.ts';
 import { wilson } from '../core/stats.ts';
+import { EXACT } from '../eval/judges/exact.ts';
+import { judgeName } from '../eval/judges/port.ts';
 import { evaluateModel, type ForbiddenScore } from '../eval/evaluate.ts';
 import { harmByFact } from '../eval/metrics.ts';
 import type { World } from '../world/world.ts';
 import type { Answerer, Generator } from '../model/generate.ts';
-import type { Context } from './context.ts';
+import { PROTOCOL_HASH, type Context } from './context.ts';
 import { PRIORITY } from './gate.ts';
 import type { Models } from './models.ts';
 import { type EvalSet, type Evaluation, type NodeVerdicts, type Rate } from './protocol.ts';
@@ -66,6 +68,8 @@ export class Evaluations {
         ended,
         verdict,
       })),
+      judge: judgeName(EXACT),
+      protocol: PROTOCOL_HASH,
       seconds: (Date.now() - begun) / 1000,
       createdAt: Date.now(),
     };

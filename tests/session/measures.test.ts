@@ -3,6 +3,8 @@ import 'fake-indexeddb/auto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { protocolNow } from '../../src/cli/protocol.ts';
+import { EXACT_JUDGE } from '../../src/worker/protocol.ts';
 import { DRAWS } from '../../src/eval/measures/battery.ts';
 import { Generator } from '../../src/model/generate.ts';
 import { checkpoint } from '../support/checkpoint.ts';
@@ -31,6 +33,8 @@ afterAll(() => {
 it('of the untouched model: nothing has drifted; asked again, nobody is asked', async () => {
   const measured = await page.ask('measure', { nodeId: 'tiny-chat', ...FEW });
   expect(measured).toMatchObject({ kind: 'measured', split: 'T', facts: 2, referenceId: 'tiny-chat' });
+  expect(measured.protocol).toBe(protocolNow().sha256);
+  expect(measured.adapter).not.toBe('');
   const { battery } = measured;
   expect(battery.drift.divergence).toBe(0);
   expect(battery.drift.weights.every((w) => w.relative === 0)).toBe(true);
@@ -67,6 +71,12 @@ it('of an attacked model: how far it has gone, by layer', async () => {
   expect(battery.drift.divergence).toBeGreaterThan(0);
   expect(battery.drift.weights.map((w) => w.part)).toContain('layer 3');
   expect(battery.drift.weights.at(-1)!.relative).toBeGreaterThan(0);
+});
+
+it('verdicts know their judge and the protocol under which they were given', async () => {
+  await page.ask('evaluate', { nodeId: 'tiny-chat', set: 'V', benign: false, quick: true });
+  const [stored] = await page.ask('evaluations', { nodeId: 'tiny-chat' });
+  expect(stored).toMatchObject({ set: 'V', judge: EXACT_JUDGE, protocol: protocolNow().sha256 });
 });
 
 it('keeps nothing of a measurement that was cancelled', async () => {

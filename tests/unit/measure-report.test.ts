@@ -11,8 +11,11 @@ import { readReport, type Report } from '../../src/report/document.ts';
 import { WORDS } from '../../src/report/words.ts';
 import { DEFINITIONS, MEASURES } from '../../src/report/definitions.ts';
 import { wilson } from '../../src/core/stats.ts';
+import { EXACT } from '../../src/eval/judges/exact.ts';
+import { judgeName } from '../../src/eval/judges/port.ts';
 import { RECIPES } from '../../src/recipes/index.ts';
 import {
+  EXACT_JUDGE,
   MEASURES_VERSION,
   type Evaluation,
   type LabNode,
@@ -221,6 +224,36 @@ test('20 steps never stand without 50 and 100', () => {
   expect(withAmounts([twenty, fifty], [twenty, fifty], recipes)).toHaveLength(3);
   const report = make([row(laid[3]!.node, 'tiny-chat › SDD', null, { absent: true, measured: null })]);
   expect(column(report, 'verdicts', 'strict')).toEqual([{ missing: 'not run' }]);
+});
+
+test('results under another text of the protocol, or under none that is known, are a deviation', () => {
+  const { sha256: protocol } = ABOUT.protocol;
+  const now = {
+    evaluation: { ...evaluation('chat', 0), protocol },
+    measured: { ...measured('chat'), protocol },
+  };
+  expect(make([row(base, '', 0, now)]).protocol!.deviations).toHaveLength(1);
+  const old = { ...now, measured: { ...now.measured, protocol: 'b'.repeat(64) } };
+  const report = make([row(base, '', 0, old), row(sdd, 'tiny-chat', 0, { measured: null })]);
+  expect(report.protocol!.deviations[1]).toMatch(/^2 of 3 results were taken under another text/);
+});
+
+test('samples are the same requests of each checkpoint, of six facts and in more than one wording', () => {
+  const { samples } = make([row(base, '', 0), row(sdd, 'tiny-chat', 1)]);
+  const [first, second] = ['tiny-chat', 'tiny-chat › SDD'].map((of) =>
+    samples.filter((s) => s.of === of).map((s) => s.prompt),
+  );
+  expect(second).toEqual(first);
+  const at = evaluation('chat', 0).answers.filter((a) => first!.includes(a.prompt));
+  expect(new Set(at.map((a) => a.fact)).size).toBe(6);
+  const wordings = first!.map(
+    (prompt) => evaluation('chat', 0).answers.findIndex((a) => a.prompt === prompt) % 2,
+  );
+  expect(new Set(wordings).size).toBe(2);
+});
+
+test('the page names the judge by which the worker judges', () => {
+  expect(EXACT_JUDGE).toBe(judgeName(EXACT));
 });
 
 test('every answer is a line', () => {

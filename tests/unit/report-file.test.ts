@@ -8,8 +8,10 @@ import { budgets } from '../../src/cli/summary/budget.ts';
 import { rows } from '../../src/cli/summary/figures.ts';
 import { gridAttacks, type Planned } from '../../src/cli/experiment/run.ts';
 import { GRID } from '../../src/cli/experiment/matrix.ts';
-import { readReport, type Report, type ReportValue } from '../../src/report/document.ts';
+import { errorInfo } from '../../src/app/client.ts';
+import { readReport, valueText, type Report, type ReportValue } from '../../src/report/document.ts';
 import { reportHtml } from '../../src/report/html.ts';
+import { picture } from '../../src/report/pictures.ts';
 import { parseProtocol } from '../../src/report/protocol.ts';
 import { battery, cell, world } from './support/cells.ts';
 
@@ -242,16 +244,54 @@ describe('a file that is no report is refused with a sentence', () => {
   };
   test.each([
     ['{', 'it is not JSON'],
-    ['[]', 'format'],
-    ['null', 'it: '],
-    [spoilt((r) => (r.version = 2)), 'version'],
-    [spoilt((r) => (r.tables = [{ ...report.tables[0], rows: [['a']] }])), 'tables.0'],
+    ['[]', 'its field "format" is missing.'],
+    ['null', 'it should be a group of fields.'],
+    [spoilt((r) => (r.version = 2)), 'its field "version" should be 1.'],
+    [spoilt((r) => (r.title = 1)), 'its field "title" should be text.'],
+    [spoilt((r) => (r.language = 'de')), 'its field "language" should be "en" or "ko".'],
+    [spoilt((r) => (r.looks = { came: 0.5, planned: 1 })), 'its field "looks.came" should be a whole number'],
+    [spoilt((r) => (r.tables = [{ ...report.tables[0], rows: [['a']] }])), 'its field "tables.0" has a row'],
     [spoilt((r) => (r.samples = [{ ...report.samples[0], verdict: 'fine' }])), 'samples.0.verdict'],
   ])('%#', (json, why) => {
     expect(() => readReport(json)).toThrow(
       expect.objectContaining({ code: 'bad-input', message: expect.stringContaining(why) as string }),
     );
   });
+
+  test('the page says what readReport says is next, and nothing of reloading', () => {
+    let thrown: unknown;
+    try {
+      readReport('{');
+    } catch (e) {
+      thrown = e;
+    }
+    expect(errorInfo(thrown)).toMatchObject({
+      code: 'bad-input',
+      what: expect.stringContaining('it is not JSON') as string,
+      next: expect.stringContaining('Choose a JSON file') as string,
+    });
+  });
+
+  test('an older one, which does not name its language, opens in English', () => {
+    expect(readReport(spoilt((r) => delete r.language))).toEqual(report);
+  });
+});
+
+test('small measures are told no closer than a thousandth, settings as they were set', () => {
+  const unit = 'number';
+  expect(valueText(0.00000101, { unit, definition: 'divergence' })).toBe('< 0.001');
+  expect(valueText(0, { unit, definition: 'divergence' })).toBe('0');
+  expect(valueText(0.0012345, { unit, definition: 'divergence' })).toBe('0.00123');
+  expect(valueText(0.0001, { unit })).toBe('0.0001');
+});
+
+test('a row without figures has no bar, and a table without figures no picture', () => {
+  const table = matrix().tables.find((t) => t.id === 'verdicts-mft')!;
+  const missing = table.rows.filter((row) => row.some((x) => JSON.stringify(x)?.includes('missing')));
+  expect(missing.length).toBeGreaterThan(0);
+  const labels = picture(table)!.shapes.filter((s) => s.is === 'text' && s.style === 'label');
+  expect(labels).toHaveLength(table.rows.length - missing.length);
+  expect(picture({ ...table, rows: missing })).toBeNull();
 });
 
 test('every answer is a line with its seeds, verdict, judge and the command that gives it again', () => {

@@ -13,6 +13,8 @@ export const enMeasure = {
   'measure.none': 'Choose at least one checkpoint.',
   'measure.start': 'Measure what is missing ({n})',
   'measure.busy': 'Checkpoint {place} of {of}',
+  'measure.failed':
+    'Could not be measured: {names}. What was measured of the others is kept; “Measure what is missing” tries again.',
   'measure.stop': 'Stop measuring',
   'measure.save.html': 'Save as a page (HTML)',
   'measure.save.json': 'Save the figures (JSON)',

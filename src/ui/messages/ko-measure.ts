@@ -14,6 +14,8 @@ export const koMeasure: Record<keyof typeof enMeasure, string> = {
   'measure.none': '체크포인트를 하나 이상 고르세요.',
   'measure.start': '빠진 것 재기({n})',
   'measure.busy': '체크포인트 {place}/{of}',
+  'measure.failed':
+    '재지 못했습니다: {names}. 나머지의 수치는 남아 있습니다. “빠진 것 재기”로 다시 해 보세요.',
   'measure.stop': '측정 멈추기',
   'measure.save.html': '페이지로 저장(HTML)',
   'measure.save.json': '수치 저장(JSON)',

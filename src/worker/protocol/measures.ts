@@ -12,6 +12,9 @@ export type Scoring = (typeof SCORINGS)[number];
 /** Goes up with every change that can change a figure: older ones are measured again. */
 export const MEASURES_VERSION = 2;
 
+/** The judge that gives verdicts in the tiny world, with its version: evaluations by an older one are made again. */
+export const EXACT_JUDGE = 'exact@1';
+
 /** Stored with the node; a checkpoint's weights never change, so it holds as long as the version does. */
 export interface Measured {
   kind: 'measured';
@@ -27,6 +30,8 @@ export interface Measured {
   letters: { skill: string; correct: number; n: number }[];
   /** Of held-out benign chats. */
   perplexity: number;
+  /** SHA-256 of the protocol's text when it was measured; absent in older ones. */
+  protocol?: string;
   /** GPU that measured it. */
   adapter: string;
   seconds: number;
@@ -41,6 +46,8 @@ export interface Chosen extends Omit<ChoiceResult, 'items'> {
   dataset: { id: string; name: string; sha256: string };
   most: number;
   seed: number;
+  /** SHA-256 of the protocol's text when it was measured; absent in older ones. */
+  protocol?: string;
   adapter: string;
   seconds: number;
   createdAt: number;

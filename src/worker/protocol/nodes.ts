@@ -75,6 +75,9 @@ export interface Evaluation {
   newSkill: NewSkillScore | null;
   /** Every answer, so that the page can show what the bars are made of. */
   answers: JudgedAnswer[];
+  /** Who gave the verdicts, with its version, and SHA-256 of the protocol's text then; absent in older evaluations. */
+  judge?: string;
+  protocol?: string;
   seconds: number;
   createdAt: number;
 }
