@@ -145,8 +145,8 @@ export const mutations = [
   {
     name: 'held-budget-that-counts-as-broken',
     file: 'src/app/measure-report.ts',
-    find: "    return steps === null ? w('unbroken', { last: last(c) }) : String(steps);",
-    replace: '    return String(steps ?? last(c));',
+    find: "  if (most === null) return w('unbroken', { last: over });",
+    replace: '  if (most === null) return String(over);',
     test: ['--project', 'unit', 'tests/unit/measure-report.test.ts'],
   },
   {

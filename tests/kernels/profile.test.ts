@@ -64,7 +64,7 @@ describe('a profile', () => {
     model.destroy();
   });
 
-  it('finds a ceiling of each kind in the unit of the kernels' figures, and leaves nothing behind', async () => {
+  it('finds a ceiling of each kind in the unit of a kernel, and leaves nothing behind', async () => {
     const { bytes } = gpu.stats;
     const most = await withStopwatch(gpu, (watch) => ceilings(gpu, watch));
     expect(gpu.stats.bytes).toBe(bytes);
