@@ -19,9 +19,13 @@ export function nodeGpu(): Promise<GPU> {
 
 const clock = new Int32Array(new SharedArrayBuffer(4));
 
-/** A device for Node, which sleeps while it waits. @param force see OpenOptions */
-export async function openNodeGpu(force?: OpenOptions['force']): Promise<Gpu> {
-  return openGpu({ gpu: await nodeGpu(), nap, ...(force && { force }) });
+/**
+ * A device for Node, which sleeps while it waits.
+ * @param force see OpenOptions
+ * @param gpu where it comes from
+ */
+export async function openNodeGpu(force?: OpenOptions['force'], gpu?: GPU): Promise<Gpu> {
+  return openGpu({ gpu: gpu ?? (await nodeGpu()), nap, ...(force && { force }) });
 }
 
 /** See Gpu.nap. */

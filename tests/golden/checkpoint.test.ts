@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { nodeFolder } from '../../src/cli/models-files.ts';
 import { ask } from '../../src/cli/models-run.ts';
-import { openNodeGpu } from '../../src/cli/node-gpu.ts';
+import { sharedGpu } from '../support/page-gpu.ts';
 import { parseLlamaConfig } from '../../src/core/config.ts';
 import { openCheckpoint } from '../../src/files/checkpoint.ts';
 import { readExactly } from '../../src/files/source.ts';
@@ -12,7 +12,7 @@ import { Model } from '../../src/model/model.ts';
 import { caseDirOr, readJson } from './golden-dir.ts';
 
 let opened: Promise<Gpu> | undefined;
-const gpu = (): Promise<Gpu> => (opened ??= openNodeGpu());
+const gpu = (): Promise<Gpu> => (opened ??= sharedGpu());
 
 describe('a checkpoint read by slices', () => {
   it.for(['A_gqa_padded', 'C_tied_llama3rope_mqa', 'F_bf16', 'G_sharded'])(
@@ -59,7 +59,7 @@ describe('a checkpoint read by slices', () => {
     expect((await gpu()).stats.bytes).toBe(before);
 
     const force = { maxStorageBufferBindingSize: 4096 };
-    const small = await openNodeGpu(force);
+    const small = await sharedGpu(force);
     await expect(Model.load(small, config, source)).rejects.toThrow(
       /tensor \S+ takes at least \d+ bytes at once, .* reach 4096\./,
     );

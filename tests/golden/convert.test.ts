@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { convertModel, readAdapterFolder, writePeft } from '../../src/cli/models-convert.ts';
 import { nodeFolder } from '../../src/cli/models-files.ts';
-import { openNodeGpu } from '../../src/cli/node-gpu.ts';
+import { sharedGpu } from '../support/page-gpu.ts';
 import { parseLlamaConfig, type LlamaConfig } from '../../src/core/config.ts';
 import type { Batch } from '../../src/core/types.ts';
 import { openCheckpoint } from '../../src/files/checkpoint.ts';
@@ -17,7 +17,7 @@ import { Trainer } from '../../src/train/trainer.ts';
 import { caseDirOr, readJson } from './golden-dir.ts';
 
 let opened: Promise<Gpu> | undefined;
-const gpu = (): Promise<Gpu> => (opened ??= openNodeGpu());
+const gpu = (): Promise<Gpu> => (opened ??= sharedGpu());
 const OPTIM = { betas: [0.9, 0.99] as const, eps: 1e-8, weight_decay: 0, clip: 0 };
 const ids = [1, 5, 9, 2, 7, 3, 11, 4];
 const batch: Batch = [{ ids, labels: ids }];

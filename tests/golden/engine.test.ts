@@ -2,7 +2,7 @@ import { basename } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { everyMatmul, MATMUL_FAMILIES, matmulFamilies } from '../../src/core/kernel-table.ts';
 import { readCase } from '../../src/cli/golden.ts';
-import { openNodeGpu } from '../../src/cli/node-gpu.ts';
+import { sharedGpu } from '../support/page-gpu.ts';
 import type { Gpu } from '../../src/gpu/gpu.ts';
 import { runGoldenCase } from '../../src/selfcheck/golden.ts';
 import { caseDirOr } from './golden-dir.ts';
@@ -25,7 +25,7 @@ const CASES = [
 describe('the engine equals the golden values', () => {
   const opened = new Map<boolean, Promise<Gpu>>();
   const open = (subgroups = true): Promise<Gpu> => {
-    const gpu = opened.get(subgroups) ?? openNodeGpu(subgroups ? undefined : { subgroups: false });
+    const gpu = opened.get(subgroups) ?? sharedGpu(subgroups ? undefined : { subgroups: false });
     opened.set(subgroups, gpu);
     return gpu;
   };
@@ -100,7 +100,7 @@ describe('the engine equals the golden values', () => {
     'case %s with bindings of %i bytes, logits in pieces, and every layer computed again',
     async ([name, maxStorageBufferBindingSize], { skip }) => {
       const dir = caseDirOr(skip, name, 'the engine on it with little memory');
-      const small = await openNodeGpu({ maxStorageBufferBindingSize });
+      const small = await sharedGpu({ maxStorageBufferBindingSize });
       const errors: Error[] = [];
       small.onError = (error) => errors.push(error);
       const sparing = { checkpoint: true, logits: { rows: 64, vocab: 48 } };

@@ -1,7 +1,7 @@
 /** Hidden states for comparing texts: those of the float64 reference, and under adapters those that the trainer's logits come from. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { readModelFolder } from '../../src/cli/model-folder.ts';
-import { openNodeGpu } from '../../src/cli/node-gpu.ts';
+import { sharedGpu } from '../support/page-gpu.ts';
 import { promptIds } from '../../src/data/chat.ts';
 import { Embedded } from '../../src/data/pairs/similarity.ts';
 import { pooledPort } from '../../src/eval/pooled.ts';
@@ -24,7 +24,7 @@ const params = ref.toParams(tensors);
 let gpu: Gpu;
 let base: Model;
 beforeAll(async () => {
-  gpu = await openNodeGpu();
+  gpu = await sharedGpu();
   base = Model.create(gpu, config, tensors);
 });
 afterAll(() => {

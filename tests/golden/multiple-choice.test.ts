@@ -1,6 +1,6 @@
 /** Multiple choice on generated items: likelihoods and picks of the float64 reference. */
 import { afterAll, beforeAll, describe, expect, it, test } from 'vitest';
-import { openNodeGpu } from '../../src/cli/node-gpu.ts';
+import { sharedGpu } from '../support/page-gpu.ts';
 import { parseLlamaConfig } from '../../src/core/config.ts';
 import { Rng } from '../../src/core/rng.ts';
 import type { Question } from '../../src/data/questions.ts';
@@ -60,7 +60,7 @@ let model: Model;
 let losses: TokenLosses;
 let generator: Generator;
 beforeAll(async () => {
-  gpu = await openNodeGpu();
+  gpu = await sharedGpu();
   model = Model.create(gpu, config, tensors);
   losses = new TokenLosses(model, 768);
   generator = new Generator(model, { maxSeqs: 1, maxLen: 768 });

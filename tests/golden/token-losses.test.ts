@@ -1,7 +1,7 @@
 /** Losses without a trainer: those of the float64 reference and of the trainer, also of frozen weights and under adapters. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { readModelFolder } from '../../src/cli/model-folder.ts';
-import { openNodeGpu } from '../../src/cli/node-gpu.ts';
+import { sharedGpu } from '../support/page-gpu.ts';
 import { IGNORE } from '../../src/core/types.ts';
 import { chat } from '../../src/data/chat.ts';
 import { perplexities, signalsOf } from '../../src/eval/judges/rules/measure.ts';
@@ -26,7 +26,7 @@ const tokens = batch.reduce((sum, { ids }) => sum + ids.length, 0);
 let gpu: Gpu;
 let base: Model;
 beforeAll(async () => {
-  gpu = await openNodeGpu();
+  gpu = await sharedGpu();
   base = Model.create(gpu, config, tensors);
 });
 afterAll(() => {

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openNodeGpu } from '../../src/cli/node-gpu.ts';
+import { sharedGpu } from '../support/page-gpu.ts';
 import { parseLlamaConfig, tensorShapes } from '../../src/core/config.ts';
 import { Rng } from '../../src/core/rng.ts';
 import { IGNORE, type Batch, type Tensors } from '../../src/core/types.ts';
@@ -62,7 +62,7 @@ describe.each([
   let trainer: Trainer;
 
   beforeAll(async () => {
-    gpu = await openNodeGpu(force);
+    gpu = await sharedGpu(force);
     model = Model.create(gpu, config, tensors);
     trainer = new Trainer(model, optim, { maxTokens: tokens, maxLabels: tokens, taps: true });
   });

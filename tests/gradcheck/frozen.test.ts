@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openNodeGpu } from '../../src/cli/node-gpu.ts';
+import { sharedGpu } from '../support/page-gpu.ts';
 import { parseLlamaConfig, tensorShapes } from '../../src/core/config.ts';
 import { LabError } from '../../src/core/errors.ts';
 import { Rng } from '../../src/core/rng.ts';
@@ -51,8 +51,8 @@ describe.each([
   /** The same kernels with room for the f32 weights. */
   let roomy: Gpu;
   beforeAll(async () => {
-    gpu = await openNodeGpu(force);
-    roomy = await openNodeGpu('subgroups' in force ? { subgroups: force.subgroups } : {});
+    gpu = await sharedGpu(force);
+    roomy = await sharedGpu('subgroups' in force ? { subgroups: force.subgroups } : {});
   });
   afterAll(() => {
     gpu.destroy();

@@ -1,6 +1,6 @@
 /** What spares memory must not change results: logits in pieces, tensors in spans, layers computed again. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openNodeGpu } from '../../src/cli/node-gpu.ts';
+import { sharedGpu } from '../support/page-gpu.ts';
 import { parseLlamaConfig, tensorShapes, type LlamaConfig } from '../../src/core/config.ts';
 import { Rng } from '../../src/core/rng.ts';
 import { IGNORE, type Batch, type Tensors } from '../../src/core/types.ts';
@@ -64,7 +64,7 @@ describe.each([
   let gpu: Gpu;
   const errors: Error[] = [];
   beforeAll(async () => {
-    gpu = await openNodeGpu(family);
+    gpu = await sharedGpu(family);
     gpu.onError = (error) => errors.push(error);
   });
   afterAll(() => {
@@ -192,7 +192,7 @@ describe.each([
   it('tensors longer than a binding of 1 MiB: same training, same text', async () => {
     const big = shape({ vocab_size: 11_003, tie_word_embeddings: false });
     const most = 2 ** 20;
-    const small = await openNodeGpu({ ...family, maxStorageBufferBindingSize: most });
+    const small = await sharedGpu({ ...family, maxStorageBufferBindingSize: most });
     small.onError = (error) => errors.push(error);
     try {
       for (const config of [big, { ...big, tie_word_embeddings: true }]) {

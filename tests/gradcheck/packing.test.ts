@@ -4,7 +4,7 @@
  */
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { openNodeGpu } from '../../src/cli/node-gpu.ts';
+import { sharedGpu } from '../support/page-gpu.ts';
 import { parseLlamaConfig, tensorShapes } from '../../src/core/config.ts';
 import { Rng } from '../../src/core/rng.ts';
 import { IGNORE, type Example } from '../../src/core/types.ts';
@@ -33,7 +33,7 @@ let gpu: Gpu;
 let model: Model;
 let trainer: Trainer;
 beforeAll(async () => {
-  gpu = await openNodeGpu();
+  gpu = await sharedGpu();
   const rng = new Rng('packing');
   const tensors = new Map(
     [...tensorShapes(config)].map(([name, shape]) => {

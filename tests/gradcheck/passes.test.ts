@@ -1,6 +1,6 @@
 /** A step in several submits, and a batch in several passes: the same result. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openNodeGpu } from '../../src/cli/node-gpu.ts';
+import { sharedGpu } from '../support/page-gpu.ts';
 import { parseLlamaConfig, tensorShapes } from '../../src/core/config.ts';
 import { Rng } from '../../src/core/rng.ts';
 import { IGNORE, type Batch, type Tensors } from '../../src/core/types.ts';
@@ -50,7 +50,7 @@ const lengths = (parts: readonly Batch[]) => parts.map((p) => p.map((row) => row
 
 describe('several submits', () => {
   it('give the same bits, and the same text', async () => {
-    const gpu = await openNodeGpu();
+    const gpu = await sharedGpu();
     const run = async () => {
       const { submits } = gpu.stats;
       const model = Model.create(gpu, config, weights());
@@ -81,7 +81,7 @@ describe('several submits', () => {
 describe('several passes', () => {
   let gpu: Gpu;
   beforeAll(async () => {
-    gpu = await openNodeGpu();
+    gpu = await sharedGpu();
   });
   afterAll(() => gpu.destroy());
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openNodeGpu } from '../../src/cli/node-gpu.ts';
+import { sharedGpu } from '../support/page-gpu.ts';
 import { parseLlamaConfig, tensorShapes } from '../../src/core/config.ts';
 import type { Tensors } from '../../src/core/types.ts';
 import type { Gpu } from '../../src/gpu/gpu.ts';
@@ -37,7 +37,7 @@ describe.each([
 ])('the memory plan is what the engine allocates, %s', (_, force) => {
   let gpu: Gpu;
   beforeAll(async () => {
-    gpu = await openNodeGpu(force);
+    gpu = await sharedGpu(force);
   });
   afterAll(() => gpu.destroy());
 

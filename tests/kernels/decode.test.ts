@@ -1,7 +1,7 @@
 /** Decoding with the matrix-vector kernel says what decoding with the kernels of training says. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readModelFolder } from '../../src/cli/model-folder.ts';
-import { openNodeGpu } from '../../src/cli/node-gpu.ts';
+import { sharedGpu } from '../support/page-gpu.ts';
 import { GEMV_ROWS } from '../../src/core/kernel-table.ts';
 import type { Precision } from '../../src/core/types.ts';
 import { promptIds, SPECIAL } from '../../src/data/chat.ts';
@@ -28,7 +28,7 @@ describe.each<[string, Precision, boolean]>([
   const adapters: Adapter[] = [];
 
   beforeAll(async () => {
-    gpu = await openNodeGpu();
+    gpu = await sharedGpu();
     base = Model.create(gpu, config, tensors, precision);
     if (adapted) {
       const adapter = new Adapter(gpu, config, { r: 3, alpha: 6, targets: LORA_TARGETS });

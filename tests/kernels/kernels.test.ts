@@ -1,9 +1,9 @@
 import { readdirSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { openNodeGpu } from '../../src/cli/node-gpu.ts';
+import { sharedGpu } from '../support/page-gpu.ts';
 import { canRun, kernelChecks, quickChecks, runCheck } from '../../src/selfcheck/index.ts';
 
-const [gpu, plain] = [await openNodeGpu(), await openNodeGpu({ subgroups: false })];
+const [gpu, plain] = [await sharedGpu(), await sharedGpu({ subgroups: false })];
 
 // families of products are the same with and without subgroups, but for the one that needs them
 describe.each([

@@ -8,7 +8,7 @@ import { ExperimentLab } from '../../src/cli/experiment/lab.ts';
 import { GRID, type Preset } from '../../src/cli/experiment/matrix.ts';
 import { Repetition } from '../../src/cli/experiment/run.ts';
 import { readModelFolder } from '../../src/cli/model-folder.ts';
-import { openNodeGpu } from '../../src/cli/node-gpu.ts';
+import { sharedGpu } from '../support/page-gpu.ts';
 import { HARD_SETS } from '../../src/data/hard-sets.ts';
 import { DRAWS } from '../../src/eval/measures/battery.ts';
 import { SHIPPED_DIR } from '../../src/cli/pretrain.ts';
@@ -22,7 +22,7 @@ let gpu: Gpu;
 let lab: ExperimentLab;
 let chat: Float32Array;
 beforeAll(async () => {
-  gpu = await openNodeGpu();
+  gpu = await sharedGpu();
   const folder = readModelFolder(join(SHIPPED_DIR, 'tiny-chat'));
   lab = await ExperimentLab.open(gpu, createWorld(folder.record.worldSeed), folder);
   chat = lab.flatten(folder);

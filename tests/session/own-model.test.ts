@@ -9,7 +9,7 @@ import { OwnMatrix, preparedRun } from '../../src/cli/experiment/own.ts';
 import { nodeFolder } from '../../src/cli/models-files.ts';
 import { openModel } from '../../src/cli/models-open.ts';
 import { loadModel } from '../../src/cli/models-run.ts';
-import { openNodeGpu } from '../../src/cli/node-gpu.ts';
+import { sharedGpu } from '../support/page-gpu.ts';
 import { openPrompts } from '../../src/cli/prompts.ts';
 import { chatCodec } from '../../src/data/chat-codec.ts';
 import { fileTask } from '../../src/data/file-task.ts';
@@ -39,7 +39,7 @@ async function opened(values: OwnValues) {
     ...plan.attacks,
     ...plan.models.flatMap((m) => (m.made && 'recipe' in m.made ? [m.made] : [])),
   ];
-  const gpu = await openNodeGpu();
+  const gpu = await sharedGpu();
   const { model } = await loadModel(gpu, source, values.method === 'full' ? { precision: 'f32' } : {});
   const cap = capFor(
     task,

@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { openNodeGpu } from '../../src/cli/node-gpu.ts';
+import { sharedGpu } from '../support/page-gpu.ts';
 import { replay, REPLAY_TOLERANCE, SHIPPED_DIR } from '../../src/cli/pretrain.ts';
 import type { Gpu } from '../../src/gpu/gpu.ts';
 
 let gpu: Gpu;
 beforeAll(async () => {
-  gpu = await openNodeGpu();
+  gpu = await sharedGpu();
 });
 afterAll(() => gpu.destroy());
 

@@ -1,6 +1,7 @@
-import { nodeGpu } from '../../src/cli/node-gpu.ts';
+import { nodeGpu, openNodeGpu } from '../../src/cli/node-gpu.ts';
+import type { Gpu, OpenOptions } from '../../src/gpu/gpu.ts';
 
-const kept = globalThis as { sddLabPageGpu?: Promise<GPU> };
+const kept = globalThis as { sddLabPageGpu?: Promise<GPU>; sddLabShared?: Map<string, Promise<GPU>> };
 
 /**
  * What pages are given in tests: a GPU whose device outlives them. A software driver compiles every kernel anew for each device, which
@@ -9,6 +10,17 @@ const kept = globalThis as { sddLabPageGpu?: Promise<GPU> };
 export function pageGpu(): Promise<GPU> {
   kept.sddLabPageGpu ??= nodeGpu().then(sharing);
   return kept.sddLabPageGpu;
+}
+
+/**
+ * A Gpu on a device that the tests of all files share, one for each way to open it; what a file closes goes on for the next. For
+ * whoever asks nothing of the device itself.
+ */
+export async function sharedGpu(force: OpenOptions['force'] = {}): Promise<Gpu> {
+  const devices = (kept.sddLabShared ??= new Map());
+  const key = JSON.stringify(Object.entries(force).sort(([a], [b]) => a.localeCompare(b)));
+  if (!devices.has(key)) devices.set(key, nodeGpu().then(sharing));
+  return openNodeGpu(force, await devices.get(key)!);
 }
 
 /** Ends the device as a driver does that goes away. */
