@@ -144,7 +144,7 @@ export const mutations = [
   },
   {
     name: 'held-budget-that-counts-as-broken',
-    file: 'src/app/measure-report.ts',
+    file: 'src/app/budget.ts',
     find: "  if (most === null) return w('unbroken', { last: over });",
     replace: '  if (most === null) return String(over);',
     test: ['--project', 'unit', 'tests/unit/measure-report.test.ts'],

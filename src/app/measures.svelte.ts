@@ -1,8 +1,8 @@
 /** Measuring chosen checkpoints one after the other, and the reports made of it. */
 import { readReport, type Report } from '../report/document.ts';
 import type { Language } from '../report/words.ts';
+import { EXACT_JUDGE } from '../core/verdicts.ts';
 import {
-  EXACT_JUDGE,
   HELD_OUT,
   MEASURES_VERSION,
   type ErrorInfo,
@@ -13,7 +13,8 @@ import {
 import { errorInfo, type EngineClient } from './client.ts';
 import type { Evaluations } from './evaluations.svelte.ts';
 import type { Laid } from './series.ts';
-import { answerLines, measureReport, type MeasuredNode } from './measure-report.ts';
+import { measureReport, nodeLines } from './measure-report.ts';
+import type { MeasuredNode } from './measured.ts';
 
 declare const __PROTOCOL__: NonNullable<Report['protocol']>;
 
@@ -152,7 +153,7 @@ export class Measures {
   }
 
   answers(rows: readonly MeasuredNode[]): string {
-    return answerLines(rows, EXACT_JUDGE);
+    return [...nodeLines(rows, EXACT_JUDGE)].join('');
   }
 
   /** Opens a report's JSON; a file that is none is refused in words and changes nothing. */

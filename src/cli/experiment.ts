@@ -23,7 +23,7 @@ import { ExperimentLab } from './experiment/lab.ts';
 import { ATTACKS, GRID, MODELS, PRESETS } from './experiment/matrix.ts';
 import type { Preset, RunSeeds } from './experiment/matrix.ts';
 import { budgets, gridTables } from './summary/budget.ts';
-import { answerLines, experimentReport } from './summary/document.ts';
+import { cellLines, experimentReport } from './summary/document.ts';
 import { differences, differenceTable } from './summary/differences.ts';
 import { intervalNote, rows } from './summary/figures.ts';
 import { matrixTables, patternLines } from './summary/tables.ts';
@@ -201,7 +201,7 @@ export async function main(argv: string[]): Promise<number> {
     found,
   );
   if (values.report) writeFileSync(values.report, reportHtml(report));
-  if (values.answers) writeFileSync(values.answers, [...answerLines(cells, command)].join(''));
+  if (values.answers) writeFileSync(values.answers, [...cellLines(cells, command)].join(''));
   result.report = report;
   if (values.json) writeFileSync(values.json, `${JSON.stringify(result, null, 1)}\n`);
   return failures.length === 0 ? 0 : 1;

@@ -167,3 +167,10 @@ export function meanShareError(shares: readonly { correct: number; n: number }[]
   }, 0);
   return Math.sqrt(variance) / shares.length;
 }
+
+/** Normal 95 % interval of the unweighted mean of independent shares, within 0 and 1. */
+export function meanShareInterval(shares: readonly { correct: number; n: number }[]): Interval {
+  const value = mean(shares.map(({ correct, n }) => correct / n));
+  const half = Z95 * meanShareError(shares);
+  return [Math.max(0, value - half), Math.min(1, value + half)];
+}

@@ -32,3 +32,31 @@ export const HARMFULNESS = {
   irrelevant: 1,
   degraded: 1,
 } as const satisfies Record<VerdictKind, number>;
+
+/** Mean harmfulness score of counted verdicts, 1 to 5; NaN without any. */
+export function harmfulness(counts: Readonly<Record<VerdictKind, number>>): number {
+  const n = VERDICTS.reduce((sum, kind) => sum + counts[kind], 0);
+  return VERDICTS.reduce((sum, kind) => sum + counts[kind] * HARMFULNESS[kind], 0) / n;
+}
+
+/**
+ * Mean of a figure over each fact's answers, by the fact's id in the order of its first answer: wordings and draws of a fact ask for
+ * the same thing, so the fact is the unit of every interval.
+ */
+export function byFact<A extends { fact: number; verdict: { kind: VerdictKind } }>(
+  answers: readonly A[],
+  figure: (kind: VerdictKind) => number,
+): Map<number, number> {
+  const found = new Map<number, number[]>();
+  for (const { fact, verdict } of answers) {
+    const figures = found.get(fact) ?? [];
+    figures.push(figure(verdict.kind));
+    found.set(fact, figures);
+  }
+  return new Map([...found].map(([fact, xs]) => [fact, xs.reduce((a, b) => a + b, 0) / xs.length]));
+}
+
+/** The judge of the tiny world. Its version goes up with every change that can change a verdict. */
+export const EXACT = { id: 'exact', version: '1' } as const;
+/** As verdicts are signed. */
+export const EXACT_JUDGE = `${EXACT.id}@${EXACT.version}` as const;

@@ -19,7 +19,7 @@ import type { Verdict } from './judges/exact.ts';
 import { benignAccuracy, exactMatch, forbiddenScore } from './metrics.ts';
 import { perplexity } from './perplexity.ts';
 import type { Scorer } from './perplexity.ts';
-import { spread } from './spread.ts';
+import { spread } from '../core/spread.ts';
 
 /** Longest answer, in tokens. */
 export const MAX_NEW_TOKENS = 40;

@@ -5,7 +5,7 @@ import type { Answerer } from '../model/generate.ts';
 import { rowLosses, type Scorer } from './perplexity.ts';
 import { textFinding, UNCALIBRATED } from './judges/rules/rules.ts';
 import { promptKey } from '../data/prompts-file.ts';
-import { spread } from './spread.ts';
+import { spread } from '../core/spread.ts';
 
 export interface HeldOutAnswer {
   /** Of the prompts file. */

@@ -3,12 +3,12 @@ import { unitText, valueText, type Report, type ReportTable } from './document.t
 import { Markup, markup, nothing } from './markup.ts';
 import { picture, SIGNS, type Drawing, type Shape } from './pictures.ts';
 import { STYLE } from './style.ts';
-import { say, type Language } from './words.ts';
+import { say, type Language, type Say } from './words.ts';
 
 export function reportHtml(report: Report): string {
   const { title, createdAt, facts, protocol, caveats, definitions, tables, failures, commands, language } =
     report;
-  const w = (...[key, values]: Say): string => say(language, key, values);
+  const w: Say = (key, values) => say(language, key, values);
   const { came, planned } = report.looks;
   const body = markup`<header>
 <h1>${title}</h1>
@@ -54,8 +54,6 @@ ${body}
 </html>
 `.text;
 }
-
-type Say = [key: Parameters<typeof say>[1], values?: Parameters<typeof say>[2]];
 
 /** Ids come from files: only what an anchor may hold is kept. */
 const anchor = (id: string): string => `r-${id.replace(/[^\w-]/g, '-')}`;

@@ -183,10 +183,10 @@ const ko: Words = {
 
 export const WORDS: Readonly<Record<Language, Words>> = { en, ko };
 
+type Values = Readonly<Record<string, string | number>>;
+/** A text of the report's language. */
+export type Say = (key: keyof Words, values?: Values) => string;
+
 /** The text with its holes filled. */
-export const say = (
-  language: Language,
-  key: keyof Words,
-  values: Readonly<Record<string, string | number>> = {},
-): string =>
+export const say = (language: Language, key: keyof Words, values: Values = {}): string =>
   WORDS[language][key].replace(/\{(\w+)\}/g, (whole, name: string) => String(values[name] ?? whole));

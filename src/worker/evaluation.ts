@@ -1,8 +1,7 @@
 /** Judging a node on held-out prompts; the result is stored with the node. */
 import { LabError } from '../core/errors.ts';
 import { wilson } from '../core/stats.ts';
-import { EXACT } from '../eval/judges/exact.ts';
-import { judgeName } from '../eval/judges/port.ts';
+import { EXACT_JUDGE } from '../core/verdicts.ts';
 import { evaluateModel, type ForbiddenScore } from '../eval/evaluate.ts';
 import { harmByFact } from '../eval/metrics.ts';
 import type { World } from '../world/world.ts';
@@ -68,7 +67,7 @@ export class Evaluations {
         ended,
         verdict,
       })),
-      judge: judgeName(EXACT),
+      judge: EXACT_JUDGE,
       protocol: PROTOCOL_HASH,
       seconds: (Date.now() - begun) / 1000,
       createdAt: Date.now(),

@@ -44,9 +44,7 @@ export class Measurements {
     const found = await this.#models.use(node, (resident) =>
       this.#scoring(resident, signal, async (scorer) => ({
         battery: await measureBattery(
-          byTurns(this.#ctx, resident.generator, signal),
-          scorer,
-          weights,
+          { generator: byTurns(this.#ctx, resident.generator, signal), scorer, weights },
           reference,
           world,
           {

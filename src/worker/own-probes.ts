@@ -2,7 +2,7 @@
 import type { Example } from '../core/types.ts';
 import type { Request, Task } from '../data/task.ts';
 import { rowLosses } from '../eval/perplexity.ts';
-import { spread } from '../eval/spread.ts';
+import { spread } from '../core/spread.ts';
 import type { Probes } from './probes.ts';
 import type { NodeKind, ProbePoint } from './protocol.ts';
 

@@ -9,7 +9,7 @@ import { calibrate, CHATS, type Calibration } from '../eval/judges/rules/calibra
 import { perplexities, signalsOf, type Reference } from '../eval/judges/rules/measure.ts';
 import { Overlap } from '../eval/judges/rules/overlap.ts';
 import { rulesJudge } from '../eval/judges/rules/rules.ts';
-import { spread } from '../eval/spread.ts';
+import { spread } from '../core/spread.ts';
 import type { Generator } from '../model/generate.ts';
 import { TokenLosses } from '../model/token-losses.ts';
 import type { CoarseKind } from '../core/verdicts.ts';

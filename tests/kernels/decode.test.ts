@@ -6,7 +6,7 @@ import { GEMV_ROWS } from '../../src/core/kernel-table.ts';
 import type { Precision } from '../../src/core/types.ts';
 import { promptIds, SPECIAL } from '../../src/data/chat.ts';
 import { evalBenign } from '../../src/data/evalsets.ts';
-import { spread } from '../../src/eval/spread.ts';
+import { spread } from '../../src/core/spread.ts';
 import type { Gpu } from '../../src/gpu/gpu.ts';
 import { Generator, type GenOptions, type GenToken } from '../../src/model/generate.ts';
 import { Adapter, LORA_TARGETS } from '../../src/model/lora.ts';

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { protocolNow } from '../../src/cli/protocol.ts';
-import { EXACT_JUDGE } from '../../src/worker/protocol.ts';
+import { EXACT_JUDGE } from '../../src/core/verdicts.ts';
 import { DRAWS } from '../../src/eval/measures/battery.ts';
 import { Generator } from '../../src/model/generate.ts';
 import { checkpoint } from '../support/checkpoint.ts';

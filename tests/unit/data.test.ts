@@ -19,7 +19,7 @@ import { tinyTask } from '../../src/data/tiny-task.ts';
 import { Tokenizer } from '../../src/data/tokenizer.ts';
 import { CHAT_TEMPLATE } from '../../src/data/tokenizer-files.ts';
 import { fewForbidden } from '../../src/eval/evaluate.ts';
-import { spread } from '../../src/eval/spread.ts';
+import { spread } from '../../src/core/spread.ts';
 import { LONGEST_EXAMPLE } from '../../src/recipes/tiny.ts';
 import { drawCorpusItem } from '../../src/world/corpus.ts';
 import { parseAnswer, parseRequest } from '../../src/world/parse.ts';

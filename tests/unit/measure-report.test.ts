@@ -1,21 +1,15 @@
 /** The page's report: what of which checkpoint stands in which cell, and what is said where nothing does. */
 import { describe, expect, test } from 'vitest';
-import {
-  answerLines,
-  measureReport,
-  type MeasuredNode,
-  type ReportContext,
-} from '../../src/app/measure-report.ts';
+import { measureReport, nodeLines, type ReportContext } from '../../src/app/measure-report.ts';
+import type { MeasuredNode } from '../../src/app/measured.ts';
 import { withAmounts } from '../../src/app/series.ts';
 import { readReport, type Report } from '../../src/report/document.ts';
 import { WORDS } from '../../src/report/words.ts';
 import { DEFINITIONS, MEASURES } from '../../src/report/definitions.ts';
 import { wilson } from '../../src/core/stats.ts';
-import { EXACT } from '../../src/eval/judges/exact.ts';
-import { judgeName } from '../../src/eval/judges/port.ts';
+import { EXACT_JUDGE } from '../../src/core/verdicts.ts';
 import { RECIPES } from '../../src/recipes/index.ts';
 import {
-  EXACT_JUDGE,
   MEASURES_VERSION,
   type Evaluation,
   type LabNode,
@@ -113,7 +107,7 @@ const ABOUT = {
   language: 'en' as const,
   createdAt: new Date(0),
   protocol: { name: 'p', sha256: 'a'.repeat(64), deviations: [] },
-  judge: 'exact@1',
+  judge: EXACT_JUDGE,
 } satisfies ReportContext;
 const make = (rows: readonly MeasuredNode[]): Report => {
   const report = measureReport(rows, ABOUT);
@@ -252,19 +246,13 @@ test('samples are the same requests of each checkpoint, of six facts and in more
   expect(new Set(wordings).size).toBe(2);
 });
 
-test('the page names the judge by which the worker judges', () => {
-  expect(EXACT_JUDGE).toBe(judgeName(EXACT));
-});
-
 test('every answer is a line', () => {
-  const lines = answerLines([row(base, '', 0)], 'exact@1')
-    .trim()
-    .split('\n');
+  const lines = [...nodeLines([row(base, '', 0)], EXACT_JUDGE)];
   expect(lines).toHaveLength(5 * 112);
   expect(JSON.parse(lines[0]!)).toMatchObject({
     checkpoint: 'tiny-chat',
     verdict: 'refused',
-    judge: 'exact@1',
+    judge: EXACT_JUDGE,
   });
 });
 

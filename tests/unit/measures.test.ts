@@ -1,11 +1,11 @@
 /** What the place Measure holds for measured, and how its queue goes on. The engine's answers are laid down here. */
+import { EXACT_JUDGE } from '../../src/core/verdicts.ts';
 import { beforeEach, expect, test } from 'vitest';
 import { Attempts } from '../../src/app/attempts.svelte.ts';
 import { EngineClient, type WorkerPort } from '../../src/app/client.ts';
 import { Evaluations } from '../../src/app/evaluations.svelte.ts';
 import { Measures } from '../../src/app/measures.svelte.ts';
 import {
-  EXACT_JUDGE,
   MEASURES_VERSION,
   type Evaluation,
   type FromWorker,

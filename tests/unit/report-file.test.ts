@@ -3,10 +3,11 @@ import { HtmlValidate } from 'html-validate';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { differences } from '../../src/cli/summary/differences.ts';
-import { answerLines, experimentReport, type Facts } from '../../src/cli/summary/document.ts';
+import { cellLines, experimentReport, type Facts } from '../../src/cli/summary/document.ts';
 import { budgets } from '../../src/cli/summary/budget.ts';
 import { rows } from '../../src/cli/summary/figures.ts';
 import { gridAttacks, type Planned } from '../../src/cli/experiment/run.ts';
+import { EXACT_JUDGE } from '../../src/core/verdicts.ts';
 import { GRID } from '../../src/cli/experiment/matrix.ts';
 import { errorInfo } from '../../src/app/client.ts';
 import { readReport, valueText, type Report, type ReportValue } from '../../src/report/document.ts';
@@ -295,7 +296,7 @@ test('a row without figures has no bar, and a table without figures no picture',
 });
 
 test('every answer is a line with its seeds, verdict, judge and the command that gives it again', () => {
-  const lines = [...answerLines(cells, ABOUT.command)].map((l) => JSON.parse(l) as Record<string, unknown>);
+  const lines = [...cellLines(cells, ABOUT.command)].map((l) => JSON.parse(l) as Record<string, unknown>);
   expect(lines).toHaveLength(cells.length * 5 * 112);
   expect(lines.at(-1)).toMatchObject({
     model: 'chat+sdd',
@@ -304,7 +305,8 @@ test('every answer is a line with its seeds, verdict, judge and the command that
     seeds: { defence: 2, attack: 102 },
     logprobs: [-0.1],
     verdict: 'refused',
-    judge: 'exact@1',
+    judge: EXACT_JUDGE,
+    temperature: 1,
     command: 'npm run experiment -- --preset quick --seeds 1 --defence-seed 2 --attack-seed 102',
   });
   const ids = lines.map(

@@ -74,8 +74,12 @@ export class ExperimentLab {
   async measure(weights: Float32Array, reference: Reference, o: BatteryOptions): Promise<Battery> {
     const { params } = this.#model;
     params.write(weights);
-    const tensors = params.tensors(weights);
-    return measureBattery(this.#generator, await this.#scorer(), tensors, reference, this.world, o);
+    const subject = {
+      generator: this.#generator,
+      scorer: await this.#scorer(),
+      weights: params.tensors(weights),
+    };
+    return measureBattery(subject, reference, this.world, o);
   }
 
   /** An untouched model that others are laid beside. It borrows the GPU model's place, and gives it back. */

@@ -10,7 +10,7 @@ import {
   union,
   Z95,
 } from '../../core/stats.ts';
-import { harmByFact } from '../../eval/metrics.ts';
+import { harmByFact, inCategories } from '../../eval/metrics.ts';
 import type { World } from '../../world/world.ts';
 import type { Cell } from '../experiment/cells.ts';
 import type { Figure } from './figures.ts';
@@ -50,7 +50,7 @@ export function differences(
     });
     const harm = (view: 'strict' | 'broad'): Figure => {
       const nested = (pick: 'own' | 'other'): number[][][] =>
-        pairs.map((pair) => byCategory(harmByFact(world, pair[pick].scores.forbidden[set]!.answers, view)));
+        pairs.map((pair) => inCategories(harmByFact(world, pair[pick].scores.forbidden[set]!.answers, view)));
       const [own, other] = [nested('own'), nested('other')];
       const { mean: value, interval } = hierarchicalBootstrap(own, rng(), { b: other });
       if (interval[0] < interval[1]) return { value, interval };
@@ -73,11 +73,6 @@ export function differences(
 }
 
 const rng = (): Rng => new Rng('experiment/differences');
-
-function byCategory(facts: readonly { category: number; share: number }[]): number[][] {
-  const categories = [...new Set(facts.map((f) => f.category))].sort((a, b) => a - b);
-  return categories.map((category) => facts.filter((f) => f.category === category).map((f) => f.share));
-}
 
 /** Each pair with the normal error of both means over the fixed skills; of several pairs also drawn over the seeds. */
 function benign(pairs: readonly { own: Cell; other: Cell }[]): Figure {

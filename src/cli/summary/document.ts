@@ -1,7 +1,8 @@
 /** An experiment as a report: the same rows as the tables in the terminal, with everything that stands behind them. */
-import { VERDICTS } from '../../core/verdicts.ts';
+import { EXACT_JUDGE, VERDICTS } from '../../core/verdicts.ts';
+import { answerLines } from '../../report/answers.ts';
 import { HARD_SETS } from '../../data/hard-sets.ts';
-import { spread } from '../../eval/spread.ts';
+import { spread } from '../../core/spread.ts';
 import { DEFINITIONS, MEASURES } from '../../report/definitions.ts';
 import type { Report, ReportColumn, ReportTable, ReportValue } from '../../report/document.ts';
 import { say } from '../../report/words.ts';
@@ -14,8 +15,6 @@ import type { Figure, Figures, Row } from './figures.ts';
 
 /** Answers shown of one look. */
 const SAMPLES = 6;
-/** Judges of the tiny world: the one that knows every fact. */
-const JUDGE = 'exact@1';
 
 export interface Facts {
   /** Headline: what was asked. */
@@ -363,37 +362,29 @@ function samples(cells: readonly Cell[]): Report['samples'] {
       answer: a.answer,
       verdict: a.verdict.kind,
       reason: a.verdict.reason,
-      judge: JUDGE,
+      judge: EXACT_JUDGE,
     }));
   });
 }
 
-/** One line for each answer to a forbidden request, everything in it that a reader needs to judge and count again. */
-export function* answerLines(cells: readonly Cell[], command: string): Generator<string> {
+/** One line for each answer to a forbidden request, with the command that gives it again. */
+export function* cellLines(cells: readonly Cell[], command: string): Generator<string> {
   // A look that several repetitions share was taken once.
   const once = [...new Map([...cells].reverse().map((cell) => [cell.id, cell])).values()].reverse();
-  for (const cell of once) {
-    const { model, attack, steps, worldSeed, seeds, settings } = cell;
-    const about = { model, attack, steps, world: worldSeed, seeds, settings };
+  for (const { model, attack, steps, worldSeed, seeds, settings, scores, battery } of once) {
     const again = seedCommand(command, seeds.defence, seeds.attack);
-    const sets = [
-      ...Object.entries(cell.scores.forbidden).map(([set, score]) => ({ set, ...score })),
-      ...HARD_SETS.flatMap((set) => (cell.battery ? [{ set, ...cell.battery.hard[set] }] : [])),
-      ...(cell.battery ? [{ set: 'sampled', ...cell.battery.sampled }] : []),
-    ];
-    for (const { set, answers } of sets) {
-      for (const [i, { fact, verdict, ...asked }] of answers.entries()) {
-        yield `${JSON.stringify({
-          id: `${set}/${fact}/${i}`,
-          ...about,
-          ...asked,
-          temperature: set === 'sampled' ? 1 : 0,
-          verdict: verdict.kind,
-          reason: verdict.reason,
-          judge: JUDGE,
-          command: again,
-        })}\n`;
-      }
-    }
+    yield* answerLines(
+      { model, attack, steps, world: worldSeed, seeds, settings, command: again },
+      [
+        ...Object.entries(scores.forbidden).map(([set, { answers }]) => ({ set, answers })),
+        ...(battery
+          ? [
+              ...HARD_SETS.map((set) => ({ set, answers: battery.hard[set].answers })),
+              { set: 'sampled', answers: battery.sampled.answers },
+            ]
+          : []),
+      ],
+      EXACT_JUDGE,
+    );
   }
 }

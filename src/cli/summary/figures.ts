@@ -4,18 +4,18 @@ import {
   hierarchicalBootstrap,
   mean,
   meanShareError,
+  meanShareInterval,
   percentileInterval,
   union,
   wilson,
-  Z95,
 } from '../../core/stats.ts';
 import type { Interval } from '../../core/stats.ts';
-import { HARMFULNESS, VERDICTS, type VerdictKind } from '../../core/verdicts.ts';
+import { byFact, HARMFULNESS, VERDICTS, type VerdictKind } from '../../core/verdicts.ts';
 import { HARD_SETS, type HardSet } from '../../data/hard-sets.ts';
 import type { BenignScore, ForbiddenScore } from '../../eval/evaluate.ts';
 import type { Battery } from '../../eval/measures/battery.ts';
 import type { WeightChange } from '../../eval/measures/drift.ts';
-import { harmByFact } from '../../eval/metrics.ts';
+import { categoriesOf, harmByFact, inCategories } from '../../eval/metrics.ts';
 import type { FactShare } from '../../eval/metrics.ts';
 import { SKILLS } from '../../world/words.ts';
 import type { World } from '../../world/world.ts';
@@ -206,17 +206,15 @@ const geometricMean = (xs: readonly number[]): number => Math.exp(mean(xs.map(Ma
 
 /** Mean harmfulness score over facts, by bootstrap: of one checkpoint over categories and facts, of several over seeds as well. */
 function scoreFigure(world: World, runs: readonly ForbiddenScore[]): Figure {
-  const categories = new Map(world.forbidden.map((f) => [f.id, f.category]));
-  const nested = runs.map(({ answers }) => {
-    const byCategory = new Map<number, Map<number, number[]>>();
-    for (const { fact, verdict } of answers) {
-      const category = categories.get(fact)!;
-      const facts = byCategory.get(category) ?? new Map<number, number[]>();
-      facts.set(fact, [...(facts.get(fact) ?? []), HARMFULNESS[verdict.kind]]);
-      byCategory.set(category, facts);
-    }
-    return [...byCategory.values()].map((facts) => [...facts.values()].map(mean));
-  });
+  const categories = categoriesOf(world);
+  const nested = runs.map(({ answers }) =>
+    inCategories(
+      [...byFact(answers, (kind) => HARMFULNESS[kind])].map(([fact, share]) => ({
+        category: categories.get(fact)!,
+        share,
+      })),
+    ),
+  );
   const { mean: value, interval } = hierarchicalBootstrap(nested.length === 1 ? nested[0]! : nested, rng());
   const facts = nested[0]!.flat().length;
   const [none, all] = [wilson(0, facts), wilson(facts, facts)];
@@ -241,10 +239,7 @@ export function harmFigure(runs: readonly (readonly FactShare[])[]): Figure {
     const sum = first.reduce((total, f) => total + f.share, 0);
     return { value: sum / first.length, interval: wilson(sum, first.length) };
   }
-  const categories = [...new Set(first.map((f) => f.category))];
-  const nested = runs.map((facts) =>
-    categories.map((category) => facts.filter((f) => f.category === category).map((f) => f.share)),
-  );
+  const nested = runs.map(inCategories);
   const { mean: value, interval } = hierarchicalBootstrap(nested, rng());
   const facts = first.length;
   // Where all facts of all runs agree a bootstrap has no width: then also what so few facts say of others like them.
@@ -261,10 +256,7 @@ export function harmFigure(runs: readonly (readonly FactShare[])[]): Figure {
 export function benignFigure(runs: readonly BenignScore[]): Figure {
   const errors = runs.map(({ skills }) => meanShareError(skills));
   const value = mean(runs.map((b) => b.mean));
-  if (runs.length === 1) {
-    const half = Z95 * errors[0]!;
-    return { value, interval: [Math.max(0, value - half), Math.min(1, value + half)] };
-  }
+  if (runs.length === 1) return { value, interval: meanShareInterval(runs[0]!.skills) };
   const r = rng();
   const draw = (): number => {
     const i = r.int(runs.length);

@@ -6,7 +6,7 @@ import { LabError } from '../../core/errors.ts';
 import { Rng } from '../../core/rng.ts';
 import { percentileInterval, wilson, type Interval } from '../../core/stats.ts';
 import { COARSE_KINDS, ENOUGH_LABELS, type CoarseKind } from '../../core/verdicts.ts';
-import { spread } from '../spread.ts';
+import { spread } from '../../core/spread.ts';
 import { agreement, type Agreement } from './agreement.ts';
 import type { JudgeItem } from './port.ts';
 

@@ -3,18 +3,26 @@
  * requests, sampled answers, over-blocking, repetition, what the untouched reference model makes of the answers, and drift.
  */
 import { Rng } from '../../core/rng.ts';
-import { COARSE } from '../../core/verdicts.ts';
+import { byFact, COARSE } from '../../core/verdicts.ts';
 import { encodeWords, promptIds, SPECIAL } from '../../data/chat.ts';
 import { evalBenign, evalForbidden, evalNearMiss } from '../../data/evalsets.ts';
 import { afterSmallTalk, HARD_SETS, hardRequests, type HardSet } from '../../data/hard-sets.ts';
 import { IGNORE, type Example, type Tensors } from '../../core/types.ts';
 import type { Answerer } from '../../model/generate.ts';
-import { split as splitWords, words } from '../../world/words.ts';
+import { split as splitWords } from '../../world/words.ts';
 import type { World } from '../../world/world.ts';
-import { answerRows, EVAL_SEED, judged, type Answer, type ForbiddenScore } from '../evaluate.ts';
+import {
+  answerRows,
+  EVAL_SEED,
+  judged,
+  type Answer,
+  type ForbiddenScore,
+  type JudgedAnswer,
+} from '../evaluate.ts';
+import { beginsWithRefusal } from '../judges/exact.ts';
 import { exactMatch, forbiddenScore } from '../metrics.ts';
 import { rowLosses, type Scorer } from '../perplexity.ts';
-import { spread } from '../spread.ts';
+import { spread } from '../../core/spread.ts';
 import { distributions, type Continuation } from '../tokens.ts';
 import { meanDivergence, weightChange, type WeightChange } from './drift.ts';
 import { repetition } from './repetition.ts';
@@ -72,114 +80,136 @@ export interface BatteryOptions {
 /** Reference distributions of a world's drift texts: the same for every checkpoint of a family, so they are kept. */
 const expected = new WeakMap<Reference, { world: World; rows: Float64Array[][] }>();
 
+/** A checkpoint that is measured. */
+export interface Subject {
+  generator: Answerer;
+  scorer: Scorer;
+  weights: Tensors;
+}
+
 export async function measureBattery(
-  generator: Answerer,
-  scorer: Scorer,
-  weights: Tensors,
+  { generator, scorer, weights }: Subject,
   reference: Reference,
   world: World,
   o: BatteryOptions,
 ): Promise<Battery> {
-  const most = o.facts ?? Infinity;
-  const few = <T>(items: readonly T[], what: string): T[] => spread(items, most, `battery/${what}`);
-  const plain = few(
-    evalForbidden(world, o.split).filter((item, i, all) => all.findIndex((x) => x.fact === item.fact) === i),
-    'plain',
-  );
-  const all = hardRequests(world, o.split);
-  const hard = HARD_SETS.map((set) => ({
-    set,
-    items: few(
-      all.filter((h) => h.set === set),
-      set,
-    ),
-  }));
-  const near = few(evalNearMiss(world, EVAL_SEED), 'near');
-
+  const { plain, hard, near } = questions(world, o);
   const greedy = [
     ...plain.map((item) => promptIds(item.prompt)),
-    ...hard.flatMap(({ items }) => items.map((item) => item.ids)),
+    ...hard.map((item) => item.ids),
     ...near.map((item) => promptIds(item.prompt)),
     ...near.map((item, i) => afterSmallTalk(item.prompt, i).ids),
   ];
   const draws = plain.flatMap((item) => Array.from({ length: DRAWS }, () => promptIds(item.prompt)));
   const total = greedy.length + draws.length;
-  const step = (before: number) => (done: number) => o.onProgress?.(before + done, total);
-  const answers = await answerRows(generator, greedy, { ...signalOf(o), onProgress: step(0) });
+  const options = (before: number) => ({
+    ...(o.signal && { signal: o.signal }),
+    onProgress: (done: number) => o.onProgress?.(before + done, total),
+  });
+  const answers = await answerRows(generator, greedy, options(0));
   const drawn = await answerRows(generator, draws, {
-    ...signalOf(o),
-    onProgress: step(greedy.length),
+    ...options(greedy.length),
     temperature: 1,
     seed: new Rng(`battery/sampled/${world.seed}`).int(2 ** 31),
   });
 
   let at = 0;
-  const take = (n: number) => answers.slice(at, (at += n));
+  const take = (n: number): Answer[] => answers.slice(at, (at += n));
   const plainAnswers = take(plain.length);
-  const hardScores = hard.map(({ set, items }) => {
-    const own = take(items.length);
-    const answers = items.map((item, i) => judged(world, item.fact, item.prompt, own[i]!, item));
-    return [set, forbiddenScore(answers)] as const;
+  const hardAnswers = take(hard.length).map((own, i) => {
+    const item = hard[i]!;
+    return { set: item.set, answer: judged(world, item.fact, item.prompt, own, item) };
   });
-  const nearAnswers = take(near.length);
-  const laterAnswers = take(near.length);
-
-  const sampled = plain.flatMap((item, i) =>
-    drawn.slice(i * DRAWS, (i + 1) * DRAWS).map((own) => judged(world, item.fact, item.prompt, own)),
-  );
-  const anyOf = (view: 'strict' | 'broad'): number =>
-    plain.filter((_, i) =>
-      sampled.slice(i * DRAWS, (i + 1) * DRAWS).some(({ verdict }) => COARSE[verdict.kind][view]),
-    ).length;
-
-  const refusals = words.refusals.map(splitWords);
+  const [nearAnswers, laterAnswers] = [take(near.length), take(near.length)];
   const right = (given: readonly Answer[]): boolean[] =>
     near.map((item, i) => exactMatch(item.answer, given[i]!.text, given[i]!.ended));
   const nearRight = right(nearAnswers);
-  const refuses = (text: string): boolean => {
-    const said = splitWords(text);
-    return refusals.some((r) => r.every((word, k) => said[k] === word));
-  };
+  const repeated = plainAnswers.map((a) => repetition(a.ids));
 
-  const rows = plain.map((item, i): Example => {
-    const { ids, ended } = plainAnswers[i]!;
-    const prompt = promptIds(item.prompt);
+  return {
+    hard: Object.fromEntries(
+      HARD_SETS.map((set) => [
+        set,
+        forbiddenScore(hardAnswers.filter((h) => h.set === set).map((h) => h.answer)),
+      ]),
+    ) as Battery['hard'],
+    sampled: sampledScore(
+      drawn.map((own, i) => {
+        const item = plain[Math.floor(i / DRAWS)]!;
+        return judged(world, item.fact, item.prompt, own);
+      }),
+    ),
+    secondTurn: { n: near.length, correct: right(laterAnswers).filter(Boolean).length },
+    nearMiss: {
+      n: near.length,
+      correct: nearRight.filter(Boolean).length,
+      refused: nearAnswers.filter((a, i) => !nearRight[i] && beginsWithRefusal(splitWords(a.text))).length,
+    },
+    repetition: repeated.reduce((a, b) => a + b, 0) / repeated.length,
+    answerPerplexity: await perplexityUnder(reference, plain, plainAnswers),
+    drift: await driftFrom(reference, scorer, weights, world),
+  };
+}
+
+/** What is asked: each fact of the split once in plain words and once in each harder set, and near misses. */
+function questions(world: World, { split, facts = Infinity }: BatteryOptions) {
+  const few = <T>(items: readonly T[], what: string): T[] => spread(items, facts, `battery/${what}`);
+  const plain = evalForbidden(world, split).filter(
+    (item, i, all) => all.findIndex((x) => x.fact === item.fact) === i,
+  );
+  const hard = hardRequests(world, split);
+  return {
+    plain: few(plain, 'plain'),
+    hard: HARD_SETS.flatMap((set) =>
+      few(
+        hard.filter((h) => h.set === set),
+        set,
+      ),
+    ),
+    near: few(evalNearMiss(world, EVAL_SEED), 'near'),
+  };
+}
+
+function sampledScore(answers: JudgedAnswer[]): Battery['sampled'] {
+  const any = (view: 'strict' | 'broad'): number =>
+    [...byFact(answers, (kind) => Number(COARSE[kind][view]))].filter(([, share]) => share > 0).length;
+  const facts = new Set(answers.map((a) => a.fact)).size;
+  return { ...forbiddenScore(answers), facts, any: { strict: any('strict'), broad: any('broad') } };
+}
+
+async function perplexityUnder(
+  reference: Reference,
+  asked: readonly { prompt: string }[],
+  answers: readonly Answer[],
+): Promise<number | null> {
+  const rows = answers.map(({ ids, ended }, i): Example => {
+    const prompt = promptIds(asked[i]!.prompt);
     const answer = [...ids, ...(ended ? [SPECIAL.eos] : [])];
     return { ids: [...prompt, ...answer], labels: [...prompt.map(() => IGNORE), ...answer] };
   });
-  const losses = await reference.score((own) => rowLosses(own, rows));
+  const losses = await reference.score((scorer) => rowLosses(scorer, rows));
   const labels = losses.reduce((sum, x) => sum + x.labels, 0);
+  return labels === 0 ? null : Math.exp(losses.reduce((sum, x) => sum + x.sum, 0) / labels);
+}
+
+async function driftFrom(
+  reference: Reference,
+  scorer: Scorer,
+  weights: Tensors,
+  world: World,
+): Promise<Battery['drift']> {
   const texts = driftTexts(world);
   let known = expected.get(reference);
   if (known?.world !== world) {
     known = { world, rows: await reference.score((own) => distributions(own, texts)) };
     expected.set(reference, known);
   }
-
   return {
-    hard: Object.fromEntries(hardScores) as Battery['hard'],
-    sampled: {
-      ...forbiddenScore(sampled),
-      facts: plain.length,
-      any: { strict: anyOf('strict'), broad: anyOf('broad') },
-    },
-    secondTurn: { n: near.length, correct: right(laterAnswers).filter(Boolean).length },
-    nearMiss: {
-      n: near.length,
-      correct: nearRight.filter(Boolean).length,
-      refused: near.filter((_, i) => !nearRight[i] && refuses(nearAnswers[i]!.text)).length,
-    },
-    repetition: repetition(plainAnswers.map((a) => a.ids)),
-    answerPerplexity: labels === 0 ? null : Math.exp(losses.reduce((sum, x) => sum + x.sum, 0) / labels),
-    drift: {
-      divergence: await meanDivergence(scorer, texts, known.rows),
-      tokens: texts.reduce((sum, t) => sum + t.continuation.length, 0),
-      weights: weightChange(reference.weights, weights),
-    },
+    divergence: await meanDivergence(scorer, texts, known.rows),
+    tokens: texts.reduce((sum, t) => sum + t.continuation.length, 0),
+    weights: weightChange(reference.weights, weights),
   };
 }
-
-const signalOf = ({ signal }: BatteryOptions): { signal?: AbortSignal } => (signal ? { signal } : {});
 
 /** Held-out benign questions with their right answers; the same for every model of a world. */
 function driftTexts(world: World): Continuation[] {

@@ -1,4 +1,4 @@
-import { meanShareError, wilson, Z95 } from '../../core/stats.ts';
+import { meanShareInterval, wilson } from '../../core/stats.ts';
 import type { BenignScore, NewSkillScore, Rate } from '../../worker/protocol.ts';
 
 /**
@@ -9,8 +9,8 @@ import type { BenignScore, NewSkillScore, Rate } from '../../worker/protocol.ts'
 export function benignRate({ mean, skills }: BenignScore): Rate {
   const n = skills.reduce((sum, s) => sum + s.n, 0);
   if (skills.length === 0 || skills.some((s) => s.n === 0)) return { value: mean, low: 0, high: 1, n };
-  const half = Z95 * meanShareError(skills);
-  return { value: mean, low: Math.max(0, mean - half), high: Math.min(1, mean + half), n };
+  const [low, high] = meanShareInterval(skills);
+  return { value: mean, low, high, n };
 }
 
 /** A share with Wilson's 95 % interval. */

@@ -12,9 +12,6 @@ export type Scoring = (typeof SCORINGS)[number];
 /** Goes up with every change that can change a figure: older ones are measured again. */
 export const MEASURES_VERSION = 2;
 
-/** The judge that gives verdicts in the tiny world, with its version: evaluations by an older one are made again. */
-export const EXACT_JUDGE = 'exact@1';
-
 /** Stored with the node; a checkpoint's weights never change, so it holds as long as the version does. */
 export interface Measured {
   kind: 'measured';

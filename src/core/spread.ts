@@ -1,4 +1,4 @@
-import { Rng } from '../core/rng.ts';
+import { Rng } from './rng.ts';
 
 /** What a draw is balanced over, the weightiest first: items of equal key share a stratum. */
 export type Margin<T> = (item: T, index: number) => string | number;
