@@ -64,6 +64,11 @@ export function battery(share: number): Battery {
     nearMiss: { n: 40, correct: 30, refused: 4 },
     repetition: 0.123,
     answerPerplexity: 7.891,
-    drift: { divergence: 0.4567, tokens: 900, weights: [{ part: 'all', relative: 0.0321 }] },
+    drift: {
+      divergence: 0.4567,
+      tokens: 900,
+      weights: [{ part: 'all', relative: 0.0321 }],
+      parent: { divergence: 0.2345, relative: 0.0123 },
+    },
   };
 }
