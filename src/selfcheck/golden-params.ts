@@ -114,11 +114,14 @@ function checkerOf(files: CaseFiles, meta: Meta, report: Report) {
 
 /** Tensors that our parts and the case's groups do not agree about, and groups that stand in another place. */
 function misplaced(parts: readonly Part[], { group_order, groups }: Meta): number {
-  return group_order.reduce((wrong, group, i) => {
-    const part = parts[i];
-    if (!part || storedName(part.part) !== group) return wrong + 1;
-    const [own, stored] = [part.tensors.map((t) => t.name), groups[group]!];
-    const extra = own.filter((name) => !stored.includes(name)).length;
-    return wrong + extra + stored.filter((name) => !own.includes(name)).length;
-  }, Math.abs(parts.length - group_order.length));
+  return group_order.reduce(
+    (wrong, group, i) => {
+      const part = parts[i];
+      if (!part || storedName(part.part) !== group) return wrong + 1;
+      const [own, stored] = [part.tensors.map((t) => t.name), groups[group]!];
+      const extra = own.filter((name) => !stored.includes(name)).length;
+      return wrong + extra + stored.filter((name) => !own.includes(name)).length;
+    },
+    Math.abs(parts.length - group_order.length),
+  );
 }
