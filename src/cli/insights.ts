@@ -14,10 +14,21 @@
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { LabError } from '../core/errors.ts';
-import { checkAxes, MAP_RATES, MAP_STEPS } from '../insights/attack-map.ts';
+import { checkAxes, MAP_RATES, MAP_STEPS, type InsightMap } from '../insights/attack-map.ts';
+import { enoughBatches } from '../insights/conflict.ts';
+import { evenly } from '../insights/landscape.ts';
 import { InsightBench, specOf } from './insights/bench.ts';
+import { gradientConflict } from './insights/conflict.ts';
+import { safetyLandscape } from './insights/landscape.ts';
 import { attackMap } from './insights/map.ts';
-import { mapCsv, mapTables } from './insights/tables.ts';
+import {
+  conflictCsv,
+  conflictTables,
+  landscapeCsv,
+  landscapeTables,
+  mapCsv,
+  mapTables,
+} from './insights/tables.ts';
 import { SHIPPED_DIR } from './pretrain.ts';
 
 const KINDS = ['conflict', 'landscape', 'map'] as const;
@@ -41,6 +52,11 @@ export async function main(argv: string[]): Promise<number> {
       csv: { type: 'string' },
       rates: { type: 'string', default: MAP_RATES.join(',') },
       steps: { type: 'string', default: MAP_STEPS.join(',') },
+      batches: { type: 'string', default: '8' },
+      rows: { type: 'string', default: '16' },
+      directions: { type: 'string', default: '5' },
+      radius: { type: 'string', default: '0.5' },
+      after: { type: 'string', default: '50' },
       'defence-seed': { type: 'string', default: '1' },
       'attack-seed': { type: 'string', default: '101' },
       fresh: { type: 'boolean', default: false },
@@ -54,33 +70,25 @@ export async function main(argv: string[]): Promise<number> {
     });
   const models = values.model ?? (kind === 'map' ? ['chat+sdd'] : ['chat', 'chat+sdd']);
   models.forEach(specOf);
-  const rates = list('--rates', values.rates);
-  const steps = list('--steps', values.steps);
-  checkAxes(rates, steps);
+  const o = {
+    rates: list('--rates', values.rates),
+    steps: list('--steps', values.steps),
+    batches: whole('--batches', values.batches, 0),
+    rows: whole('--rows', values.rows, 1),
+    directions: whole('--directions', values.directions, 1),
+    radius: list('--radius', values.radius)[0]!,
+    after: whole('--after', values.after, kind === 'landscape' ? 1 : 0),
+    command: commandOf(argv),
+  };
   const seeds = {
     defence: whole('--defence-seed', values['defence-seed'], 0),
     attack: whole('--attack-seed', values['attack-seed'], 0),
   };
+  checkAxes(o.rates, o.steps);
+  evenly(o.radius, 1);
+  enoughBatches(o.batches);
   const bench = await InsightBench.open({ models: values.models, seeds, fresh: values.fresh });
-  const command = `npm run insights -- ${argv.filter((a, i) => !isOutput(a) && !/^--(json|csv)$/.test(argv[i - 1] ?? '')).join(' ')}`;
-
-  let taken: Taken;
-  if (kind === 'map') {
-    const made = [];
-    let error: unknown;
-    for (const model of models) {
-      const one = await attackMap(bench, model, { rates, steps, seed: seeds.attack, command });
-      made.push(one.map);
-      error = one.error;
-      if (error !== undefined) break;
-    }
-    taken = {
-      document: made.length === 1 ? made[0] : made,
-      text: made.map(mapTables).join('\n\n'),
-      csv: made.map(mapCsv).join(''),
-      error,
-    };
-  } else throw new Error('to come');
+  const taken = await TAKE[kind](bench, models, o);
   process.stdout.write(`${taken.text}\n`);
   if (values.json) writeFileSync(values.json, `${JSON.stringify(taken.document, null, 1)}\n`);
   if (values.csv) writeFileSync(values.csv, taken.csv);
@@ -88,8 +96,55 @@ export async function main(argv: string[]): Promise<number> {
   return 0;
 }
 
-/** Options that say where results go: no part of what is measured. */
-const isOutput = (arg: string): boolean => /^--(json|csv|fresh)(=|$)/.test(arg);
+interface Options {
+  rates: number[];
+  steps: number[];
+  batches: number;
+  rows: number;
+  directions: number;
+  radius: number;
+  after: number;
+  command: string;
+}
+
+const TAKE: Record<
+  (typeof KINDS)[number],
+  (bench: InsightBench, models: readonly string[], o: Options) => Promise<Taken>
+> = {
+  conflict: async (bench, models, o) => {
+    const document = await gradientConflict(bench, models, o);
+    return { document, text: conflictTables(document), csv: conflictCsv(document) };
+  },
+  landscape: async (bench, models, o) => {
+    const document = await safetyLandscape(bench, models, o);
+    return { document, text: landscapeTables(document), csv: landscapeCsv(document) };
+  },
+  map: async (bench, models, o) => {
+    const maps: InsightMap[] = [];
+    let error: unknown;
+    for (const model of models) {
+      const one = await attackMap(bench, model, o);
+      maps.push(one.map);
+      error = one.error;
+      if (error !== undefined) break;
+    }
+    return {
+      document: maps.length === 1 ? maps[0] : maps,
+      text: maps.map(mapTables).join('\n\n'),
+      csv: mapCsv(maps),
+      ...(error !== undefined && { error }),
+    };
+  },
+};
+
+/** The command without what says where results go: no part of what is measured. */
+function commandOf(argv: readonly string[]): string {
+  const kept = argv.filter(
+    (arg, i) =>
+      !/^--(json|csv|fresh|models)(=|$)/.test(arg) && !/^--(json|csv|models)$/.test(argv[i - 1] ?? ''),
+  );
+  return `npm run insights -- ${kept.join(' ')}`;
+}
 
 function list(name: string, text: string): number[] {
   const values = text.split(',').map(Number);

@@ -30,7 +30,7 @@ export class InsightBench {
   readonly lab: ExperimentLab;
   readonly store: CellStore;
   readonly folder: ModelFolder;
-  readonly #seeds: BenchOptions['seeds'];
+  readonly seeds: BenchOptions['seeds'];
   readonly #embedded: ReadonlyMap<string, Float32Array>;
   readonly #about: Omit<About, 'createdAt' | 'command' | 'seconds'>;
   readonly #begun = performance.now();
@@ -39,7 +39,7 @@ export class InsightBench {
   private constructor(lab: ExperimentLab, folders: Record<string, ModelFolder>, o: BenchOptions) {
     this.lab = lab;
     this.folder = folders['tiny-chat']!;
-    this.#seeds = o.seeds;
+    this.seeds = o.seeds;
     this.#embedded = new Map([
       ['base', lab.flatten(folders['tiny-base']!)],
       ['chat', lab.flatten(this.folder)],
@@ -103,22 +103,23 @@ export class InsightBench {
       const r = recipe(spec.recipe!);
       const settings = settle(r, spec.settings);
       const start = await this.weights(spec.parent!);
-      return this.#end(`making ${id}`, start, r.id, settings, this.#seeds.defence);
+      return this.#end(`making ${id}`, start, r.id, settings, this.seeds.defence);
     });
   }
 
-  /** The model after an attack with these settings, `settings.steps` long. */
-  attacked(id: string, recipeId: string, settings: Settings): Promise<Float32Array> {
-    const name = Object.entries(settings).map(([key, value]) => `${key}=${value}`);
-    const key = [...this.keyOf(specOf(id)), recipeId, ...name, `a${this.#seeds.attack}`, 'weights'];
+  /** The model after an attack with these settings, the recipe's own where none is given. */
+  attacked(id: string, recipeId: string, own: Settings): Promise<Float32Array> {
+    const settings = settle(recipe(recipeId), own);
+    const name = Object.entries(own).map(([key, value]) => `${key}=${value}`);
+    const key = [...this.keyOf(specOf(id)), recipeId, ...name, `a${this.seeds.attack}`, 'weights'];
     return this.#kept(key, async () =>
-      this.#end(`attacking ${id}`, await this.weights(id), recipeId, settings, this.#seeds.attack),
+      this.#end(`attacking ${id}`, await this.weights(id), recipeId, settings, this.seeds.attack),
     );
   }
 
   /** Names a model with the seeds that it depends on. */
   keyOf(spec: ModelSpec): string[] {
-    return [spec.id, ...(spec.recipe ? [`d${this.#seeds.defence}`] : [])];
+    return [spec.id, ...(spec.recipe ? [`d${this.seeds.defence}`] : [])];
   }
 
   async #kept(key: string[], make: () => Promise<Float32Array>): Promise<Float32Array> {
@@ -153,6 +154,24 @@ export class InsightBench {
     if (!made) throw new Error(`${note} did not come to the end of its ${steps} steps`);
     return made;
   }
+}
+
+/** The models, and each after so many steps of malicious fine-tuning by its defaults; 0: the models alone. */
+export function versions(
+  models: readonly string[],
+  after: number,
+): { name: string; weights(bench: InsightBench): Promise<Float32Array> }[] {
+  return models.flatMap((model) => [
+    { name: model, weights: (bench: InsightBench) => bench.weights(model) },
+    ...(after === 0
+      ? []
+      : [
+          {
+            name: `${model}, attacked ${after} steps`,
+            weights: (bench: InsightBench) => bench.attacked(model, 'mft', { steps: after }),
+          },
+        ]),
+  ]);
 }
 
 /** @throws LabError 'bad-input' listing the models that there are */

@@ -14,7 +14,7 @@ const STEPS_PER_LOOK = 6;
 export async function attackMap(
   bench: InsightBench,
   model: string,
-  o: { rates: readonly number[]; steps: readonly number[]; seed: number; command: string },
+  o: { rates: readonly number[]; steps: readonly number[]; command: string },
 ): Promise<{ map: InsightMap; error?: unknown }> {
   const r = recipe('mft');
   // every rate is checked before any is tried
@@ -23,7 +23,7 @@ export async function attackMap(
   const start = await bench.weights(model);
   const own = num(settle(r), 'lr');
   const key = (lr: number, steps: number) =>
-    ['map', ...bench.keyOf(specOf(model)), `lr${lr}`, `a${o.seed}`, steps] as const;
+    ['map', ...bench.keyOf(specOf(model)), `lr${lr}`, `a${bench.seeds.attack}`, steps] as const;
   const progress = new Progress(`map of ${model}`, costOf(o));
   let done = 0;
   const advance = (units: number, note: string): void => progress.update((done += units), note);
@@ -35,7 +35,7 @@ export async function attackMap(
       bench.lab.train(start, {
         recipe: r.id,
         settings: settingsOf(lr, at.at(-1)!),
-        seed: o.seed,
+        seed: bench.seeds.attack,
         at,
         station,
         onStep: (step, total, loss) => advance(1, `lr ${lr} step ${step}/${total} loss ${loss.toFixed(2)}`),
