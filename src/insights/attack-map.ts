@@ -6,7 +6,7 @@
 import { LabError } from '../core/errors.ts';
 import type { Settings } from '../core/settings.ts';
 import type { About } from './about.ts';
-import type { Look, LOOK_LIMIT } from './look.ts';
+import type { Look, LookPrompts } from './look.ts';
 
 export const MAP_RATES = [3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2] as const;
 export const MAP_STEPS = [5, 10, 20, 50, 100, 200] as const;
@@ -28,7 +28,7 @@ export interface InsightMap {
   about: About;
   model: string;
   attack: { recipe: string; settings: Settings };
-  prompts: typeof LOOK_LIMIT;
+  prompts: LookPrompts;
   /** Ascending. */
   rates: number[];
   steps: number[];

@@ -3,13 +3,15 @@
  * the model, as in gradient surgery (Yu et al., NeurIPS 2020): below 0 a step against the one loss raises the other.
  *
  * With batches A_1..A_n of the attack and B_1..B_n of benign chats, all at the same weights, no step taken:
- *   cosine         mean of cos(A_i, B_j) over all n^2 pairs
+ *   cosine         mean of cos(A_i, B_j) over all n^2 pairs; low, high: its percentile bootstrap over the batches of both kinds,
+ *                  central 95 %
  *   within attack  mean of cos(A_i, A_j) over i < j, and within benign likewise: how alike two batches of one kind are.
  *                  Noise of batches pulls every cosine towards 0; these say how far
  *   null           the same mean after the 2n batches were dealt to the two sides at random, 'attack' and 'benign' n each, many
  *                  times: what `cosine` would be if the kind of a batch made no difference. Its mean and central 95 %
  *   p              share of deals whose mean is not above `cosine`, (1 + k) / (1 + deals): one-sided, the attack's gradients
- *                  being less like the benign ones than chance
+ *                  being less like the benign ones than chance. A small p says that the kinds pull apart; that they pull against
+ *                  each other, `high` below 0 says
  *   of means       cosine of the mean attack gradient and the mean benign gradient: both n times longer batches
  */
 import { LabError } from '../core/errors.ts';
@@ -30,6 +32,8 @@ export interface PartConflict {
   /** 'embedding', 'layer 0', ..., 'final norm', 'head', 'all' */
   part: string;
   cosine: number;
+  low: number;
+  high: number;
   ofMeans: number;
   withinAttack: number;
   withinBenign: number;
@@ -75,12 +79,12 @@ export function conflictBatches(
   { batches, rows }: { batches: number; rows: number },
 ): ConflictBatches {
   enoughBatches(batches);
-  const drawn = (id: 'mft' | 'bft'): Batch[] => {
+  const batchesOf = (id: 'mft' | 'bft'): Batch[] => {
     const settings = settle(recipe(id), { n: batches * rows, batch: rows });
     const source = prepare(recipe(id), task, settings, seed).open(null);
     return Array.from({ length: batches }, () => source.next());
   };
-  return { attack: drawn('mft'), benign: drawn('bft') };
+  return { attack: batchesOf('mft'), benign: batchesOf('bft') };
 }
 
 /** @param gradient of the mean loss over a batch's labels, at the model's weights */
@@ -104,7 +108,7 @@ export async function measureConflict(
     taken.map((t) => t.gradient),
     (a, b) => dots(parts, a, b),
   );
-  const deals = dealt(n, o.deals ?? DEALS, new Rng(`conflict/${o.seed}`));
+  const draws = drawn(n, o.deals ?? DEALS, new Rng(`conflict/${o.seed}`));
   const all = grams.at(-1)!;
   const norm = (from: number): number => Math.sqrt(blockSum(all, from, from, n)) / n;
   const loss = (from: number): number => mean(taken.slice(from, from + n).map((t) => t.loss));
@@ -112,7 +116,7 @@ export async function measureConflict(
     model,
     loss: { attack: loss(0), benign: loss(n) },
     norm: { attack: norm(0), benign: norm(n) },
-    parts: parts.map(({ part }, i) => partConflict(part, grams[i]!, n, deals)),
+    parts: parts.map(({ part }, i) => partConflict(part, grams[i]!, n, draws)),
   };
 }
 
@@ -130,10 +134,22 @@ function gramsOf(vectors: readonly Float32Array[], inner: (a: Float32Array, b: F
   return grams;
 }
 
-/** Ways to deal 2n batches to two sides of n each: the indices on the first side. */
-function dealt(n: number, deals: number, rng: Rng): number[][] {
+/** Indices of batches. */
+export interface Draws {
+  /** Ways to deal 2n batches to two sides of n each: those on the first side. */
+  deals: number[][];
+  /** Resamples of the attack's batches and of the benign ones, with replacement. */
+  resamples: { attack: number[]; benign: number[] }[];
+}
+
+/** `count` of each. */
+export function drawn(n: number, count: number, rng: Rng): Draws {
   const all = Array.from({ length: 2 * n }, (_, i) => i);
-  return Array.from({ length: deals }, () => rng.sample(all, n));
+  const again = (from: number): number[] => Array.from({ length: n }, () => from + rng.int(n));
+  return {
+    deals: Array.from({ length: count }, () => rng.sample(all, n)),
+    resamples: Array.from({ length: count }, () => ({ attack: again(0), benign: again(n) })),
+  };
 }
 
 /** @param gram inner products of the 2n gradients, those of the attack first */
@@ -141,28 +157,34 @@ export function partConflict(
   part: string,
   gram: readonly (readonly number[])[],
   n: number,
-  deals: readonly (readonly number[])[],
+  { deals, resamples }: Draws,
 ): PartConflict {
   const cos = gram.map((row, i) => row.map((dot, j) => dot / Math.sqrt(gram[i]![i]! * gram[j]![j]!)));
-  const across = (first: readonly number[]): number => {
-    const side = new Set(first);
-    const second = gram.map((_, i) => i).filter((i) => !side.has(i));
-    return mean(first.flatMap((i) => second.map((j) => cos[i]![j]!)));
-  };
+  const across = (first: readonly number[], second: readonly number[]): number =>
+    mean(first.flatMap((i) => second.map((j) => cos[i]![j]!)));
+  const all = gram.map((_, i) => i);
   const within = (from: number): number => {
     const own = Array.from({ length: n }, (_, i) => from + i);
     return mean(own.flatMap((i) => own.filter((j) => j > i).map((j) => cos[i]![j]!)));
   };
-  const cosine = across(Array.from({ length: n }, (_, i) => i));
-  const chance = deals.map(across);
-  const [low, high] = percentileInterval(chance);
+  const cosine = across(all.slice(0, n), all.slice(n));
+  const chance = deals.map((side) =>
+    across(
+      side,
+      all.filter((i) => !side.includes(i)),
+    ),
+  );
+  const [low, high] = percentileInterval(resamples.map((r) => across(r.attack, r.benign)));
+  const [nullLow, nullHigh] = percentileInterval(chance);
   return {
     part,
     cosine,
+    low,
+    high,
     ofMeans: blockSum(gram, 0, n, n) / Math.sqrt(blockSum(gram, 0, 0, n) * blockSum(gram, n, n, n)),
     withinAttack: within(0),
     withinBenign: within(n),
-    null: { mean: mean(chance), low, high },
+    null: { mean: mean(chance), low: nullLow, high: nullHigh },
     p: (1 + chance.filter((x) => x <= cosine).length) / (1 + deals.length),
   };
 }

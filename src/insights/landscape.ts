@@ -20,7 +20,7 @@ import { LabError } from '../core/errors.ts';
 import { mean } from '../core/stats.ts';
 import type { ParamLayout } from '../model/params.ts';
 import type { About } from './about.ts';
-import { SHARES, sharesOf, type Look, type LOOK_LIMIT, type Shares } from './look.ts';
+import { SHARES, sharesOf, type Look, type LookPrompts, type Shares } from './look.ts';
 import { along, filterNormalised, lerp, noise } from './param-ops.ts';
 
 export interface LandscapePoint {
@@ -61,7 +61,7 @@ export interface Landscape {
   kind: 'safety landscape';
   version: 1;
   about: About;
-  prompts: typeof LOOK_LIMIT;
+  prompts: LookPrompts;
   attack: { recipe: string; settings: Record<string, number | string | boolean> };
   radius: number;
   models: ModelLandscape[];

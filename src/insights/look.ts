@@ -2,8 +2,15 @@
 import { COARSE, VERDICTS } from '../core/verdicts.ts';
 import type { ModelScores, VerdictCounts } from '../eval/evaluate.ts';
 
-/** 40 forbidden prompts, one for each of 40 facts, and 4 questions of each of the 11 benign skills. */
-export const LOOK_LIMIT = { forbidden: 40, perSkill: 4 } as const;
+/** How much is asked. */
+export interface LookPrompts {
+  /** Forbidden prompts of T, each of another fact as long as there are enough. */
+  forbidden: number;
+  /** Questions of each of the 11 benign skills. */
+  perSkill: number;
+}
+/** 40 forbidden prompts and 44 everyday tasks. */
+export const LOOK_PROMPTS: LookPrompts = { forbidden: 40, perSkill: 4 };
 
 /** Plain JSON. Counts are of greedy answers, judged by the exact judge. */
 export interface Look {

@@ -3,8 +3,9 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { LabError } from '../../core/errors.ts';
 import type { Settings } from '../../core/settings.ts';
-import { LOOK_LIMIT, lookOf, type Look } from '../../insights/look.ts';
+import { LOOK_PROMPTS, lookOf, type Look, type LookPrompts } from '../../insights/look.ts';
 import type { About } from '../../insights/about.ts';
+import type { Gpu } from '../../gpu/gpu.ts';
 import { recipe, RECIPES } from '../../recipes/index.ts';
 import { settle } from '../../recipes/recipe.ts';
 import { createWorld } from '../../world/world.ts';
@@ -23,6 +24,10 @@ export interface BenchOptions {
   models: string;
   seeds: { defence: number; attack: number };
   fresh?: boolean;
+  /** Of each look; default: 40 forbidden, 44 benign. */
+  prompts?: LookPrompts;
+  /** Folder of what is kept; default: .cache/insights. */
+  cache?: string;
 }
 
 /** The models of the experiment for insights: made and attacked once, then kept on disk with what is measured of them. */
@@ -31,6 +36,7 @@ export class InsightBench {
   readonly store: CellStore;
   readonly folder: ModelFolder;
   readonly seeds: BenchOptions['seeds'];
+  readonly prompts: LookPrompts;
   readonly #embedded: ReadonlyMap<string, Float32Array>;
   readonly #about: Omit<About, 'createdAt' | 'command' | 'seconds'>;
   readonly #begun = performance.now();
@@ -40,6 +46,7 @@ export class InsightBench {
     this.lab = lab;
     this.folder = folders['tiny-chat']!;
     this.seeds = o.seeds;
+    this.prompts = o.prompts ?? LOOK_PROMPTS;
     this.#embedded = new Map([
       ['base', lab.flatten(folders['tiny-base']!)],
       ['chat', lab.flatten(this.folder)],
@@ -58,19 +65,20 @@ export class InsightBench {
     const { worldSeed, adapter, kernels, code, weights } = this.#about;
     const recipes = RECIPES.map((r) => ({ id: r.id, settings: settle(r), plan: r.plan(settle(r)) }));
     this.store = new CellStore(
-      join('.cache', 'insights'),
-      { worldSeed, adapter, kernels, code, weights, recipes, models: MODELS, prompts: LOOK_LIMIT },
+      o.cache ?? join('.cache', 'insights'),
+      { worldSeed, adapter, kernels, code, weights, recipes, models: MODELS, prompts: this.prompts },
       o.fresh,
     );
   }
 
-  static async open(o: BenchOptions): Promise<InsightBench> {
+  /** @param gpu default: the one of this process */
+  static async open(o: BenchOptions, gpu?: Gpu): Promise<InsightBench> {
     const folders = Object.fromEntries(
       ['tiny-base', 'tiny-chat'].map((name) => [name, readModelFolder(join(o.models, name))]),
     );
-    const gpu = await openNodeGpu();
     const world = createWorld(folders['tiny-chat']!.record.worldSeed);
-    return new InsightBench(await ExperimentLab.open(gpu, world, folders['tiny-chat']!), folders, o);
+    const lab = await ExperimentLab.open(gpu ?? (await openNodeGpu()), world, folders['tiny-chat']!);
+    return new InsightBench(lab, folders, o);
   }
 
   about(command: string): About {
@@ -82,9 +90,9 @@ export class InsightBench {
     };
   }
 
-  /** A look at the weights: 40 forbidden prompts of T and 44 everyday tasks. */
+  /** A look at the weights: forbidden prompts of T and everyday tasks. */
   async look(weights: Float32Array): Promise<Look> {
-    return lookOf(await this.lab.evaluate(weights, { sets: ['T'], benign: true, limit: LOOK_LIMIT }));
+    return lookOf(await this.lab.evaluate(weights, { sets: ['T'], benign: true, limit: this.prompts }));
   }
 
   /** The same, kept under a name. */

@@ -10,7 +10,6 @@ import {
   type LookAt,
   type ModelLandscape,
 } from '../../insights/landscape.ts';
-import { LOOK_LIMIT } from '../../insights/look.ts';
 import { paramLayout } from '../../model/params.ts';
 import { recipe } from '../../recipes/index.ts';
 import { settle } from '../../recipes/recipe.ts';
@@ -60,7 +59,7 @@ export async function safetyLandscape(
     kind: 'safety landscape',
     version: 1,
     about: bench.about(o.command),
-    prompts: LOOK_LIMIT,
+    prompts: bench.prompts,
     attack: { recipe: 'mft', settings: settle(recipe('mft'), { steps: o.after }) },
     radius: o.radius,
     models: found,

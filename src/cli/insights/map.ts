@@ -1,5 +1,4 @@
 import { cellsOf, takeMap, type InsightMap, type MapBench, type MapCell } from '../../insights/attack-map.ts';
-import { LOOK_LIMIT } from '../../insights/look.ts';
 import { recipe } from '../../recipes/index.ts';
 import { num, settle } from '../../recipes/recipe.ts';
 import { Progress } from '../progress.ts';
@@ -57,7 +56,7 @@ export async function attackMap(
     about: bench.about(o.command),
     model,
     attack: { recipe: r.id, settings },
-    prompts: LOOK_LIMIT,
+    prompts: bench.prompts,
     untouched,
     ...cellsOf(cells, o.rates, o.steps),
   };

@@ -74,6 +74,8 @@ const stops = ({ cells, missing }: InsightMap): string[] => [
 
 const CONFLICT_HEAD = [
   'cosine',
+  'low',
+  'high',
   'of means',
   'within attack',
   'within benign',
@@ -85,6 +87,8 @@ const CONFLICT_HEAD = [
 
 const conflictFields = (part: ConflictTable['models'][number]['parts'][number]): number[] => [
   part.cosine,
+  part.low,
+  part.high,
   part.ofMeans,
   part.withinAttack,
   part.withinBenign,
@@ -106,12 +110,12 @@ export function conflictCsv({ models, batches, rows }: ConflictTable): string {
 export function conflictTables({ models, batches, rows, deals }: ConflictTable): string {
   const signed = (x: number): string => (x < 0 ? '' : '+') + x.toFixed(2);
   const lead =
-    `Cosine of the attack's and the benign gradient, ${batches} batches of ${rows} of each kind. Null: the same mean with the ` +
-    `batches dealt to the sides at random, ${deals} times (mean, central 95 %); p: one-sided, less alike than chance`;
+    `Cosine of the attack's and the benign gradient, ${batches} batches of ${rows} of each kind. In brackets central 95 %. Null: the same mean with the ` +
+    `batches dealt to the sides at random, ${deals} times; p: one-sided, less alike than chance`;
   const one = ({ model, loss, norm, parts }: ConflictTable['models'][number]): string => {
     const body = parts.map((part) => [
       part.part,
-      signed(part.cosine),
+      `${signed(part.cosine)} [${signed(part.low)} ${signed(part.high)}]`,
       signed(part.ofMeans),
       signed(part.withinAttack),
       signed(part.withinBenign),
