@@ -29,9 +29,11 @@ const allowed = {
   eval: ['model', 'data', 'core', 'world'],
   train: [...below('train'), 'core', 'data', 'eval'],
   recipes: [...below('recipes'), 'core', 'data', 'eval', 'world'],
+  // What is seen by laying weights, gradients and whole runs side by side.
+  insights: ['recipes', ...below('recipes'), 'core', 'data', 'eval', 'world'],
   reference: ['core'],
   // The self-check and the golden cases lay the engine beside the oracle.
-  selfcheck: ['train', ...below('train'), 'core', 'data', 'eval', 'files', 'reference'],
+  selfcheck: ['insights', 'train', ...below('train'), 'core', 'data', 'eval', 'files', 'reference'],
   app: ['core', 'report', 'worker/protocol'],
   ui: ['app', 'core', 'report', 'worker/protocol'],
   main: ['ui', 'app', 'core'],

@@ -33,6 +33,18 @@ export function updateError(actual: Numbers, expected: Numbers, initial: Numbers
   return relError(update(actual), update(expected));
 }
 
+/** Largest absolute difference; infinite where the lengths differ. */
+export function largestDifference(a: Numbers, b: Numbers): number {
+  if (a.length !== b.length) return Infinity;
+  let largest = 0;
+  for (let i = 0; i < b.length; i++) {
+    const difference = Math.abs(a[i]! - b[i]!);
+    // NaN is larger than anything, and no comparison with it is true.
+    if (!(difference <= largest)) largest = difference;
+  }
+  return largest;
+}
+
 /** A padded batch as golden cases store it. */
 export interface PaddedBatch {
   input_ids: number[][];

@@ -9,7 +9,7 @@ import { Model } from '../model/model.ts';
 import { readSafetensors } from '../model/safetensors.ts';
 import { scorerOf } from '../train/scorer.ts';
 import { Trainer } from '../train/trainer.ts';
-import { trimRows, type Numbers, type PaddedBatch } from './compare.ts';
+import { largestDifference, trimRows, type Numbers, type PaddedBatch } from './compare.ts';
 import { file, json, TOL, type CaseFiles, type Report } from './golden-case.ts';
 
 interface Item {
@@ -135,15 +135,4 @@ export async function runEval(gpu: Gpu, files: CaseFiles, report: Report): Promi
   check('kl_mean', mean(all.kl));
   check('kl_reverse_mean', mean(all.kl_reverse));
   report.add('stored values that nothing was compared with', missing.size, 0);
-}
-
-function largestDifference(a: Numbers, b: Numbers): number {
-  if (a.length !== b.length) return Infinity;
-  let largest = 0;
-  for (let i = 0; i < b.length; i++) {
-    const difference = Math.abs(a[i]! - b[i]!);
-    // NaN is larger than anything, and no comparison with it is true.
-    if (!(difference <= largest)) largest = difference;
-  }
-  return largest;
 }

@@ -14,6 +14,7 @@ import { Trainer, type StepStats, type TrainerCapacity } from '../train/trainer.
 import { trimRows, unpad, updateError, ZERO_TOL, type PaddedBatch } from './compare.ts';
 import { file, json, Report, TOL, type CaseFiles } from './golden-case.ts';
 import { runEval } from './golden-eval.ts';
+import { runParamOps } from './golden-params.ts';
 import { runGeneration } from './golden-text.ts';
 
 /** Relative L2 error of an update. */
@@ -72,6 +73,10 @@ export async function runGoldenCase(
     await runEval(gpu, files, report);
     return resultOf(name, report);
   }
+  if (files['direction_raw.safetensors']) {
+    await runParamOps(gpu, files, report);
+    return resultOf(name, report);
+  }
   const config = parseLlamaConfig(json(files, 'config.json'));
   const { stored } = sparing;
   const tensors = loadCase(config, files);
@@ -103,8 +108,7 @@ function resultOf(name: string, report: Report): GoldenResult {
 /** Kind of case that is not supported, in words; null for a plain model with batches. */
 export function unsupportedKind(files: CaseFiles): string | null {
   if (files['examples.json']) return 'deep alignment';
-  if (files['direction_raw.safetensors']) return 'operations on parameter sets';
-  if (files['eval.json']) return null;
+  if (files['eval.json'] || files['direction_raw.safetensors']) return null;
   const batch = json(files, 'batch.json') as Record<string, unknown>;
   if (batch.chosen) return 'preference objectives (SimPO, DPO, KL)';
   if (batch.f) return 'Booster';

@@ -18,6 +18,7 @@ const CASES = [
   'G_sharded',
   'H_long',
   'N_taps',
+  'O_paramops',
   'P_eval',
   'R_stories260k',
 ];

@@ -1,0 +1,160 @@
+/**
+ * npm run insights -- conflict|landscape|map [--model chat --model chat+sdd] [--models DIR] [--json FILE] [--csv FILE]
+ *
+ * Looks behind the verdicts, on the models of the experiment (docs/insights.md):
+ *   conflict   cosine of the attack's and the benign gradient by layer, against batches of one kind and against chance;
+ *              [--batches 8] of [--rows 16] examples of each kind, before and [--after 50] steps of attack (0: before alone)
+ *   landscape  harm, refusal and ability on the line from a model to itself after [--after 50] steps of attack, and along
+ *              [--directions 5] shared random directions up to [--radius 0.5] row lengths; VISAGE with ability beside it
+ *   map        learning rate x steps of an attack: [--rates 3e-5,1e-4,...] x [--steps 5,10,...]
+ *
+ * [--defence-seed 1] [--attack-seed 101] choose the runs. What is taken is stored at once: an interrupted command goes on where
+ * it was; --fresh forgets. --json and --csv write the numbers of the tables.
+ */
+import { writeFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { LabError } from '../core/errors.ts';
+import { checkAxes, MAP_RATES, MAP_STEPS, type InsightMap } from '../insights/attack-map.ts';
+import { enoughBatches } from '../insights/conflict.ts';
+import { evenly } from '../insights/landscape.ts';
+import { InsightBench, specOf } from './insights/bench.ts';
+import { gradientConflict } from './insights/conflict.ts';
+import { safetyLandscape } from './insights/landscape.ts';
+import { attackMap } from './insights/map.ts';
+import {
+  conflictCsv,
+  conflictTables,
+  landscapeCsv,
+  landscapeTables,
+  mapCsv,
+  mapTables,
+} from './insights/tables.ts';
+import { SHIPPED_DIR } from './pretrain.ts';
+
+const KINDS = ['conflict', 'landscape', 'map'] as const;
+
+/** A document with its text forms; `error`: why it is partial. */
+interface Taken {
+  document: unknown;
+  text: string;
+  csv: string;
+  error?: unknown;
+}
+
+export async function main(argv: string[]): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args: argv,
+    allowPositionals: true,
+    options: {
+      model: { type: 'string', multiple: true },
+      models: { type: 'string', default: SHIPPED_DIR },
+      json: { type: 'string' },
+      csv: { type: 'string' },
+      rates: { type: 'string', default: MAP_RATES.join(',') },
+      steps: { type: 'string', default: MAP_STEPS.join(',') },
+      batches: { type: 'string', default: '8' },
+      rows: { type: 'string', default: '16' },
+      directions: { type: 'string', default: '5' },
+      radius: { type: 'string', default: '0.5' },
+      after: { type: 'string', default: '50' },
+      'defence-seed': { type: 'string', default: '1' },
+      'attack-seed': { type: 'string', default: '101' },
+      fresh: { type: 'boolean', default: false },
+    },
+  });
+  const kind = KINDS.find((k) => k === positionals[0]);
+  if (!kind || positionals.length > 1)
+    throw new LabError('bad-input', `One insight is wanted, not "${positionals.join(' ')}".`, {
+      safe: 'Nothing was started.',
+      next: `Choose one of ${KINDS.join(', ')}; "npm run insights -- --help" describes them.`,
+    });
+  const models = values.model ?? (kind === 'map' ? ['chat+sdd'] : ['chat', 'chat+sdd']);
+  models.forEach(specOf);
+  const o = {
+    rates: list('--rates', values.rates),
+    steps: list('--steps', values.steps),
+    batches: whole('--batches', values.batches, 0),
+    rows: whole('--rows', values.rows, 1),
+    directions: whole('--directions', values.directions, 1),
+    radius: list('--radius', values.radius)[0]!,
+    after: whole('--after', values.after, kind === 'landscape' ? 1 : 0),
+    command: commandOf(argv),
+  };
+  const seeds = {
+    defence: whole('--defence-seed', values['defence-seed'], 0),
+    attack: whole('--attack-seed', values['attack-seed'], 0),
+  };
+  checkAxes(o.rates, o.steps);
+  evenly(o.radius, 1);
+  enoughBatches(o.batches);
+  const bench = await InsightBench.open({ models: values.models, seeds, fresh: values.fresh });
+  const taken = await TAKE[kind](bench, models, o);
+  process.stdout.write(`${taken.text}\n`);
+  if (values.json) writeFileSync(values.json, `${JSON.stringify(taken.document, null, 1)}\n`);
+  if (values.csv) writeFileSync(values.csv, taken.csv);
+  if (taken.error !== undefined) throw taken.error;
+  return 0;
+}
+
+interface Options {
+  rates: number[];
+  steps: number[];
+  batches: number;
+  rows: number;
+  directions: number;
+  radius: number;
+  after: number;
+  command: string;
+}
+
+const TAKE: Record<
+  (typeof KINDS)[number],
+  (bench: InsightBench, models: readonly string[], o: Options) => Promise<Taken>
+> = {
+  conflict: async (bench, models, o) => {
+    const document = await gradientConflict(bench, models, o);
+    return { document, text: conflictTables(document), csv: conflictCsv(document) };
+  },
+  landscape: async (bench, models, o) => {
+    const document = await safetyLandscape(bench, models, o);
+    return { document, text: landscapeTables(document), csv: landscapeCsv(document) };
+  },
+  map: async (bench, models, o) => {
+    const maps: InsightMap[] = [];
+    let error: unknown;
+    for (const model of models) {
+      const one = await attackMap(bench, model, o);
+      maps.push(one.map);
+      error = one.error;
+      if (error !== undefined) break;
+    }
+    return {
+      document: maps.length === 1 ? maps[0] : maps,
+      text: maps.map(mapTables).join('\n\n'),
+      csv: mapCsv(maps),
+      ...(error !== undefined && { error }),
+    };
+  },
+};
+
+/** The command without what says where results go: no part of what is measured. */
+function commandOf(argv: readonly string[]): string {
+  const kept = argv.filter(
+    (arg, i) =>
+      !/^--(json|csv|fresh|models)(=|$)/.test(arg) && !/^--(json|csv|models)$/.test(argv[i - 1] ?? ''),
+  );
+  return `npm run insights -- ${kept.join(' ')}`;
+}
+
+function list(name: string, text: string): number[] {
+  const values = text.split(',').map(Number);
+  if (text.trim() !== '' && values.every(Number.isFinite)) return values;
+  throw new LabError('bad-input', `${name} wants numbers with commas between them, not "${text}".`);
+}
+
+function whole(name: string, text: string, least: number): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || value < least)
+    throw new LabError('bad-input', `${name} wants a whole number from ${least}, not "${text}".`);
+  return value;
+}

@@ -1,0 +1,166 @@
+/** Insights on the shipped models, with runs of a few steps: what they look at, keep, and go on with. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { InsightBench } from '../../src/cli/insights/bench.ts';
+import { gradientConflict } from '../../src/cli/insights/conflict.ts';
+import { safetyLandscape } from '../../src/cli/insights/landscape.ts';
+import { attackMap } from '../../src/cli/insights/map.ts';
+import { SHIPPED_DIR } from '../../src/cli/pretrain.ts';
+import type { Gpu } from '../../src/gpu/gpu.ts';
+import { sharedGpu } from '../support/page-gpu.ts';
+
+const PROMPTS = { forbidden: 7, perSkill: 1 };
+const AXES = { rates: [1e-3, 3e-3], steps: [1, 2, 3], command: 'npm run insights -- map' };
+let gpu: Gpu;
+const dirs: string[] = [];
+const open = async (): Promise<InsightBench> => {
+  const cache = mkdtempSync(join(tmpdir(), 'insights-'));
+  dirs.push(cache);
+  return reopen(cache);
+};
+const reopen = (cache: string): Promise<InsightBench> =>
+  InsightBench.open(
+    { models: SHIPPED_DIR, seeds: { defence: 1, attack: 101 }, prompts: PROMPTS, cache },
+    gpu,
+  );
+beforeAll(async () => {
+  gpu = await sharedGpu();
+});
+afterAll(() => {
+  gpu.destroy();
+  for (const dir of dirs) rmSync(dir, { recursive: true });
+});
+
+/** Counts what a bench does, and breaks off at a look. */
+function watched(bench: InsightBench, breakAt = Infinity) {
+  const seen = { looks: 0, runs: [] as { lr: unknown; at: readonly number[] }[] };
+  const { look } = bench;
+  bench.look = async (weights) => {
+    seen.looks++;
+    if (seen.looks === breakAt) throw new Error('the power went out');
+    return look.call(bench, weights);
+  };
+  const { train } = bench.lab;
+  bench.lab.train = (weights, o) => {
+    seen.runs.push({ lr: o.settings.lr, at: o.at });
+    return train.call(bench.lab, weights, o);
+  };
+  return seen;
+}
+
+describe('the attack map', () => {
+  it('goes on behind the last cell after an interruption, with the cells of a map in one go', async () => {
+    const whole = await open();
+    const full = await attackMap(whole, 'chat', AXES);
+    expect(full.error).toBeUndefined();
+    expect(full.map).toMatchObject({ rates: [1e-3, 3e-3], steps: [1, 2, 3], missing: [] });
+    expect(full.map.cells.map((c) => [c.lr, c.steps])).toEqual(
+      [1e-3, 3e-3].flatMap((lr) => [1, 2, 3].map((steps) => [lr, steps])),
+    );
+
+    const first = await open();
+    // the untouched model is the first look
+    watched(first, 1 + 3 + 1);
+    const broken = await attackMap(first, 'chat', AXES);
+    expect(String(broken.error)).toMatch(/the power went out/);
+    expect(broken.map.cells).toEqual(full.map.cells.slice(0, 3));
+    expect(broken.map.missing).toEqual([1, 2, 3].map((steps) => ({ lr: 3e-3, steps })));
+    first.lab.destroy();
+
+    // broken off again in the middle of a rate: only what is missing of it is looked at
+    const second = await reopen(dirs.at(-1)!);
+    const again = watched(second, 3);
+    await attackMap(second, 'chat', AXES);
+    expect(again.runs).toEqual([{ lr: 3e-3, at: [1, 2, 3] }]);
+    second.lab.destroy();
+    const third = await reopen(dirs.at(-1)!);
+    const last = watched(third);
+    const { map, error } = await attackMap(third, 'chat', AXES);
+    expect(error).toBeUndefined();
+    expect(last).toEqual({ looks: 1, runs: [{ lr: 3e-3, at: [3] }] });
+    expect({ ...map, about: null }).toEqual({ ...full.map, about: null });
+
+    const idle = watched(whole);
+    await attackMap(whole, 'chat', AXES);
+    expect(idle).toEqual({ looks: 0, runs: [] });
+    whole.lab.destroy();
+    third.lab.destroy();
+  });
+
+  it('says at which cells training stopped on numbers that are not finite, and goes on with the next rate', async () => {
+    const bench = await open();
+    const { train } = bench.lab;
+    const broken = (await bench.weights('chat')).slice().fill(NaN);
+    bench.lab.train = (weights, o) => train.call(bench.lab, o.settings.lr === 1e-3 ? broken : weights, o);
+    const { map, error } = await attackMap(bench, 'chat', { ...AXES, steps: [1, 2] });
+    expect(error).toBeUndefined();
+    expect(map.cells.filter((c) => c.lr === 1e-3)).toEqual([
+      { lr: 1e-3, steps: 1, loss: null, look: null, why: expect.stringMatching(/not finite/) as string },
+      { lr: 1e-3, steps: 2, loss: null, look: null, why: expect.stringMatching(/not finite/) as string },
+    ]);
+    expect(map.cells.filter((c) => c.lr === 3e-3).every((c) => c.look !== null)).toBe(true);
+    bench.lab.destroy();
+  });
+
+  it('refuses a rate out of range before anything is run', async () => {
+    const bench = await open();
+    const seen = watched(bench);
+    await expect(attackMap(bench, 'chat', { ...AXES, rates: [1e-3, 0.5] })).rejects.toThrow(
+      /0\.5 is not within/,
+    );
+    expect(seen).toEqual({ looks: 0, runs: [] });
+    bench.lab.destroy();
+  });
+});
+
+describe('the safety landscape', () => {
+  it("has exactly the parent's figures at t = 0, on every line, and the attacked model's at t = 1", async () => {
+    const bench = await open();
+    const { models } = await safetyLandscape(bench, ['chat'], {
+      directions: 2,
+      radius: 0.5,
+      after: 2,
+      command: '',
+    });
+    const [{ line, directions, spread, distance }] = models as [(typeof models)[number]];
+    const own = await bench.look(await bench.weights('chat'));
+    const attacked = await bench.look(await bench.attacked('chat', 'mft', { steps: 2 }));
+    expect(line.map((p) => p.t)).toEqual(Array.from({ length: 17 }, (_, i) => -0.5 + i / 8));
+    expect(line.find((p) => p.t === 0)!.look).toEqual(own);
+    expect(line.find((p) => p.t === 1)!.look).toEqual(attacked);
+    expect(attacked).not.toEqual(own);
+    expect(distance).toBeGreaterThan(0);
+    for (const { points } of directions) {
+      expect(points.find((p) => p.t === 0)!.look).toEqual(own);
+      expect(points.at(-1)!.look.benignLoss!).toBeGreaterThan(own.benignLoss!);
+    }
+    expect(directions[0]!.points).not.toEqual(directions[1]!.points);
+    expect(spread.find((s) => s.t === 0)!.benignLoss).toEqual({
+      mean: own.benignLoss,
+      low: own.benignLoss,
+      high: own.benignLoss,
+    });
+    bench.lab.destroy();
+  });
+});
+
+describe('gradient conflict', () => {
+  it('is taken before and after the attack, with its null, and again the same', async () => {
+    const bench = await open();
+    const o = { batches: 2, rows: 2, after: 1, command: '' };
+    const { models } = await gradientConflict(bench, ['chat'], o);
+    expect(models.map((m) => m.model)).toEqual(['chat', 'chat, attacked 1 steps']);
+    expect(models[0]!.parts).not.toEqual(models[1]!.parts);
+    for (const { null: chance, p } of models[0]!.parts) {
+      expect(chance.low).toBeLessThan(chance.high);
+      expect(p).toBeGreaterThan(0);
+    }
+    expect((await gradientConflict(bench, ['chat'], o)).models).toEqual(models);
+    await expect(gradientConflict(bench, ['chat'], { ...o, batches: 1 })).rejects.toThrow(
+      /at least 2 batches/,
+    );
+    bench.lab.destroy();
+  });
+});
