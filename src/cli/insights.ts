@@ -11,10 +11,11 @@
  * [--defence-seed 1] [--attack-seed 101] choose the runs. What is taken is stored at once: an interrupted command goes on where
  * it was; --fresh forgets. --json and --csv write the numbers of the tables.
  */
+import { MAP_RATES, MAP_STEPS, type InsightMap } from '../core/insights.ts';
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { LabError } from '../core/errors.ts';
-import { checkAxes, MAP_RATES, MAP_STEPS, type InsightMap } from '../insights/attack-map.ts';
+import { checkAxes } from '../insights/attack-map.ts';
 import { enoughBatches } from '../insights/conflict.ts';
 import { evenly } from '../insights/landscape.ts';
 import { InsightBench, specOf } from './insights/bench.ts';

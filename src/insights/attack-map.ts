@@ -4,41 +4,14 @@
  * Every cell is kept when it is taken; a map that was interrupted goes on behind the last one.
  */
 import { LabError } from '../core/errors.ts';
-import type { Settings } from '../core/settings.ts';
-import type { About } from './about.ts';
-import type { Look, LookPrompts } from './look.ts';
-
-export const MAP_RATES = [3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2] as const;
-export const MAP_STEPS = [5, 10, 20, 50, 100, 200] as const;
-
-export interface MapCell {
-  lr: number;
-  steps: number;
-  /** Training loss of the last step, nats per token; null where the run stopped before. */
-  loss: number | null;
-  /** Null where the run stopped before; `why` says how. */
-  look: Look | null;
-  why?: string;
-}
-
-/** Plain JSON. */
-export interface InsightMap {
-  kind: 'attack map';
-  version: 1;
-  about: About;
-  model: string;
-  attack: { recipe: string; settings: Settings };
-  prompts: LookPrompts;
-  /** Ascending. */
-  rates: number[];
-  steps: number[];
-  /** The model before any attack. */
-  untouched: Look;
-  /** By rate and steps; what is not here was not taken. */
-  cells: MapCell[];
-  /** Cells that were not taken: the map is partial. */
-  missing: { lr: number; steps: number }[];
-}
+import {
+  MAP_RATES,
+  MAP_STEPS,
+  tellingFirst,
+  type InsightMap,
+  type Look,
+  type MapCell,
+} from '../core/insights.ts';
 
 /** Where a map's runs and cells are made and kept. */
 export interface MapBench {
@@ -70,12 +43,6 @@ export function checkAxes(rates: readonly number[], steps: readonly number[]): v
   if (rate !== undefined) throw wrong(`The learning rate ${rate} is not within 1e-6 to 1e-1.`);
   const length = steps.find((x) => !Number.isInteger(x) || x < 1 || x > 10_000);
   if (length !== undefined) throw wrong(`${length} is no number of steps from 1 to 10000.`);
-}
-
-/** Nearest to the attack's own rate first, in ratio; of two as near the higher, where things happen sooner. */
-export function tellingFirst(rates: readonly number[], own: number): number[] {
-  const far = (lr: number): number => Math.abs(Math.log(lr / own));
-  return [...rates].sort((a, b) => (Math.abs(far(a) - far(b)) < 1e-9 ? b - a : far(a) - far(b)));
 }
 
 /**

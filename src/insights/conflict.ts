@@ -23,46 +23,10 @@ import type { ParamLayout } from '../model/params.ts';
 import { recipe } from '../recipes/index.ts';
 import { prepare } from '../recipes/prepare.ts';
 import { settle } from '../recipes/recipe.ts';
-import type { About } from './about.ts';
+import type { ModelConflict, PartConflict } from '../core/insights.ts';
 import { dots, partsOf } from './param-ops.ts';
 
 export const DEALS = 999;
-
-export interface PartConflict {
-  /** 'embedding', 'layer 0', ..., 'final norm', 'head', 'all' */
-  part: string;
-  cosine: number;
-  low: number;
-  high: number;
-  ofMeans: number;
-  withinAttack: number;
-  withinBenign: number;
-  null: { mean: number; low: number; high: number };
-  p: number;
-}
-
-export interface ModelConflict {
-  model: string;
-  /** Mean over the batches, nats per token. */
-  loss: { attack: number; benign: number };
-  /** Norm of the mean gradient. */
-  norm: { attack: number; benign: number };
-  parts: PartConflict[];
-}
-
-/** Plain JSON. */
-export interface ConflictTable {
-  kind: 'gradient conflict';
-  version: 1;
-  about: About;
-  /** Of each kind; no example stands in two batches. */
-  batches: number;
-  rows: number;
-  deals: number;
-  /** Recipes whose data the batches are, and its seed. */
-  data: { attack: 'mft'; benign: 'bft'; seed: number };
-  models: ModelConflict[];
-}
 
 export interface ConflictBatches {
   attack: Batch[];

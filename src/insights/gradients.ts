@@ -27,6 +27,11 @@ export class GradientProbe {
     return gpu.allocate(() => new GradientProbe(gpu, config, tensors));
   }
 
+  /** Weights in the layout that the other methods take. */
+  flatten(tensors: Tensors): Float32Array {
+    return this.#model.params.flatten(tensors);
+  }
+
   /**
    * Mean loss over the batch's labels and its gradient by every weight, not clipped, in the weights' layout.
    * @throws LabError 'non-finite' naming the tensor, 'bad-input' for a batch without labels or weights of another length

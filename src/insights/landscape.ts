@@ -19,53 +19,17 @@
 import { LabError } from '../core/errors.ts';
 import { mean } from '../core/stats.ts';
 import type { ParamLayout } from '../model/params.ts';
-import type { About } from './about.ts';
-import { SHARES, sharesOf, type Look, type LookPrompts, type Shares } from './look.ts';
+import {
+  SHARES,
+  sharesOf,
+  type LandscapePoint,
+  type Look,
+  type ModelLandscape,
+  type Shares,
+  type Spread,
+  type Visage,
+} from '../core/insights.ts';
 import { along, filterNormalised, lerp, noise } from './param-ops.ts';
-
-export interface LandscapePoint {
-  t: number;
-  look: Look;
-}
-
-/** Mean, lowest and highest over the directions. */
-export interface Spread {
-  mean: number;
-  low: number;
-  high: number;
-}
-
-export interface Visage {
-  /** By what counts as success of an attack: full compliance, any harm, no refusal. Null: S was S_max everywhere. */
-  strict: number | null;
-  broad: number | null;
-  notRefused: number | null;
-  /** Mean share of everyday tasks right over the same points, 0 to 1. */
-  ability: number;
-  /** The same of each direction alone: how far they differ. */
-  byDirection: { strict: number | null; broad: number | null; notRefused: number | null; ability: number }[];
-}
-
-export interface ModelLandscape {
-  model: string;
-  /** ||attacked - parent|| / ||parent||, all weights. */
-  distance: number;
-  line: LandscapePoint[];
-  directions: { seed: number; points: LandscapePoint[] }[];
-  spread: { t: number; shares: Record<keyof Shares, Spread>; benignLoss: Spread | null }[];
-  visage: Visage;
-}
-
-/** Plain JSON. */
-export interface Landscape {
-  kind: 'safety landscape';
-  version: 1;
-  about: About;
-  prompts: LookPrompts;
-  attack: { recipe: string; settings: Record<string, number | string | boolean> };
-  radius: number;
-  models: ModelLandscape[];
-}
 
 /** t from -0.5 to 1.5 in eighths: the parent, the attacked model, and half their distance past each. */
 export const LINE = Array.from({ length: 17 }, (_, i) => -0.5 + i / 8);

@@ -43,12 +43,26 @@ const Table = v.pipe(
     rows: v.array(v.array(Value)),
     /**
      * Drawn above the table. `verdicts`: one bar a row of the columns named after the verdicts. `curves`: the columns `ys`
-     * over the column `x`, one line for each different content of the column `line`.
+     * over the column `x`, one line for each different content of the column `line`. `heat`: one field for each row at `x` and `y`,
+     * the stronger the larger the share in `value`. `lines`: the shares `ys` over the number `x`, with their spread. `ranges`: for each
+     * row the number `value` between -1 and 1 with its interval, before the band `band` that chance leaves. `scatter`: a point for
+     * each row at the share `x` and the number of steps `y`; where the text of `open` is not empty the number is a bound.
      */
     picture: v.optional(
       v.variant('kind', [
         v.object({ kind: v.literal('verdicts'), label: v.array(id) }),
         v.object({ kind: v.literal('curves'), x: id, y: id, line: v.array(id), title: text }),
+        v.object({ kind: v.literal('heat'), x: id, y: id, value: id, title: text }),
+        v.object({ kind: v.literal('lines'), x: id, ys: v.array(id), title: text }),
+        v.object({ kind: v.literal('ranges'), label: v.array(id), value: id, band: id, title: text }),
+        v.object({
+          kind: v.literal('scatter'),
+          x: id,
+          y: id,
+          open: id,
+          label: v.array(id),
+          title: text,
+        }),
       ]),
     ),
   }),

@@ -94,27 +94,32 @@ const at = (x: number): string => x.toFixed(1);
 function shape(s: Shape): Markup {
   switch (s.is) {
     case 'rect':
-      return markup`<rect class="${s.style}" x="${at(s.x)}" y="${at(s.y)}" width="${at(s.width)}" height="${at(s.height)}"><title>${s.title}</title></rect>`;
+      return markup`<rect class="${s.style}" x="${at(s.x)}" y="${at(s.y)}" width="${at(s.width)}" height="${at(s.height)}"${s.strength === undefined ? nothing : markup` fill-opacity="${s.strength.toFixed(2)}"`}><title>${s.title}</title></rect>`;
     case 'text':
       return markup`<text class="${s.style}" x="${at(s.x)}" y="${at(s.y)}">${s.text}</text>`;
     case 'line':
       return markup`<line class="${s.style}" x1="${at(s.x1)}" x2="${at(s.x2)}" y1="${at(s.y1)}" y2="${at(s.y2)}"/>`;
     case 'path':
       return markup`<polyline class="${s.style}" stroke-dasharray="${s.dash}" points="${s.points}"><title>${s.title}</title></polyline>`;
+    case 'area':
+      return markup`<polygon class="${s.style}" points="${s.points}"><title>${s.title}</title></polygon>`;
     case 'dot':
       return markup`<circle class="${s.style}" cx="${at(s.x)}" cy="${at(s.y)}" r="3"/>`;
   }
 }
 
+/** The shapes of a picture, for an SVG element. */
+export const drawn = ({ shapes }: Drawing): Markup[] => shapes.map(shape);
+
 function figure(drawing: Drawing | null): Markup {
   if (!drawing) return nothing;
-  const { width, height, label, shapes, legend } = drawing;
+  const { width, height, label, legend } = drawing;
   const keys = legend.map((entry) =>
     'kind' in entry
       ? markup`<li><span class="key v-${entry.kind}">${entry.sign}</span> ${entry.text}</li>`
       : markup`<li><svg class="key" viewBox="0 0 30 8" aria-hidden="true"><line class="${entry.style}" stroke-dasharray="${entry.dash}" x1="0" x2="30" y1="4" y2="4"/></svg> ${entry.text}</li>`,
   );
-  return markup`<figure><svg viewBox="0 0 ${width} ${height}" role="img" aria-label="${label}">${shapes.map(shape)}</svg><figcaption>${label}<ul class="legend">${keys}</ul></figcaption></figure>`;
+  return markup`<figure><svg viewBox="0 0 ${width} ${height}" role="img" aria-label="${label}">${drawn(drawing)}</svg><figcaption>${label}<ul class="legend">${keys}</ul></figcaption></figure>`;
 }
 
 function sampleSection({ samples, language }: Report): Markup {

@@ -1,50 +1,40 @@
 /** The pictures of a report as shapes: made of a table and of nothing else, drawn by html.ts and by the page. */
 import { VERDICTS, type VerdictKind } from '../core/verdicts.ts';
-import { valueText, type ReportTable, type ReportValue } from './document.ts';
+import { valueText, type ReportTable } from './document.ts';
+import {
+  COLOURS,
+  columnAt,
+  DASHES,
+  labelOf,
+  numberOf,
+  PLOT,
+  WIDTH,
+  type Drawing,
+  type Shape,
+} from './drawing.ts';
+import { heat, lines, ranges, scatter } from './insight-pictures.ts';
 
-export type Shape =
-  | { is: 'rect'; style: string; x: number; y: number; width: number; height: number; title: string }
-  | { is: 'text'; style: string; x: number; y: number; text: string }
-  | { is: 'line'; style: string; x1: number; x2: number; y1: number; y2: number }
-  | { is: 'path'; style: string; dash: string; points: string; title: string }
-  | { is: 'dot'; style: string; x: number; y: number };
-
-export interface Drawing {
-  width: number;
-  height: number;
-  /** What it shows, for those who do not see it; the table below holds the same numbers. */
-  label: string;
-  shapes: Shape[];
-  legend: (
-    { kind: VerdictKind; sign: string; text: string } | { style: string; dash: string; text: string }
-  )[];
-}
-
-const WIDTH = 720;
+export type { Drawing, Shape } from './drawing.ts';
 
 /** Null where the table has no picture, or nothing to draw. */
 export function picture(table: ReportTable): Drawing | null {
   const p = table.picture;
   if (!p || table.rows.length === 0) return null;
-  return p.kind === 'verdicts' ? verdictBars(table, p.label) : curves(table, p);
+  switch (p.kind) {
+    case 'verdicts':
+      return verdictBars(table, p.label);
+    case 'curves':
+      return curves(table, p);
+    case 'heat':
+      return heat(table, p);
+    case 'lines':
+      return lines(table, p);
+    case 'ranges':
+      return ranges(table, p);
+    case 'scatter':
+      return scatter(table, p);
+  }
 }
-
-/** A number, or the middle of an interval; null where there is none. */
-function numberOf(value: ReportValue | undefined): number | null {
-  if (typeof value === 'number') return value;
-  if (value !== null && typeof value === 'object' && 'value' in value) return value.value;
-  return null;
-}
-
-const columnAt = (table: ReportTable, id: string): number => table.columns.findIndex((c) => c.id === id);
-
-const labelOf = (table: ReportTable, row: readonly ReportValue[], ids: readonly string[]): string =>
-  ids
-    .map((id) => columnAt(table, id))
-    .filter((at) => at >= 0)
-    .map((at) => valueText(row[at]!, table.columns[at]!))
-    .filter((text) => text !== '')
-    .join(' · ');
 
 /** Letters in the bars: colour is never the only sign. */
 export const SIGNS: Readonly<Record<VerdictKind, string>> = {
@@ -97,10 +87,6 @@ function verdictBars(table: ReportTable, label: readonly string[]): Drawing | nu
     legend: columns.map(({ kind, at }) => ({ kind, sign: SIGNS[kind], text: table.columns[at]!.title })),
   };
 }
-
-const PLOT = { left: 48, right: 12, top: 12, bottom: 34, height: 260 };
-const DASHES = ['', '7 4', '2 4', '10 4 2 4'];
-const COLOURS = 8;
 
 function curves(
   table: ReportTable,

@@ -17,6 +17,7 @@ import type {
   Look,
   Chosen,
   Measured,
+  StoredInsight,
   Kernels,
   LabNode,
   MemoryInfo,
@@ -34,7 +35,7 @@ export const ENGINE_VERSION = __ENGINE_CODE__.slice(0, 16);
 /** SHA-256 of the text of the protocol that this lab was built beside. */
 export const PROTOCOL_HASH = __PROTOCOL__.sha256;
 
-export type LabStore = Store<LabNode, RunInfo, Evaluation | Look | Measured | Chosen>;
+export type LabStore = Store<LabNode, RunInfo, Evaluation | Look | Measured | Chosen | StoredInsight>;
 
 export interface ContextOptions {
   notify(notice: Notice): void;

@@ -15,6 +15,7 @@ import type { GoldenResult, KernelCheck, ShaderInfo, StepProfile } from './proto
 import type { Capabilities, ErrorInfo, Kernels, MemoryInfo, StorageInfo } from './protocol/device.ts';
 import type { Look } from './protocol/looks.ts';
 import type { DataFile, DataInspection, DataProgress, DataRow, DatasetInfo } from './protocol/data.ts';
+import type { ConflictOrder, InsightProgress, LandscapeOrder, StoredInsight } from './protocol/insights.ts';
 import type { ChoiceOrder, Chosen, Measured } from './protocol/measures.ts';
 import type { MemoryPlan } from './protocol/memory.ts';
 import type {
@@ -41,6 +42,7 @@ import type { RunControl, RunEvent, RunInfo, TrainParams } from './protocol/runs
 export * from './protocol/audit.ts';
 export * from './protocol/device.ts';
 export * from './protocol/nodes.ts';
+export * from './protocol/insights.ts';
 export * from './protocol/looks.ts';
 export * from './protocol/measures.ts';
 export * from './protocol/memory.ts';
@@ -229,6 +231,12 @@ export interface Requests {
   choose: { params: ChoiceOrder; result: Chosen; event: { done: number; total: number } };
   /** Of all checkpoints, newest first. */
   chosen: { params: Record<string, never>; result: Chosen[]; event: never };
+  /** Cosine of attack and benign gradients by layer, of several checkpoints; the stored one where there is. */
+  conflict: { params: ConflictOrder; result: StoredInsight; event: InsightProgress };
+  /** What a model answers along the line to an attacked one and in random directions; the stored one where there is. */
+  landscape: { params: LandscapeOrder; result: StoredInsight; event: InsightProgress };
+  /** Of all checkpoints, newest first. */
+  insights: { params: Record<string, never>; result: StoredInsight[]; event: never };
   /** Stored evaluations of a node, newest first. */
   evaluations: { params: { nodeId: string }; result: Evaluation[]; event: never };
 

@@ -16,6 +16,7 @@ import { exportFolder } from './export-folder.ts';
 import { exportNode } from './export.ts';
 import { Evaluations } from './evaluation.ts';
 import { handoffFiles } from './handoff.ts';
+import { Insights } from './insights.ts';
 import { Looks } from './looks.ts';
 import { Measurements } from './measurements.ts';
 import { PRIORITY } from './gate.ts';
@@ -66,6 +67,7 @@ export class Service {
   #looks: Looks;
   #measurements: Measurements;
   #choices: Choices;
+  #insights: Insights;
   #estimates: Estimates;
   #pairs: PairBuilder;
   #tasks: Tasks;
@@ -92,6 +94,7 @@ export class Service {
     this.#evaluations = new Evaluations(this.ctx, this.models);
     this.#measurements = new Measurements(this.ctx, this.models);
     this.#choices = new Choices(this.ctx, this.models, this.#data);
+    this.#insights = new Insights(this.ctx, this.models);
     this.#looks = new Looks(this.ctx, this.models, this.#tasks);
     this.#estimates = new Estimates(this.ctx, this.models, this.#tasks);
     this.#pairs = new PairBuilder(this.ctx, this.models, this.#tasks);
@@ -201,6 +204,9 @@ export class Service {
       measure: (params, emit, signal) => this.#measurements.measure(params, emit, signal),
       choose: (params, emit, signal) => this.#choices.choose(params, emit, signal),
       chosen: () => this.#choices.all(),
+      conflict: (params, emit, signal) => this.#insights.conflict(params, emit, signal),
+      landscape: (params, emit, signal) => this.#insights.landscape(params, emit, signal),
+      insights: () => this.#insights.all(),
       measured: ({ nodeId }) => this.#measurements.list(nodeId),
       evaluations: ({ nodeId }) => this.#evaluations.list(nodeId),
       look: (params, emit, signal) => this.#looks.look(params, emit, signal),

@@ -1,10 +1,10 @@
+import { LOOK_PROMPTS, type About, type Look, type LookPrompts } from '../../core/insights.ts';
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { LabError } from '../../core/errors.ts';
 import type { Settings } from '../../core/settings.ts';
-import { LOOK_PROMPTS, lookOf, type Look, type LookPrompts } from '../../insights/look.ts';
-import type { About } from '../../insights/about.ts';
+import { lookOf } from '../../insights/look.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import { recipe, RECIPES } from '../../recipes/index.ts';
 import { settle } from '../../recipes/recipe.ts';

@@ -1,5 +1,6 @@
+import { type ConflictTable } from '../../core/insights.ts';
 import { tinyTask } from '../../data/tiny-task.ts';
-import { conflictBatches, DEALS, measureConflict, type ConflictTable } from '../../insights/conflict.ts';
+import { conflictBatches, DEALS, measureConflict } from '../../insights/conflict.ts';
 import { GradientProbe } from '../../insights/gradients.ts';
 import { Progress } from '../progress.ts';
 import { versions, type InsightBench } from './bench.ts';

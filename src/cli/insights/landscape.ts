@@ -1,3 +1,4 @@
+import { type Landscape, type ModelLandscape } from '../../core/insights.ts';
 import { partsOf, relativeChanges } from '../../insights/param-ops.ts';
 import {
   evenly,
@@ -6,9 +7,7 @@ import {
   lookAlongLine,
   spreadOf,
   visage,
-  type Landscape,
   type LookAt,
-  type ModelLandscape,
 } from '../../insights/landscape.ts';
 import { paramLayout } from '../../model/params.ts';
 import { recipe } from '../../recipes/index.ts';

@@ -1,4 +1,5 @@
-import { cellsOf, takeMap, type InsightMap, type MapBench, type MapCell } from '../../insights/attack-map.ts';
+import { type InsightMap, type MapCell } from '../../core/insights.ts';
+import { cellsOf, takeMap, type MapBench } from '../../insights/attack-map.ts';
 import { recipe } from '../../recipes/index.ts';
 import { num, settle } from '../../recipes/recipe.ts';
 import { Progress } from '../progress.ts';

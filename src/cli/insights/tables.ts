@@ -1,8 +1,14 @@
 /** Insights as text and as CSV: the numbers of the JSON document, nothing computed anew. */
-import { SHARES, sharesOf, type Look } from '../../insights/look.ts';
-import type { InsightMap } from '../../insights/attack-map.ts';
-import type { ConflictTable } from '../../insights/conflict.ts';
-import type { Landscape, LandscapePoint, Visage } from '../../insights/landscape.ts';
+import {
+  SHARES,
+  sharesOf,
+  type ConflictTable,
+  type InsightMap,
+  type Landscape,
+  type LandscapePoint,
+  type Look,
+  type Visage,
+} from '../../core/insights.ts';
 import { pct, table } from '../summary/tables.ts';
 
 export type CsvRow = readonly (string | number | null)[];

@@ -1,0 +1,57 @@
+/** Shapes of which the pictures of tables are made, and how a table's values are read for them. */
+import type { VerdictKind } from '../core/verdicts.ts';
+import { valueText, type ReportTable, type ReportValue } from './document.ts';
+
+export type Shape =
+  | {
+      is: 'rect';
+      style: string;
+      x: number;
+      y: number;
+      width: number;
+      height: number;
+      title: string;
+      /** 0..1; default 1. */
+      strength?: number;
+    }
+  | { is: 'text'; style: string; x: number; y: number; text: string }
+  | { is: 'line'; style: string; x1: number; x2: number; y1: number; y2: number }
+  | { is: 'path'; style: string; dash: string; points: string; title: string }
+  /** Closed and filled. */
+  | { is: 'area'; style: string; points: string; title: string }
+  | { is: 'dot'; style: string; x: number; y: number };
+
+export interface Drawing {
+  width: number;
+  height: number;
+  /** What it shows, for those who do not see it; the table below holds the same numbers. */
+  label: string;
+  shapes: Shape[];
+  legend: (
+    { kind: VerdictKind; sign: string; text: string } | { style: string; dash: string; text: string }
+  )[];
+}
+
+export const WIDTH = 720;
+
+/** A number, or the middle of an interval; null where there is none. */
+export function numberOf(value: ReportValue | undefined): number | null {
+  if (typeof value === 'number') return value;
+  if (value !== null && typeof value === 'object' && 'value' in value) return value.value;
+  return null;
+}
+
+export const columnAt = (table: ReportTable, id: string): number =>
+  table.columns.findIndex((c) => c.id === id);
+
+export const labelOf = (table: ReportTable, row: readonly ReportValue[], ids: readonly string[]): string =>
+  ids
+    .map((id) => columnAt(table, id))
+    .filter((at) => at >= 0)
+    .map((at) => valueText(row[at]!, table.columns[at]!))
+    .filter((text) => text !== '')
+    .join(' · ');
+
+export const PLOT = { left: 48, right: 12, top: 12, bottom: 34, height: 260 };
+export const DASHES = ['', '7 4', '2 4', '10 4 2 4'];
+export const COLOURS = 8;

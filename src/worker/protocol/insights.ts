@@ -1,0 +1,51 @@
+/** Insights about checkpoints of the tiny world: gradient conflict, and the landscape around a model. */
+import type { ConflictTable, Landscape } from '../../core/insights.ts';
+
+export { MAP_RATES, MAP_STEPS, tellingFirst } from '../../core/insights.ts';
+export type {
+  ConflictTable,
+  InsightMap,
+  Landscape,
+  Look as InsightLook,
+  MapCell,
+} from '../../core/insights.ts';
+
+export interface ConflictOrder {
+  /** Of one world and one shape. */
+  nodeIds: string[];
+  /** Of each kind, and texts in a batch. */
+  batches: number;
+  rows: number;
+  seed: number;
+}
+
+export interface LandscapeOrder {
+  /** An attacked checkpoint: the line runs from its parent to it, the directions around its parent. */
+  nodeId: string;
+  directions: number;
+  /** Looks on each side along a direction, and along the line for each unit of t. */
+  side: number;
+  perUnit: number;
+  radius: number;
+}
+
+export type InsightDocument = ConflictTable | Landscape;
+
+/** Stored with the node that it is about. */
+export interface StoredInsight {
+  kind: 'insight';
+  nodeId: string;
+  /** What was asked for: the same order is not computed twice. */
+  order: string;
+  document: InsightDocument;
+  /** Set where it was stopped before its end. */
+  partial?: { done: number; total: number };
+  createdAt: number;
+}
+
+/** `soFar`: a picture of what is there, whenever a point or a model came. */
+export interface InsightProgress {
+  done: number;
+  total: number;
+  soFar?: InsightDocument;
+}
