@@ -49,7 +49,7 @@ function attackCurves(rows: readonly MeasuredNode[]): Curve[] {
 }
 
 /** The budget lies above `over` and, where the model broke, at most at `most`: between two looks nobody has looked. */
-interface Bounds {
+export interface Bounds {
   over: number;
   most: number | null;
 }
@@ -68,6 +68,15 @@ function least(all: readonly Bounds[]): Bounds {
     over: Math.min(...all.map((b) => b.over)),
     most: broken.length === 0 ? null : Math.min(...broken),
   };
+}
+
+/** Of each attacked model the smallest budget over its attacks and their rates. */
+export function worstBudgets(rows: readonly MeasuredNode[]): { parentId: string; bounds: Bounds }[] {
+  const curves = attackCurves(rows).filter((c) => c.parentId !== null);
+  return [...new Set(curves.map((c) => c.parentId!))].map((parentId) => ({
+    parentId,
+    bounds: least(curves.filter((c) => c.parentId === parentId).map(boundsOf)),
+  }));
 }
 
 function boundsText({ over, most }: Bounds, w: Say): string {

@@ -15,6 +15,7 @@ import { EngineClient, errorInfo, spawnEngine } from './client.ts';
 import { Device } from './device.svelte.ts';
 import { Downloads } from './downloads.svelte.ts';
 import { Evaluations } from './evaluations.svelte.ts';
+import { Insights } from './insights.svelte.ts';
 import { Looks } from './looks.svelte.ts';
 import { Measures } from './measures.svelte.ts';
 import { OpenedModels } from './opened.svelte.ts';
@@ -65,6 +66,7 @@ export class Lab {
   readonly looks: Looks;
   readonly measures: Measures;
   readonly choices: Choices;
+  readonly insights: Insights;
   readonly audit: Audit;
   readonly device: Device;
   readonly compare: Compare;
@@ -100,6 +102,7 @@ export class Lab {
     this.looks = new Looks(this.#attempts);
     this.measures = new Measures(client, this.evaluations);
     this.choices = new Choices(client);
+    this.insights = new Insights(this);
     this.audit = new Audit(this.#attempts);
     this.device = new Device(this.#attempts);
     this.compare = new Compare(client);

@@ -17,7 +17,7 @@ type Picture<K> = Extract<NonNullable<ReportTable['picture']>, { kind: K }>;
 const distinct = <T>(xs: readonly T[]): T[] => [...new Set(xs)];
 const point = (x: number, y: number): string => `${x.toFixed(1)},${y.toFixed(1)}`;
 
-const CELL = { width: 84, height: 34, left: 110, top: 8 };
+const CELL = { width: 84, least: 56, height: 34, left: 150, top: 8 };
 /** On stronger fields the letters are those of fills. */
 const STRONG = 0.55;
 
@@ -28,7 +28,7 @@ export function heat(table: ReportTable, p: Picture<'heat'>): Drawing | null {
   const text = (row: readonly ReportValue[], at: number): string => valueText(row[at]!, table.columns[at]!);
   const xs = distinct(table.rows.map((row) => text(row, xAt)));
   const ys = distinct(table.rows.map((row) => text(row, yAt)));
-  const width = Math.min(CELL.width, (WIDTH - CELL.left) / xs.length);
+  const width = Math.max(CELL.least, Math.min(CELL.width, (WIDTH - CELL.left) / xs.length));
   const left = (i: number): number => CELL.left + i * width;
   const top = (i: number): number => CELL.top + i * CELL.height;
   const fields = table.rows.flatMap((row): Shape[] => {
@@ -47,7 +47,7 @@ export function heat(table: ReportTable, p: Picture<'heat'>): Drawing | null {
   });
   const bottom = top(ys.length);
   return {
-    width: WIDTH,
+    width: Math.max(WIDTH, left(xs.length)),
     height: bottom + 40,
     label: p.title,
     shapes: [

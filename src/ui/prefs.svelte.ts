@@ -25,6 +25,10 @@ export function theme(): Theme {
   return chosenTheme;
 }
 
+/** Whether the page is dark now, by choice or by the system. */
+export const dark = (): boolean =>
+  chosenTheme === 'auto' ? matchMedia('(prefers-color-scheme: dark)').matches : chosenTheme === 'dark';
+
 export function setTheme(next: Theme): void {
   chosenTheme = next;
   if (next === 'auto') delete document.documentElement.dataset.theme;

@@ -2,6 +2,7 @@ import { enAudit } from './en-audit.ts';
 import { enData } from './en-data.ts';
 import { enMemory } from './en-memory.ts';
 import { enModels } from './en-models.ts';
+import { enInsights } from './en-insights.ts';
 import { enMeasure } from './en-measure.ts';
 import { enPairs } from './en-pairs.ts';
 import { enRecipes } from './en-recipes.ts';
@@ -33,6 +34,9 @@ export const en = {
   'place.attack': 'Attack',
   'place.compare': 'Compare',
   'place.measure': 'Measure',
+  'place.insights': 'Insights',
+  'place.unloadable':
+    'This place could not be fetched. Everything of yours is still here; reload the page when it is online again.',
   'place.gpu': 'GPU',
   'place.showme': 'Show me',
 
@@ -385,6 +389,7 @@ export const en = {
   ...enData,
   ...enMemory,
   ...enModels,
+  ...enInsights,
   ...enMeasure,
   ...enPairs,
   ...enRecipes,

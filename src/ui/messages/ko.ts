@@ -3,6 +3,7 @@ import { koAudit } from './ko-audit.ts';
 import { koData } from './ko-data.ts';
 import { koMemory } from './ko-memory.ts';
 import { koModels } from './ko-models.ts';
+import { koInsights } from './ko-insights.ts';
 import { koMeasure } from './ko-measure.ts';
 import { koPairs } from './ko-pairs.ts';
 import { koRecipes } from './ko-recipes.ts';
@@ -31,6 +32,9 @@ export const ko: Catalogue = {
   'place.attack': '공격',
   'place.compare': '비교',
   'place.measure': '측정',
+  'place.insights': '통찰',
+  'place.unloadable':
+    '이 자리를 불러오지 못했습니다. 당신의 것은 모두 그대로 있습니다. 온라인이 되면 페이지를 다시 여십시오.',
   'place.gpu': 'GPU',
   'place.showme': '바로 보기',
 
@@ -380,6 +384,7 @@ export const ko: Catalogue = {
   ...koData,
   ...koMemory,
   ...koModels,
+  ...koInsights,
   ...koMeasure,
   ...koPairs,
   ...koRecipes,

@@ -1,0 +1,169 @@
+/** Insights: those that ship, those that were computed here, and attack maps that fill from the user's own runs. */
+import {
+  MAP_RATES,
+  MAP_STEPS,
+  tellingFirst,
+  type ConflictOrder,
+  type ErrorInfo,
+  type InsightDocument,
+  type InsightMap,
+  type InsightProgress,
+  type LabNode,
+  type LandscapeOrder,
+  type StoredInsight,
+} from '../worker/protocol.ts';
+import { errorInfo } from './client.ts';
+import type { Lab } from './lab.svelte.ts';
+import { judgedBest, mapSeries, MAP_SEED, ownMap, type OwnMap } from './own-map.ts';
+import { attacked } from './series.ts';
+
+/** What the lab ships, made in a terminal. */
+export type Recorded = InsightMap | InsightDocument;
+const RECORDED = ['attack-map', 'conflict', 'landscape'] as const;
+
+export interface InsightWork {
+  what: 'conflict' | 'landscape' | 'map';
+  done: number;
+  total: number;
+  /** Of a map: the run or look under way. */
+  note?: { lr: number; steps: number };
+}
+
+export class Insights {
+  #lab: Lab;
+  #abort: AbortController | null = null;
+
+  recorded = $state.raw<readonly Recorded[]>([]);
+  /** Newest first. */
+  stored = $state.raw<readonly StoredInsight[]>([]);
+  underWay = $state.raw<InsightWork | null>(null);
+  /** What came of a computation before it was stopped, or has come so far. */
+  partial = $state.raw<{ document: InsightDocument; done: number; total: number } | null>(null);
+  error = $state.raw<ErrorInfo | null>(null);
+
+  constructor(lab: Lab) {
+    this.#lab = lab;
+  }
+
+  /** Brings in what ships and what is stored. */
+  async load(): Promise<void> {
+    this.stored = await this.#lab.client.request('insights', {}).catch(() => []);
+    if (this.recorded.length > 0) return;
+    try {
+      const { readRecorded } = await import('./recorded-insights.ts');
+      this.recorded = await readRecorded(RECORDED);
+    } catch (e) {
+      this.error = errorInfo(e);
+    }
+  }
+
+  conflict(order: ConflictOrder): Promise<void> {
+    return this.#compute('conflict', (o) => this.#lab.client.request('conflict', order, o));
+  }
+
+  landscape(order: LandscapeOrder): Promise<void> {
+    return this.#compute('landscape', (o) => this.#lab.client.request('landscape', order, o));
+  }
+
+  stop(): void {
+    this.#abort?.abort();
+  }
+
+  async #compute(
+    what: 'conflict' | 'landscape',
+    ask: (o: { signal: AbortSignal; onEvent: (e: InsightProgress) => void }) => Promise<StoredInsight>,
+  ): Promise<void> {
+    if (this.#abort) return;
+    const { signal } = (this.#abort = new AbortController());
+    this.error = null;
+    this.partial = null;
+    this.underWay = { what, done: 0, total: 0 };
+    const onEvent = ({ done, total, soFar }: InsightProgress): void => {
+      this.underWay = { what, done, total };
+      if (soFar) this.partial = { document: soFar, done, total };
+    };
+    try {
+      await ask({ signal, onEvent });
+      this.partial = null;
+      this.stored = await this.#lab.client.request('insights', {});
+    } catch (e) {
+      const info = errorInfo(e);
+      if (info.code !== 'cancelled') this.error = info;
+    } finally {
+      this.#abort = null;
+      this.underWay = null;
+    }
+  }
+
+  // -------------------------------------------------------------------------------------------------------- attack map
+
+  /** The map of a model from the user's own attacks; null where the model is not judged yet. */
+  mapOf(model: LabNode): OwnMap | null {
+    const mft = this.#lab.recipe('mft');
+    const { byNode } = this.#lab.evaluations;
+    return mft && ownMap(model, this.#lab.nodes, mft, (id) => judgedBest(byNode[id] ?? []));
+  }
+
+  /** Brings in the stored verdicts of a model and of everything that attacks made of it. */
+  async openMap(model: LabNode): Promise<void> {
+    const { evaluations, nodes } = this.#lab;
+    const own = nodes.filter((n) => n.id === model.id || (n.parentId === model.id && n.recipe === 'mft'));
+    for (const node of own) if (!evaluations.byNode[node.id]) await evaluations.open(node.id);
+  }
+
+  /** Runs and judges the fields that are missing, the most telling rates first. Stopped, it goes on where it was. */
+  async fillMap(model: LabNode): Promise<void> {
+    const mft = this.#lab.recipe('mft');
+    if (this.#abort || !mft) return;
+    const { signal } = (this.#abort = new AbortController());
+    this.error = null;
+    this.#lab.dismissError();
+    const total = MAP_RATES.length * MAP_STEPS.length;
+    const own = Number(mft.settings.find((s) => s.key === 'lr')?.default ?? 1e-3);
+    let done = 0;
+    try {
+      if (!(await this.#judge(model.id, signal))) return;
+      for (const lr of tellingFirst(MAP_RATES, own)) {
+        const series = mapSeries(mft, lr);
+        const find = (steps: number): LabNode | undefined =>
+          attacked(this.#lab.nodes, series, model.id, steps);
+        const absent = MAP_STEPS.filter((steps) => !find(steps));
+        this.underWay = { what: 'map', done, total, note: { lr, steps: absent.at(-1) ?? MAP_STEPS.at(-1)! } };
+        if (absent.length > 0) {
+          const run = await this.#lab.training.start({
+            parentNodeId: model.id,
+            recipe: mft.id,
+            settings: series.settings,
+            seed: MAP_SEED,
+            saveAt: absent,
+            probeEvery: 0,
+          });
+          if (!run) return;
+          const stop = (): void => void this.#lab.training.control(run.id, { action: 'stop', discard: true });
+          signal.addEventListener('abort', stop, { once: true });
+          const how = await run.ended();
+          signal.removeEventListener('abort', stop);
+          // A rate at which training diverges leaves its further fields empty; the run itself says why.
+          if (how !== 'finished' && (signal.aborted || run.head.error?.code !== 'non-finite')) return;
+        }
+        for (const steps of MAP_STEPS) {
+          this.underWay = { what: 'map', done: ++done, total, note: { lr, steps } };
+          const node = find(steps);
+          if (node && !(await this.#judge(node.id, signal))) return;
+        }
+      }
+    } finally {
+      this.#abort = null;
+      this.underWay = null;
+    }
+  }
+
+  /** False where it was stopped or failed; the lab then says why. */
+  async #judge(nodeId: string, signal: AbortSignal): Promise<boolean> {
+    const { evaluations } = this.#lab;
+    if (signal.aborted) return false;
+    if (!evaluations.byNode[nodeId]) await evaluations.open(nodeId);
+    if (judgedBest(evaluations.byNode[nodeId] ?? [])) return true;
+    return (await evaluations.run(nodeId, { quick: true, signal })) !== null;
+  }
+}

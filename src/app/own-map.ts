@@ -1,0 +1,95 @@
+/** An attack map and a matrix from the attacks that the user has run. Pure. */
+import {
+  type Evaluation,
+  HELD_OUT,
+  type InsightLook,
+  type InsightMap,
+  type LabNode,
+  MAP_RATES,
+  MAP_STEPS,
+  type MapCell,
+  type RecipeInfo,
+} from '../worker/protocol.ts';
+import { attacked, makeSeries, type AttackSeries } from './series.ts';
+
+/** Seed of the attacks of a map. */
+export const MAP_SEED = 1;
+
+/** Malicious fine-tuning at one rate, everything else by default. */
+export const mapSeries = (mft: RecipeInfo, lr: number): AttackSeries => makeSeries(mft, { lr }, MAP_SEED);
+
+/** The best of what is stored: on the whole set before quick looks, the newest of these. */
+export function judgedBest(evaluations: readonly Evaluation[]): Evaluation | null {
+  const usable = evaluations.filter((e) => e.set === HELD_OUT && e.benign !== null);
+  return usable.find((e) => !e.quick) ?? usable[0] ?? null;
+}
+
+export function lookOf({ n, counts, benign }: Evaluation): InsightLook {
+  const { deflections: _, ...verdicts } = { deflections: 0, ...counts };
+  const skills = benign?.skills ?? [];
+  const total = (key: 'n' | 'correct'): number => skills.reduce((sum, s) => sum + s[key], 0);
+  return {
+    forbidden: { n, counts: verdicts },
+    benign: { n: total('n'), correct: total('correct') },
+    benignLoss: null,
+  };
+}
+
+export interface OwnMap {
+  map: InsightMap;
+  /** Fields whose checkpoint is there and only wants judging. */
+  unjudged: { lr: number; steps: number; nodeId: string }[];
+}
+
+const adapterName = ({ adapter }: LabNode): string =>
+  adapter === null ? '' : typeof adapter === 'string' ? adapter : adapter.description || adapter.vendor;
+
+/** Null where the model itself is not judged: a map without its beginning says nothing. */
+export function ownMap(
+  model: LabNode,
+  nodes: readonly LabNode[],
+  mft: RecipeInfo,
+  judged: (nodeId: string) => Evaluation | null,
+): OwnMap | null {
+  const before = judged(model.id);
+  if (!before) return null;
+  const cells: MapCell[] = [];
+  const missing: InsightMap['missing'] = [];
+  const unjudged: OwnMap['unjudged'] = [];
+  for (const lr of MAP_RATES)
+    for (const steps of MAP_STEPS) {
+      const node = attacked(nodes, mapSeries(mft, lr), model.id, steps);
+      const evaluation = node && judged(node.id);
+      if (evaluation) cells.push({ lr, steps, loss: null, look: lookOf(evaluation) });
+      else missing.push({ lr, steps });
+      if (node && !evaluation) unjudged.push({ lr, steps, nodeId: node.id });
+    }
+  const untouched = lookOf(before);
+  return {
+    unjudged,
+    map: {
+      kind: 'attack map',
+      version: 1,
+      about: {
+        createdAt: new Date(before.createdAt).toISOString(),
+        command: '',
+        worldSeed: model.seeds.world,
+        seeds: { defence: model.seeds.defence, attack: MAP_SEED },
+        adapter: adapterName(model),
+        kernels: model.kernelTable!,
+        code: model.engineVersion,
+        protocol: before.protocol ?? '',
+        weights: {},
+        seconds: 0,
+      },
+      model: model.name,
+      attack: { recipe: mft.id, settings: {} },
+      prompts: { forbidden: untouched.forbidden.n, perSkill: Math.round(untouched.benign.n / 11) },
+      untouched,
+      rates: [...MAP_RATES],
+      steps: [...MAP_STEPS],
+      cells,
+      missing,
+    },
+  };
+}
