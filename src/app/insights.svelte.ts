@@ -49,12 +49,11 @@ export class Insights {
   async load(): Promise<void> {
     this.stored = await this.#lab.client.request('insights', {}).catch(() => []);
     if (this.recorded.length > 0) return;
-    try {
-      const { readRecorded } = await import('./recorded-insights.ts');
-      this.recorded = await readRecorded(RECORDED);
-    } catch (e) {
-      this.error = errorInfo(e);
-    }
+    const { readRecorded } = await import('./recorded-insights.ts');
+    const found = await Promise.allSettled(RECORDED.map(readRecorded));
+    this.recorded = found.flatMap((one) => (one.status === 'fulfilled' ? one.value : []));
+    const failed = found.find((one) => one.status === 'rejected');
+    if (failed) this.error = errorInfo(failed.reason);
   }
 
   conflict(order: ConflictOrder): Promise<void> {

@@ -103,12 +103,7 @@ const LandscapeSchema = v.object({
 const Documents = v.array(v.variant('kind', [AttackMap, Conflict, LandscapeSchema]));
 
 /** @throws LabError 'corrupt-model' naming the file and the field, 'offline' where it cannot be fetched */
-export async function readRecorded(names: readonly string[]): Promise<Recorded[]> {
-  const lists = await Promise.all(names.map(readOne));
-  return lists.flat();
-}
-
-async function readOne(name: string): Promise<Recorded[]> {
+export async function readRecorded(name: string): Promise<Recorded[]> {
   const path = `recorded/${name}.json`;
   const answer = await fetch(new URL(path, document.baseURI));
   if (!answer.ok)
@@ -116,7 +111,7 @@ async function readOne(name: string): Promise<Recorded[]> {
       safe: 'Everything of your own is still here.',
       next: 'Reload the page when it is online again.',
     });
-  const json: unknown = await answer.json();
+  const json: unknown = await answer.json().catch(() => null);
   const found = v.safeParse(Documents, Array.isArray(json) ? json : [json]);
   if (found.success) return found.output as unknown as Recorded[];
   const [issue] = found.issues;

@@ -19,7 +19,16 @@ export type Shape =
   | { is: 'path'; style: string; dash: string; points: string; title: string }
   /** Closed and filled. */
   | { is: 'area'; style: string; points: string; title: string }
-  | { is: 'dot'; style: string; x: number; y: number };
+  | { is: 'dot'; style: string; x: number; y: number }
+  /** Many points without names, as one shape; x and y of each in turn. */
+  | { is: 'dots'; style: string; at: readonly number[] };
+
+/** Of a path that leaves a round dot at each place. */
+export function dotsPath(at: readonly number[]): string {
+  let path = '';
+  for (let i = 0; i < at.length; i += 2) path += `M${at[i]!.toFixed(1)},${at[i + 1]!.toFixed(1)}h0`;
+  return path;
+}
 
 export interface Drawing {
   width: number;

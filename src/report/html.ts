@@ -1,7 +1,8 @@
 /** A report as one HTML file: no script, nothing from elsewhere, readable from a disk and on paper. */
 import { unitText, valueText, type Report, type ReportTable } from './document.ts';
 import { Markup, markup, nothing } from './markup.ts';
-import { picture, SIGNS, type Drawing, type Shape } from './pictures.ts';
+import { dotsPath, type Drawing, type Shape } from './drawing.ts';
+import { picture, SIGNS } from './pictures.ts';
 import { STYLE } from './style.ts';
 import { say, type Language, type Say } from './words.ts';
 
@@ -103,6 +104,8 @@ function shape(s: Shape): Markup {
       return markup`<polyline class="${s.style}" stroke-dasharray="${s.dash}" points="${s.points}"><title>${s.title}</title></polyline>`;
     case 'area':
       return markup`<polygon class="${s.style}" points="${s.points}"><title>${s.title}</title></polygon>`;
+    case 'dots':
+      return markup`<path class="${s.style}" d="${dotsPath(s.at)}"/>`;
     case 'dot':
       return markup`<circle class="${s.style}" cx="${at(s.x)}" cy="${at(s.y)}" r="3"/>`;
   }

@@ -240,23 +240,23 @@ export function scatter(table: ReportTable, p: Picture<'scatter'>): Drawing | nu
         y: PLOT.height - 4,
         text: `${table.columns[xAt]!.title}, %`,
       },
-      ...points.flatMap(({ x, y, bound, name }): Shape[] => {
-        const dot: Shape = { is: 'dot', style: 'line l0', x: place(x), y: rise(y) };
-        const right = x > 0.6;
-        const text = `${name}${bound ? ` (${bound} ${y})` : ''}`;
-        return named
-          ? [
-              dot,
-              {
-                is: 'text',
-                style: right ? 'tick' : 'head',
-                x: place(x) + (right ? -8 : 8),
-                y: rise(y) + 4,
-                text,
-              },
-            ]
-          : [dot];
-      }),
+      ...(named
+        ? points.flatMap(({ x, y, bound, name }): Shape[] => {
+            const right = x > 0.6;
+            const at = { x: place(x) + (right ? -8 : 8), y: rise(y) + 4 };
+            const text = `${name}${bound ? ` (${bound} ${y})` : ''}`;
+            return [
+              { is: 'dot', style: 'line l0', x: place(x), y: rise(y) },
+              { is: 'text', style: right ? 'tick' : 'head', ...at, text },
+            ];
+          })
+        : [
+            {
+              is: 'dots' as const,
+              style: 'line l0',
+              at: points.flatMap(({ x, y }) => [place(x), rise(y)]),
+            },
+          ]),
     ],
     legend: [],
   };

@@ -50,6 +50,7 @@ export const pictureRules = (colour: (name: Colour) => string): string =>
     `.band{fill:${colour('line')}}`,
     'polyline.line,line.line{fill:none;stroke-width:2}',
     'polygon.area{fill-opacity:.15;stroke:none}',
+    'path.line{fill:none;stroke-width:6;stroke-linecap:round}',
     ...LINES.map((name, i) => {
       const c = colour(name);
       return `.line.l${i}{stroke:${c}}circle.line.l${i},polygon.area.l${i}{fill:${c}}`;
