@@ -1,5 +1,12 @@
 /** Gradient conflict and landscapes of checkpoints, computed on a copy of their weights; kept with the node. */
-import { LOOK_PROMPTS, type About, type ConflictTable, type Landscape, type Look } from '../core/insights.ts';
+import {
+  LOOK_PROMPTS,
+  type LookPrompts,
+  type About,
+  type ConflictTable,
+  type Landscape,
+  type Look,
+} from '../core/insights.ts';
 import { parseLlamaConfig } from '../core/config.ts';
 import { LabError } from '../core/errors.ts';
 import type { Tensors } from '../core/types.ts';
@@ -109,7 +116,11 @@ export class Insights {
     const begun = Date.now();
     const world = this.#ctx.world(node.seeds.world);
     const start = await this.#tensors(parent);
-    const bench = await LookBench.open(this.#ctx, { node: parent, tensors: start, world }, signal);
+    const bench = await LookBench.open(
+      this.#ctx,
+      { node: parent, tensors: start, world, prompts: order.prompts ?? LOOK_PROMPTS },
+      signal,
+    );
     const [from, to] = [bench.flatten(start), bench.flatten(await this.#tensors(node))];
     const line = Array.from({ length: 2 * order.perUnit + 1 }, (_, i) => -0.5 + i / order.perUnit);
     const ts = evenly(order.radius, order.side);
@@ -221,7 +232,7 @@ export class Insights {
       kind: 'safety landscape',
       version: 1,
       about: this.#about(node, begun),
-      prompts: LOOK_PROMPTS,
+      prompts: order.prompts ?? LOOK_PROMPTS,
       attack: { recipe: node.recipe ?? '', settings: { ...node.settings, steps: node.steps } },
       radius: order.radius,
       models: [
@@ -243,21 +254,24 @@ interface Looked {
   node: LabNode;
   tensors: Tensors;
   world: World;
+  prompts: LookPrompts;
 }
 
 /** A model of its own that takes on any weights of its shape and is looked at. */
 class LookBench {
   readonly #ctx: Context;
   readonly #world: World;
+  readonly #prompts: LookPrompts;
   readonly #model: Model;
   readonly #generator: Generator;
   readonly #losses: TokenLosses;
   readonly #signal: AbortSignal;
 
-  private constructor(ctx: Context, { node, tensors, world }: Looked, signal: AbortSignal) {
+  private constructor(ctx: Context, { node, tensors, world, prompts }: Looked, signal: AbortSignal) {
     const config = parseLlamaConfig(node.modelConfig);
     this.#ctx = ctx;
     this.#world = world;
+    this.#prompts = prompts;
     this.#signal = signal;
     this.#model = Model.create(ctx.gpu, config, tensors);
     this.#generator = new Generator(this.#model, { maxSeqs: SEQS, maxLen: MAX_LENGTH });
@@ -285,7 +299,7 @@ class LookBench {
       await evaluateModel(byTurns(this.#ctx, this.#generator, signal), this.#world, {
         sets: ['T'],
         benign: true,
-        limit: LOOK_PROMPTS,
+        limit: this.#prompts,
         signal,
         scorer: {
           cap: this.#losses.cap,

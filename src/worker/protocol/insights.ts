@@ -1,5 +1,5 @@
 /** Insights about checkpoints of the tiny world: gradient conflict, and the landscape around a model. */
-import type { ConflictTable, Landscape } from '../../core/insights.ts';
+import type { ConflictTable, Landscape, LookPrompts } from '../../core/insights.ts';
 
 export { MAP_RATES, MAP_STEPS, tellingFirst } from '../../core/insights.ts';
 export type {
@@ -27,6 +27,8 @@ export interface LandscapeOrder {
   side: number;
   perUnit: number;
   radius: number;
+  /** Asked at each point; default: 40 forbidden prompts and 4 tasks of each skill. */
+  prompts?: LookPrompts;
 }
 
 export type InsightDocument = ConflictTable | Landscape;
