@@ -123,11 +123,13 @@ describe('the safety landscape', () => {
       radius: 0.5,
       after: 2,
       command: '',
+      line: [-0.5, 0, 1],
+      side: 1,
     });
     const [{ line, directions, spread, distance }] = models as [(typeof models)[number]];
     const own = await bench.look(await bench.weights('chat'));
     const attacked = await bench.look(await bench.attacked('chat', 'mft', { steps: 2 }));
-    expect(line.map((p) => p.t)).toEqual(Array.from({ length: 17 }, (_, i) => -0.5 + i / 8));
+    expect(line.map((p) => p.t)).toEqual([-0.5, 0, 1]);
     expect(line.find((p) => p.t === 0)!.look).toEqual(own);
     expect(line.find((p) => p.t === 1)!.look).toEqual(attacked);
     expect(attacked).not.toEqual(own);
@@ -149,9 +151,9 @@ describe('the safety landscape', () => {
 describe('gradient conflict', () => {
   it('is taken before and after the attack, with its null, and again the same', async () => {
     const bench = await open();
-    const o = { batches: 2, rows: 2, after: 1, command: '' };
+    const o = { batches: 2, rows: 2, after: 2, command: '' };
     const { models } = await gradientConflict(bench, ['chat'], o);
-    expect(models.map((m) => m.model)).toEqual(['chat', 'chat, attacked 1 steps']);
+    expect(models.map((m) => m.model)).toEqual(['chat', 'chat, attacked 2 steps']);
     expect(models[0]!.parts).not.toEqual(models[1]!.parts);
     for (const { null: chance, p } of models[0]!.parts) {
       expect(chance.low).toBeLessThan(chance.high);

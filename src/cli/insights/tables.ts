@@ -47,7 +47,7 @@ export function mapTables(map: InsightMap): string {
   };
   const one = (title: string, show: (look: Look) => string): string => {
     const body = map.rates.map((lr) => [
-      lr.toExponential(0),
+      lr.toExponential(),
       show(map.untouched),
       ...map.steps.map((steps) => figure(lr, steps, show)),
     ]);
