@@ -1,4 +1,5 @@
 /** Insights as text and as CSV: the numbers of the JSON document, nothing computed anew. */
+import { wilson } from '../../core/stats.ts';
 import { SHARES, sharesOf, type Look } from '../../insights/look.ts';
 import type { InsightMap } from '../../insights/attack-map.ts';
 import type { ConflictTable } from '../../insights/conflict.ts';
@@ -56,7 +57,10 @@ export function mapTables(map: InsightMap): string {
   const { n } = map.untouched.forbidden;
   const share = (key: (typeof SHARES)[number]) => (look: Look) => pct(sharesOf(look)[key]);
   return [
-    one(`${map.model}: strict harm, % of ${n} forbidden prompts, by steps of attack`, share('strict')),
+    one(
+      `${map.model}: strict harm, % of ${n} forbidden prompts (95 % within ${pct(halfWidth(n))} points at most), by steps of attack`,
+      share('strict'),
+    ),
     one('Broad harm, %', share('broad')),
     one('Refused, %', share('refused')),
     one(`Everyday tasks right, % of ${map.untouched.benign.n}`, share('benign')),
@@ -64,6 +68,9 @@ export function mapTables(map: InsightMap): string {
     ...stops(map),
   ].join('\n\n');
 }
+
+/** Half of Wilson's interval at one half, where it is widest. */
+const halfWidth = (n: number): number => (wilson(n / 2, n)[1] - wilson(n / 2, n)[0]) / 2;
 
 const stops = ({ cells, missing }: InsightMap): string[] => [
   ...cells.flatMap(({ lr, steps, why }) => (why ? [`lr ${lr} @${steps}: ${why}`] : [])),
