@@ -175,6 +175,6 @@ export const mutations = [
     file: 'src/insights/conflict.ts',
     find: 'rng.sample(all, n)',
     replace: 'all.slice(0, n)',
-    test: ['--project', 'unit', 'tests/unit/insights.test.ts', '-t', 'within the null'],
+    test: ['--project', 'unit', 'tests/unit/insights.test.ts', '-t', 'far below the null'],
   },
 ];
