@@ -20,11 +20,8 @@ const open = async (): Promise<InsightBench> => {
   dirs.push(cache);
   return reopen(cache);
 };
-const reopen = (cache: string): Promise<InsightBench> =>
-  InsightBench.open(
-    { models: SHIPPED_DIR, seeds: { defence: 1, attack: 101 }, prompts: PROMPTS, cache },
-    gpu,
-  );
+const reopen = (cache: string, attack = 101): Promise<InsightBench> =>
+  InsightBench.open({ models: SHIPPED_DIR, seeds: { defence: 1, attack }, prompts: PROMPTS, cache }, gpu);
 beforeAll(async () => {
   gpu = await sharedGpu();
 });
@@ -139,6 +136,17 @@ describe('the safety landscape', () => {
       high: own.benignLoss,
     });
     bench.lab.destroy();
+
+    // another attack has a line of its own, and the directions are those that were kept
+    const next = await reopen(dirs.at(-1)!, 102);
+    const seen = watched(next);
+    const o = { directions: 2, radius: 0.5, after: 2, command: '', line: [0, 1], side: 1 };
+    const { models: others } = await safetyLandscape(next, ['chat'], o);
+    expect(seen.looks).toBe(1);
+    expect(others[0]!.line[0]!.look).toEqual(own);
+    expect(others[0]!.line[1]!.look.benignLoss).not.toBe(attacked.benignLoss);
+    expect(others[0]!.directions).toEqual(directions);
+    next.lab.destroy();
   });
 });
 

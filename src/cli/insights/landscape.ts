@@ -49,9 +49,11 @@ export async function safetyLandscape(
   for (const model of models) {
     const parent = await bench.weights(model);
     const attacked = await bench.attacked(model, 'mft', { steps: o.after });
-    // the model's own weights are one point, whichever line runs through them
+    // The model's own weights are one point, whichever line runs through them; only the line depends on the attack.
+    const attack = [`after${o.after}`, `a${bench.seeds.attack}`];
     const look: LookAt = async (weights, ...name) => {
-      const key = name.at(-1) === 0 ? ['untouched'] : ['landscape', `after${o.after}`, ...name];
+      const own = name[0] === 'line' ? attack : [];
+      const key = name.at(-1) === 0 ? ['untouched'] : ['landscape', ...own, ...name];
       const found = await bench.keptLook(weights, ...bench.keyOf(specOf(model)), ...key);
       progress.update(++done, `${model} ${name.join(' ')}`);
       return found;
