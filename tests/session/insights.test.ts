@@ -155,7 +155,10 @@ describe('gradient conflict', () => {
     const bench = await open();
     const o = { batches: 2, rows: 2, after: 2, command: '' };
     const { models } = await gradientConflict(bench, ['chat'], o);
-    expect(models.map((m) => m.model)).toEqual(['chat', 'chat, attacked 2 steps']);
+    expect(models.map((m) => [m.model, m.after])).toEqual([
+      ['chat', 0],
+      ['chat', 2],
+    ]);
     expect(models[0]!.parts).not.toEqual(models[1]!.parts);
     for (const { null: chance, p } of models[0]!.parts) {
       expect(chance.low).toBeLessThan(chance.high);

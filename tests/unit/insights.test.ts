@@ -292,11 +292,17 @@ describe('tables and CSV hold the numbers of the document', () => {
       deals: 999,
       data: { attack: 'mft', benign: 'bft', seed: 1 },
       models: [
-        { model: 'chat', loss: { attack: 1, benign: 2 }, norm: { attack: 3, benign: 4 }, parts: [part] },
+        {
+          model: 'chat',
+          after: 50,
+          loss: { attack: 1, benign: 2 },
+          norm: { attack: 3, benign: 4 },
+          parts: [part],
+        },
       ],
     };
     expect(numbers(conflictCsv(document))).toEqual([
-      8, 16, -0.123456789, -0.2, -0.05, -0.3, 0.6, 0.5, 0.2, 0.1, 0.31, 0.001,
+      50, 8, 16, -0.123456789, -0.2, -0.05, -0.3, 0.6, 0.5, 0.2, 0.1, 0.31, 0.001,
     ]);
     expect(conflictTables(document)).toMatch(
       /layer 0 \| -0\.12 \[-0\.20 -0\.05\] \| -0\.30 +\| \+0\.60 +\| \+0\.50 +\| \+0\.20 \[\+0\.10 \+0\.31\] \| 0\.001/,

@@ -107,9 +107,9 @@ const conflictFields = (part: ConflictTable['models'][number]['parts'][number]):
 
 export function conflictCsv({ models, batches, rows }: ConflictTable): string {
   return csv(
-    ['model', 'part', 'batches', 'rows', ...CONFLICT_HEAD],
-    models.flatMap(({ model, parts }) =>
-      parts.map((part) => [model, part.part, batches, rows, ...conflictFields(part)]),
+    ['model', 'after', 'part', 'batches', 'rows', ...CONFLICT_HEAD],
+    models.flatMap(({ model, after, parts }) =>
+      parts.map((part) => [model, after, part.part, batches, rows, ...conflictFields(part)]),
     ),
   );
 }
@@ -119,7 +119,7 @@ export function conflictTables({ models, batches, rows, deals }: ConflictTable):
   const lead =
     `Cosine of the attack's and the benign gradient, ${batches} batches of ${rows} of each kind. In brackets central 95 %. Null: the same mean with the ` +
     `batches dealt to the sides at random, ${deals} times; p: one-sided, less alike than chance`;
-  const one = ({ model, loss, norm, parts }: ConflictTable['models'][number]): string => {
+  const one = ({ model, after, loss, norm, parts }: ConflictTable['models'][number]): string => {
     const body = parts.map((part) => [
       part.part,
       `${signed(part.cosine)} [${signed(part.low)} ${signed(part.high)}]`,
@@ -130,7 +130,8 @@ export function conflictTables({ models, batches, rows, deals }: ConflictTable):
       part.p.toFixed(3),
     ]);
     const figures = `loss ${loss.attack.toFixed(2)} and ${loss.benign.toFixed(2)} nats, norm ${norm.attack.toPrecision(2)} and ${norm.benign.toPrecision(2)}`;
-    return `${model} (attack and benign: ${figures})\n${table(['part', 'cosine', 'of means', 'within attack', 'within benign', 'null', 'p'], body)}`;
+    const name = after === 0 ? model : `${model}, attacked ${after} steps`;
+    return `${name} (attack and benign: ${figures})\n${table(['part', 'cosine', 'of means', 'within attack', 'within benign', 'null', 'p'], body)}`;
   };
   return [lead, ...models.map(one)].join('\n\n');
 }
