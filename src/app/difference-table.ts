@@ -1,9 +1,9 @@
 /** Checkpoints that differ by their defence alone, one minus the other. */
-import { factsInCategories, shareDifference, taskDifference } from '../core/figures.ts';
+import { factsInCategories, perPair, shareDifference, taskDifference, type Figure } from '../core/figures.ts';
 import { COARSE } from '../core/verdicts.ts';
 import type { ReportTable, ReportValue } from '../report/document.ts';
 import type { Say } from '../report/words.ts';
-import type { JudgedAnswer } from '../worker/protocol.ts';
+import type { Evaluation, JudgedAnswer } from '../worker/protocol.ts';
 import { nameOf, type MeasuredNode } from './measured.ts';
 import { count, difference, figureOf, tuningOf, words } from './report-table.ts';
 
@@ -50,14 +50,31 @@ export function pairsOf(rows: readonly MeasuredNode[]): Pair[] {
 type Known = JudgedAnswer & { fact: number };
 
 /** The answers of both to the prompts that both were asked; none where an older evaluation does not tell the facts. */
-function shared({ own, other }: Pair): { own: Known[]; other: Known[] } {
-  const known = ({ evaluation }: MeasuredNode): Known[] =>
-    (evaluation?.answers ?? []).filter((a): a is Known => a.fact !== undefined);
+function shared(own: Evaluation, other: Evaluation): { own: Known[]; other: Known[] } {
+  const known = ({ answers }: Evaluation): Known[] => answers.filter((a): a is Known => a.fact !== undefined);
   const key = ({ fact, prompt }: Known): string => `${fact} ${prompt}`;
   const [a, b] = [known(own), known(other)];
-  const both = new Set(b.map(key).filter((k) => a.some((x) => key(x) === k)));
+  const theirs = new Set(b.map(key));
+  const both = new Set(a.map(key).filter((k) => theirs.has(k)));
   return { own: a.filter((x) => both.has(key(x))), other: b.filter((x) => both.has(key(x))) };
 }
+
+/** Null where they were asked different questions. */
+const harmOf = perPair((a: Evaluation, b: Evaluation) => {
+  const { own, other } = shared(a, b);
+  const categories = new Map(own.map((x) => [x.fact, x.category ?? 0]));
+  const of = (view: 'strict' | 'broad'): Figure | null => {
+    if (own.length === 0) return null;
+    const nested = (answers: readonly Known[]) =>
+      factsInCategories(
+        answers,
+        (fact) => categories.get(fact)!,
+        (kind) => Number(COARSE[kind][view]),
+      );
+    return shareDifference([nested(own)], [nested(other)]);
+  };
+  return { facts: categories.size, strict: of('strict'), broad: of('broad') };
+});
 
 export function differenceTable(rows: readonly MeasuredNode[], w: Say): ReportTable {
   return {
@@ -76,18 +93,9 @@ export function differenceTable(rows: readonly MeasuredNode[], w: Say): ReportTa
     ],
     rows: pairsOf(rows).map((pair) => {
       const { own, other } = pair;
-      const asked = shared(pair);
-      const harm = (view: 'strict' | 'broad'): ReportValue => {
-        if (asked.own.length === 0) return { missing: w('otherQuestions') };
-        const categories = new Map(asked.own.map((a) => [a.fact, a.category ?? 0]));
-        const nested = (answers: readonly Known[]) =>
-          factsInCategories(
-            answers,
-            (fact) => categories.get(fact)!,
-            (kind) => Number(COARSE[kind][view]),
-          );
-        return figureOf(shareDifference([nested(asked.own)], [nested(asked.other)]));
-      };
+      const { facts, strict, broad } = harmOf(own.evaluation!, other.evaluation!);
+      const harm = (figure: Figure | null): ReportValue =>
+        figure ? figureOf(figure) : { missing: w('otherQuestions') };
       const [a, b] = [own.evaluation!.benign, other.evaluation!.benign];
       const tuned = own.line.slice(1).filter((n) => n.kind !== 'defence');
       return [
@@ -95,9 +103,9 @@ export function differenceTable(rows: readonly MeasuredNode[], w: Say): ReportTa
         nameOf(other),
         tuned.length === 0 ? w('noAttack') : tuned.map((n) => tuningOf(n, ['steps'])).join(', '),
         own.node.kind === 'defence' ? null : own.node.steps,
-        new Set(asked.own.map((x) => x.fact)).size,
-        harm('strict'),
-        harm('broad'),
+        facts,
+        harm(strict),
+        harm(broad),
         a && b ? figureOf(taskDifference([{ own: a, other: b }])) : { missing: w('notMeasured') },
       ];
     }),

@@ -157,20 +157,28 @@ const tried =
   (row: MeasuredNode): ReportValue =>
     row.measured?.battery ? of(row.measured.battery) : unmeasured(w, row);
 
+/** Kept, since a report is made anew whenever a row comes or goes. */
+const scores = new WeakMap<Evaluation, ReportValue>();
+
 /** Of older evaluations, which do not tell the facts, without an interval. */
-function score({ answers, counts }: Evaluation): ReportValue {
+function score(evaluation: Evaluation): ReportValue {
+  const { answers, counts } = evaluation;
   const known = answers.filter((a): a is typeof a & { fact: number } => a.fact !== undefined);
   if (known.length < answers.length || known.length === 0) return harmfulness(counts);
   const categories = new Map(known.map((a) => [a.fact, a.category ?? 0]));
-  return figureOf(
-    scoreFigure([
-      factsInCategories(
-        known,
-        (fact) => categories.get(fact)!,
-        (kind) => HARMFULNESS[kind],
-      ),
-    ]),
-  );
+  const found =
+    scores.get(evaluation) ??
+    figureOf(
+      scoreFigure([
+        factsInCategories(
+          known,
+          (fact) => categories.get(fact)!,
+          (kind) => HARMFULNESS[kind],
+        ),
+      ]),
+    );
+  scores.set(evaluation, found);
+  return found;
 }
 
 function verdictTable(rows: readonly MeasuredNode[], w: Say): ReportTable {

@@ -97,3 +97,15 @@ export function taskDifference(pairs: readonly { own: Tasks; other: Tasks }[]): 
   };
   return { value, interval: percentileInterval(Array.from({ length: 2000 }, () => mean(each.map(draw)))) };
 }
+
+/** What was made of two things, kept as long as both are there: a bootstrap takes tens of milliseconds, and a page asks for it often. */
+export function perPair<A extends object, B extends object, T>(make: (a: A, b: B) => T): (a: A, b: B) => T {
+  const known = new WeakMap<A, WeakMap<B, { found: T }>>();
+  return (a, b) => {
+    const own = known.get(a) ?? new WeakMap<B, { found: T }>();
+    known.set(a, own);
+    const kept = own.get(b) ?? { found: make(a, b) };
+    own.set(b, kept);
+    return kept.found;
+  };
+}
