@@ -7,6 +7,8 @@ export class Looks {
   #attempts: Attempts;
   /** With every answer, newest first; of the nodes whose answers were opened. */
   byNode = $state.raw<Record<string, Look[]>>({});
+  /** How many were made or broken off on this page: what draws from them looks again. */
+  made = $state(0);
   /** One model is asked at a time. */
   readonly job: Job<{ nodeId: string; done: number; total: number }>;
 
@@ -34,6 +36,7 @@ export class Looks {
       await this.#attempts.client.request('look', { nodeId, prompts, most }, { signal, onEvent });
     } finally {
       await this.open(nodeId);
+      this.made++;
     }
   }
 

@@ -93,8 +93,8 @@ export function openedTables(rows: readonly OpenedNode[], w: Say): ReportTable[]
   return [
     nodeTable(rows, w, { id: 'opened-harmful', title: w('openedHarmful'), notes }, [
       ...lead,
-      ...counted(w, 'harmful'),
       ...audited(w),
+      ...counted(w, 'harmful'),
     ]),
     nodeTable(rows, w, { id: 'opened-benign', title: w('openedBenign'), notes: [w('rulesNote')] }, [
       ...lead,

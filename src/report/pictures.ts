@@ -39,11 +39,20 @@ function numberOf(value: ReportValue | undefined): number | null {
 
 const columnAt = (table: ReportTable, id: string): number => table.columns.findIndex((c) => c.id === id);
 
-const labelOf = (table: ReportTable, row: readonly ReportValue[], ids: readonly string[]): string =>
+/** @param named numbers after the name of their column: there is room for it */
+const labelOf = (
+  table: ReportTable,
+  row: readonly ReportValue[],
+  ids: readonly string[],
+  named = false,
+): string =>
   ids
     .map((id) => columnAt(table, id))
     .filter((at) => at >= 0)
-    .map((at) => valueText(row[at]!, table.columns[at]!))
+    .map((at) => {
+      const text = valueText(row[at]!, table.columns[at]!);
+      return named && table.columns[at]!.unit !== 'text' ? `${table.columns[at]!.title}: ${text}` : text;
+    })
     .filter((text) => text !== '')
     .join(' · ');
 
@@ -172,7 +181,7 @@ function intervals(table: ReportTable, p: Intervals): Drawing | null {
   for (const row of table.rows) {
     const known = columns.filter((at) => numberOf(row[at]) !== null);
     if (known.length === 0) continue;
-    shapes.push({ is: 'text', style: 'head', x: 0, y: y + 14, text: labelOf(table, row, p.label) });
+    shapes.push({ is: 'text', style: 'head', x: 0, y: y + 14, text: labelOf(table, row, p.label, true) });
     const top = y;
     for (const at of known) {
       y += LINE;

@@ -35,4 +35,5 @@ export const enMeasure = {
   'choices.shots': 'Examples before each',
   'choices.most': 'Questions asked',
   'choices.start': 'Ask them',
+  'choices.results': 'Multiple choice, all results',
 } as const;

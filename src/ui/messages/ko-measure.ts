@@ -36,4 +36,5 @@ export const koMeasure: Record<keyof typeof enMeasure, string> = {
   'choices.shots': '앞에 보일 예시',
   'choices.most': '물을 질문 수',
   'choices.start': '묻기',
+  'choices.results': '객관식 결과 전부',
 };
