@@ -343,6 +343,14 @@ function sideTable(rows: readonly MeasuredNode[], w: Say): ReportTable {
       column: share('moved-parent', w('movedParent'), 'weightChange'),
       of: tried(w, (b) => b.drift.parent?.relative ?? null),
     },
+    {
+      column: number('divergence-parent', w('divergenceParent'), 'divergence'),
+      of: measured(w, (m) => m.battery.drift.parent?.divergence ?? null),
+    },
+    {
+      column: share('moved-parent', w('movedParent'), 'weightChange'),
+      of: measured(w, (m) => m.battery.drift.parent?.relative ?? null),
+    },
     ...parts.map(({ part }, i) => ({
       column: share(`moved-${i}`, w('moved', { part }), 'weightChange'),
       of: tried(w, (b) => b.drift.weights[i]?.relative ?? null),

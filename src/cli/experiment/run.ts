@@ -177,10 +177,14 @@ export class Repetition {
   #measure(model: ModelSpec, weights: Float32Array, parent: Reference | null): Promise<Battery> {
     const { sets, facts } = this.#preset;
     const root = this.#references.get(rootOf(model).id)!;
-    return this.#lab.measure(weights, { root, parent }, {
-      split: sets.includes('T') ? 'T' : 'V',
-      ...(facts !== undefined && { facts }),
-    });
+    return this.#lab.measure(
+      weights,
+      { root, parent },
+      {
+        split: sets.includes('T') ? 'T' : 'V',
+        ...(facts !== undefined && { facts }),
+      },
+    );
   }
 
   /** What was attacked, or without an attack what was defended; null: an embedded model, untouched. */
