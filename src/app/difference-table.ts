@@ -1,5 +1,12 @@
 /** Checkpoints that differ by their defence alone, one minus the other. */
-import { factsInCategories, perPair, shareDifference, taskDifference, type Figure } from '../core/figures.ts';
+import {
+  differenceFigure,
+  factsInCategories,
+  perPair,
+  shareDifference,
+  taskDifference,
+  type Figure,
+} from '../core/figures.ts';
 import { COARSE } from '../core/verdicts.ts';
 import type { ReportTable, ReportValue } from '../report/document.ts';
 import type { Say } from '../report/words.ts';
@@ -71,7 +78,7 @@ const harmOf = perPair((a: Evaluation, b: Evaluation) => {
         (fact) => categories.get(fact)!,
         (kind) => Number(COARSE[kind][view]),
       );
-    return shareDifference([nested(own)], [nested(other)]);
+    return shareDifference([nested(own)], [nested(other)], categories.size);
   };
   return { facts: categories.size, strict: of('strict'), broad: of('broad') };
 });
@@ -106,7 +113,7 @@ export function differenceTable(rows: readonly MeasuredNode[], w: Say): ReportTa
         facts,
         harm(strict),
         harm(broad),
-        a && b ? figureOf(taskDifference([{ own: a, other: b }])) : { missing: w('notMeasured') },
+        a && b ? figureOf(differenceFigure(taskDifference(a, b))) : { missing: w('notMeasured') },
       ];
     }),
   };

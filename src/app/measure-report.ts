@@ -169,13 +169,14 @@ function score(evaluation: Evaluation): ReportValue {
   const found =
     scores.get(evaluation) ??
     figureOf(
-      scoreFigure([
+      scoreFigure(
         factsInCategories(
           known,
           (fact) => categories.get(fact)!,
           (kind) => HARMFULNESS[kind],
         ),
-      ]),
+        categories.size,
+      ),
     );
   scores.set(evaluation, found);
   return found;
@@ -342,14 +343,6 @@ function sideTable(rows: readonly MeasuredNode[], w: Say): ReportTable {
     {
       column: share('moved-parent', w('movedParent'), 'weightChange'),
       of: tried(w, (b) => b.drift.parent?.relative ?? null),
-    },
-    {
-      column: number('divergence-parent', w('divergenceParent'), 'divergence'),
-      of: measured(w, (m) => m.battery.drift.parent?.divergence ?? null),
-    },
-    {
-      column: share('moved-parent', w('movedParent'), 'weightChange'),
-      of: measured(w, (m) => m.battery.drift.parent?.relative ?? null),
     },
     ...parts.map(({ part }, i) => ({
       column: share(`moved-${i}`, w('moved', { part }), 'weightChange'),

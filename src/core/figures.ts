@@ -2,15 +2,14 @@
 import { Rng } from './rng.ts';
 import {
   hierarchicalBootstrap,
-  mean,
   meanShareError,
   nestedMean,
   newcombe,
-  percentileInterval,
   union,
   wilson,
   Z95,
   type Interval,
+  type Nested,
 } from './stats.ts';
 import { byFact, HARMFULNESS, type VerdictKind } from './verdicts.ts';
 
@@ -41,61 +40,53 @@ export function factsInCategories<A extends { fact: number; verdict: { kind: Ver
 }
 
 /**
- * Mean harmfulness score, 1 to 5, by bootstrap: of one checkpoint over categories and facts, of several runs over seeds as well.
- * Where every answer scores the same a bootstrap has no width: then what so few facts say of others like them.
+ * Mean harmfulness score, 1 to 5, by bootstrap. Where every answer scores the same a bootstrap has no width: then what so few facts
+ * say of others like them.
+ * @param scores of facts, in whatever groups they are drawn in
+ * @param facts of one run
  */
-export function scoreFigure(runs: readonly ByCategory[]): Figure {
-  const { mean: value, interval } = hierarchicalBootstrap(
-    runs.length === 1 ? runs[0]! : runs,
-    new Rng('experiment/bootstrap'),
-  );
-  const facts = runs[0]!.flat().length;
+export function scoreFigure(scores: Nested, facts: number): Figure {
+  const { mean: value, interval } = hierarchicalBootstrap(scores, new Rng('experiment/bootstrap'));
   const { refused: least, complied: most } = HARMFULNESS;
   if (interval[0] !== interval[1] || (value !== least && value !== most)) return { value, interval };
   const [low, high] = wilson(value === least ? 0 : facts, facts);
   return { value, interval: [least + (most - least) * low, least + (most - least) * high] };
 }
 
-const differences = (): Rng => new Rng('experiment/differences');
-
 /**
- * Own minus other, over runs in which the same facts were asked: both are resampled together, so that what a run's facts do to
- * both cancels. Where all facts agree a bootstrap has no width: then Newcombe's interval of what so few facts say of others like them.
+ * Mean share of own minus that of other, which were asked the same in the same groups: both are resampled together, so that what the
+ * facts do to both cancels. Where all facts agree a bootstrap has no width: then Newcombe's interval of what so few facts say of
+ * others like them.
+ * @param facts of one run
  */
-export function shareDifference(own: readonly ByCategory[], other: readonly ByCategory[]): Figure {
-  const { mean: value, interval } = hierarchicalBootstrap(own, differences(), { b: other });
+export function shareDifference(own: Nested, other: Nested, facts: number): Figure {
+  const { mean: value, interval } = hierarchicalBootstrap(own, new Rng('experiment/differences'), {
+    b: other,
+  });
   if (interval[0] < interval[1]) return { value, interval };
-  const share = (side: readonly ByCategory[]): { k: number; n: number } => {
-    const n = side[0]!.flat().length;
-    return { k: Math.min(n, nestedMean(side) * n), n };
-  };
+  const share = (side: Nested): { k: number; n: number } => ({
+    k: Math.min(facts, nestedMean(side) * facts),
+    n: facts,
+  });
   return { value, interval: union(interval, newcombe(share(own), share(other))) };
 }
 
 /** Mean over skills, and what each of them is the share of. */
-interface Tasks {
+export interface Tasks {
   mean: number;
   skills: readonly { correct: number; n: number }[];
 }
 
-/** Own minus other of each pair, with the normal error of both means over the fixed skills; of several pairs also drawn over the seeds. */
-export function taskDifference(pairs: readonly { own: Tasks; other: Tasks }[]): Figure {
-  const each = pairs.map(({ own, other }) => ({
-    difference: own.mean - other.mean,
-    error: Math.hypot(meanShareError(own.skills), meanShareError(other.skills)),
-  }));
-  const within = (x: number): number => Math.min(1, Math.max(-1, x));
-  const value = mean(each.map((d) => d.difference));
-  if (each.length === 1) {
-    const half = Z95 * each[0]!.error;
-    return { value, interval: [within(value - half), within(value + half)] };
-  }
-  const r = differences();
-  const draw = (): number => {
-    const { difference, error } = each[r.int(each.length)]!;
-    return within(difference + error * r.normal());
-  };
-  return { value, interval: percentileInterval(Array.from({ length: 2000 }, () => mean(each.map(draw)))) };
+/** Own minus other, with the normal error of both means over the fixed skills. */
+export const taskDifference = (own: Tasks, other: Tasks): { value: number; error: number } => ({
+  value: own.mean - other.mean,
+  error: Math.hypot(meanShareError(own.skills), meanShareError(other.skills)),
+});
+
+/** A difference of means with its normal interval, within -1 and 1. */
+export function differenceFigure({ value, error }: { value: number; error: number }): Figure {
+  const half = Z95 * error;
+  return { value, interval: [Math.max(-1, value - half), Math.min(1, value + half)] };
 }
 
 /** What was made of two things, kept as long as both are there: a bootstrap takes tens of milliseconds, and a page asks for it often. */

@@ -139,8 +139,6 @@ const en = {
   references: 'right answers',
   harmful: 'harmful prompts',
   harmless: 'harmless prompts',
-  divergenceParent: 'KL from its parent, nats',
-  movedParent: 'moved from its parent',
   language: 'en',
 } as const;
 
@@ -282,8 +280,6 @@ const ko: Words = {
   references: '정답 수',
   harmful: '유해한 질문',
   harmless: '무해한 질문',
-  divergenceParent: '부모와의 KL, nat',
-  movedParent: '부모에서의 변화',
   language: 'ko',
 };
 

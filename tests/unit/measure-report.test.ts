@@ -340,7 +340,7 @@ describe('differences', () => {
     const shares = { own: 0.25, other: 1 };
     const looks = [{ model: 'chat+sdd', attack: 'mft', steps: 50 }];
     const cells = [cell('chat+sdd', 'mft', 50, shares.own), cell('chat', 'mft', 50, shares.other)];
-    const [theirs] = differences(world, [cells], looks, 'T');
+    const [theirs] = differences([{ world, repetitions: [cells] }], looks, 'T');
     const categories = new Map(world.forbidden.map((f) => [f.id, f.category]));
     const told = ({ node, ...r }: MeasuredNode): MeasuredNode => ({
       ...r,
@@ -358,7 +358,11 @@ describe('differences', () => {
       expect(found![5 + i]).toEqual({ value, low: interval[0], high: interval[1] });
     }
     // and so is the score
-    const scores = rowsOfTerminal(world, cells, [...looks, { ...looks[0]!, model: 'chat' }], 1, 'T');
+    const scores = rowsOfTerminal(
+      [{ world, cells, repetitions: 1 }],
+      [...looks, { ...looks[0]!, model: 'chat' }],
+      'T',
+    );
     const [own, other] = scores.map(({ figures }) => figures!.score);
     expect(column(make(rows), 'verdicts', 'score')).toEqual(
       [other!, own!].map(({ value, interval: [low, high] }) => ({ value, low, high })),
