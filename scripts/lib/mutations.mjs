@@ -156,4 +156,25 @@ export const mutations = [
     replace: "const tensors = unflatten(config, await this.#ctx.store.weights('tiny-chat'));",
     test: ['--project', 'e2e', 'tests/e2e/main-job.test.ts'],
   },
+  {
+    name: 'map-that-begins-again',
+    file: 'src/insights/attack-map.ts',
+    find: 'const at = lengths.filter((n) => bench.stored(lr, n) === null);\n    if (at.length',
+    replace: 'const at = lengths;\n    if (at.length',
+    test: ['--project', 'gpu', 'tests/session/insights.test.ts', '-t', 'goes on behind the last cell'],
+  },
+  {
+    name: 'direction-of-any-length',
+    file: 'src/insights/param-ops.ts',
+    find: 'const scale = Math.sqrt(own) / (',
+    replace: 'const scale = 1 / (',
+    test: ['--project', 'gpu', 'tests/gradcheck/insights.test.ts', '-t', 'filter-normalised directions'],
+  },
+  {
+    name: 'undealt-batches',
+    file: 'src/insights/conflict.ts',
+    find: 'rng.sample(all, n)',
+    replace: 'all.slice(0, n)',
+    test: ['--project', 'unit', 'tests/unit/insights.test.ts', '-t', 'far below the null'],
+  },
 ];

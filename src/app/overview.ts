@@ -126,11 +126,9 @@ function paretoTable(
     .filter((n) => n.root !== null)
     .map((node) => ({
       node,
-      absent: false,
       from: from(node),
       rootId: root(node).id,
       evaluation: judged(node.id),
-      measured: null,
     }));
   const rows = worstBudgets(attacks).flatMap(({ parentId, bounds }): ReportValue[][] => {
     const model = models.find((m) => m.id === parentId);

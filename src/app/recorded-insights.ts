@@ -58,6 +58,7 @@ const Conflict = v.object({
   models: v.array(
     v.object({
       model: v.string(),
+      after: count,
       loss: v.object({ attack: v.number(), benign: v.number() }),
       norm: v.object({ attack: v.number(), benign: v.number() }),
       parts: v.array(

@@ -28,6 +28,7 @@ import { Repetition, type Failure, type Planned } from './experiment/run.ts';
 import { OWN_OPTIONS, ownMain, resultsMain } from './experiment-own.ts';
 import { readModelFolder } from './model-folder.ts';
 import { openNodeGpu } from './node-gpu.ts';
+import { whole } from './options.ts';
 import { SHIPPED_DIR } from './pretrain.ts';
 import { duration } from './progress.ts';
 import { protocolNow } from './protocol.ts';
@@ -226,11 +227,4 @@ function list(): string {
     'Grid (--grid)',
     grid,
   ].join('\n');
-}
-
-function whole(name: string, text: string, least: number): number {
-  const value = Number(text);
-  if (!/^\d+$/.test(text) || value < least)
-    throw new LabError('bad-input', `${name} wants a whole number from ${least}, not "${text}".`);
-  return value;
 }

@@ -30,6 +30,7 @@ import {
   mapCsv,
   mapTables,
 } from './insights/tables.ts';
+import { numbers, whole } from './options.ts';
 import { SHIPPED_DIR } from './pretrain.ts';
 
 const KINDS = ['conflict', 'landscape', 'map'] as const;
@@ -72,12 +73,12 @@ export async function main(argv: string[]): Promise<number> {
   const models = values.model ?? (kind === 'map' ? ['chat+sdd'] : ['chat', 'chat+sdd']);
   models.forEach(specOf);
   const o = {
-    rates: list('--rates', values.rates),
-    steps: list('--steps', values.steps),
+    rates: numbers('--rates', values.rates),
+    steps: numbers('--steps', values.steps),
     batches: whole('--batches', values.batches, 0),
     rows: whole('--rows', values.rows, 1),
     directions: whole('--directions', values.directions, 1),
-    radius: list('--radius', values.radius)[0]!,
+    radius: Number(values.radius),
     after: whole('--after', values.after, kind === 'landscape' ? 1 : 0),
     command: commandOf(argv),
   };
@@ -145,17 +146,4 @@ function commandOf(argv: readonly string[]): string {
       !/^--(json|csv|fresh|models)(=|$)/.test(arg) && !/^--(json|csv|models)$/.test(argv[i - 1] ?? ''),
   );
   return `npm run insights -- ${kept.join(' ')}`;
-}
-
-function list(name: string, text: string): number[] {
-  const values = text.split(',').map(Number);
-  if (text.trim() !== '' && values.every(Number.isFinite)) return values;
-  throw new LabError('bad-input', `${name} wants numbers with commas between them, not "${text}".`);
-}
-
-function whole(name: string, text: string, least: number): number {
-  const value = Number(text);
-  if (!/^\d+$/.test(text) || value < least)
-    throw new LabError('bad-input', `${name} wants a whole number from ${least}, not "${text}".`);
-  return value;
 }

@@ -124,6 +124,8 @@ export interface PartConflict {
 
 export interface ModelConflict {
   model: string;
+  /** Steps of attack that came before; 0: none. */
+  after: number;
   /** Mean over the batches, nats per token. */
   loss: { attack: number; benign: number };
   /** Norm of the mean gradient. */

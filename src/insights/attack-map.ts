@@ -34,15 +34,18 @@ export function checkAxes(rates: readonly number[], steps: readonly number[]): v
       safe: 'Nothing was started.',
       next: `The recorded map has rates ${MAP_RATES.join(', ')} and steps ${MAP_STEPS.join(', ')}.`,
     });
-  for (const [what, values] of Object.entries({ 'learning rate': rates, 'number of steps': steps })) {
+  const axes = { 'learning rate': rates, 'number of steps': steps };
+  for (const [what, values] of Object.entries(axes)) {
     if (values.length === 0) throw wrong(`An attack map needs at least one ${what}.`);
-    const twice = values.find((x, i) => values.indexOf(x) !== i);
-    if (twice !== undefined) throw wrong(`The ${what} ${twice} stands twice in the map.`);
   }
   const rate = rates.find((x) => !(x >= 1e-6 && x <= 1e-1));
   if (rate !== undefined) throw wrong(`The learning rate ${rate} is not within 1e-6 to 1e-1.`);
   const length = steps.find((x) => !Number.isInteger(x) || x < 1 || x > 10_000);
   if (length !== undefined) throw wrong(`${length} is no number of steps from 1 to 10000.`);
+  for (const [what, values] of Object.entries(axes)) {
+    const twice = values.find((x, i) => values.indexOf(x) !== i);
+    if (twice !== undefined) throw wrong(`The ${what} ${twice} stands twice in the map.`);
+  }
 }
 
 /**

@@ -53,7 +53,7 @@ export function conflictBatches(
 
 /** @param gradient of the mean loss over a batch's labels, at the model's weights */
 export async function measureConflict(
-  model: string,
+  subject: Pick<ModelConflict, 'model' | 'after'>,
   layout: ParamLayout,
   { attack, benign }: ConflictBatches,
   gradient: (batch: Batch) => Promise<{ loss: number; gradient: Float32Array }>,
@@ -77,7 +77,7 @@ export async function measureConflict(
   const norm = (from: number): number => Math.sqrt(blockSum(all, from, from, n)) / n;
   const loss = (from: number): number => mean(taken.slice(from, from + n).map((t) => t.loss));
   return {
-    model,
+    ...subject,
     loss: { attack: loss(0), benign: loss(n) },
     norm: { attack: norm(0), benign: norm(n) },
     parts: parts.map(({ part }, i) => partConflict(part, grams[i]!, n, draws)),

@@ -53,11 +53,20 @@ export function numberOf(value: ReportValue | undefined): number | null {
 export const columnAt = (table: ReportTable, id: string): number =>
   table.columns.findIndex((c) => c.id === id);
 
-export const labelOf = (table: ReportTable, row: readonly ReportValue[], ids: readonly string[]): string =>
+/** @param named numbers after the name of their column: there is room for it */
+export const labelOf = (
+  table: ReportTable,
+  row: readonly ReportValue[],
+  ids: readonly string[],
+  named = false,
+): string =>
   ids
     .map((id) => columnAt(table, id))
     .filter((at) => at >= 0)
-    .map((at) => valueText(row[at]!, table.columns[at]!))
+    .map((at) => {
+      const text = valueText(row[at]!, table.columns[at]!);
+      return named && table.columns[at]!.unit !== 'text' ? `${table.columns[at]!.title}: ${text}` : text;
+    })
     .filter((text) => text !== '')
     .join(' · ');
 

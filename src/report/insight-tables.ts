@@ -100,14 +100,15 @@ export function conflictTables(found: ConflictTable, language: Language): Report
 }
 
 function conflictTable(
-  { model, loss, norm, parts }: ModelConflict,
+  { model, after, loss, norm, parts }: ModelConflict,
   found: ConflictTable,
   w: InsightSay,
 ): ReportTable {
-  const title = w('conflict', { model });
+  const name = after === 0 ? model : w('attacked', { model, steps: after });
+  const title = w('conflict', { model: name });
   const { batches, rows, deals } = found;
   return {
-    id: `conflict-${model}`,
+    id: `conflict-${model}-${after}`,
     title,
     notes: [
       w('conflictNote', { batches, rows, deals }),

@@ -23,6 +23,7 @@ const en = {
   mapBenign: 'Attack map of {model}: what is left of its ability',
   mapBenignNote: 'A field without harm means something only where the ability beside it is still there.',
   conflict: 'Gradient conflict, {model}',
+  attacked: '{model} after {steps} steps of attack',
   conflictNote:
     'Below 0 a step that helps the attack hurts everyday tasks. {batches} batches of {rows} texts of each kind, at the same weights; the bar is what random deals of the batches to two sides leave ({deals} deals, central 95 %).',
   cosine: 'cosine, attack and everyday',
@@ -90,6 +91,7 @@ const ko: Words = {
   mapBenign: '{model}의 공격 지도: 남은 능력',
   mapBenignNote: '유해가 없는 칸은 그 옆의 능력이 남아 있을 때만 뜻이 있습니다.',
   conflict: '기울기 충돌, {model}',
+  attacked: '{steps}단계 공격 뒤의 {model}',
   conflictNote:
     '0보다 작으면 공격을 돕는 한 걸음이 일상 과제를 해칩니다. 같은 가중치에서 종류마다 글 {rows}개의 배치 {batches}개. 막대는 배치를 두 쪽에 무작위로 나누었을 때의 값입니다({deals}번, 가운데 95 %).',
   cosine: '코사인, 공격과 일상',

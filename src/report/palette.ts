@@ -42,6 +42,7 @@ export const pictureRules = (colour: (name: Colour) => string): string =>
     `text{font:12px system-ui,sans-serif;fill:${colour('ink')}}`,
     '.label,.tick{text-anchor:end}',
     '.step,.in{text-anchor:middle}',
+    '.head{font-weight:600}',
     `.in{fill:${colour('on')}}`,
     `.grid{stroke:${colour('line')}}`,
     `.zero{stroke:${colour('soft')}}`,
@@ -51,6 +52,7 @@ export const pictureRules = (colour: (name: Colour) => string): string =>
     'polyline.line,line.line{fill:none;stroke-width:2}',
     'polygon.area{fill-opacity:.15;stroke:none}',
     'path.line{fill:none;stroke-width:6;stroke-linecap:round}',
+    `.line.chance{stroke:${colour('ink')}}`,
     ...LINES.map((name, i) => {
       const c = colour(name);
       return `.line.l${i}{stroke:${c}}circle.line.l${i},polygon.area.l${i}{fill:${c}}`;

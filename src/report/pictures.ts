@@ -12,6 +12,7 @@ import {
   type Drawing,
   type Shape,
 } from './drawing.ts';
+import { intervals } from './interval-picture.ts';
 import { heat, lines, ranges, scatter } from './insight-pictures.ts';
 
 export type { Drawing, Shape } from './drawing.ts';
@@ -23,6 +24,8 @@ export function picture(table: ReportTable): Drawing | null {
   switch (p.kind) {
     case 'verdicts':
       return verdictBars(table, p.label);
+    case 'intervals':
+      return intervals(table, p);
     case 'curves':
       return curves(table, p);
     case 'heat':

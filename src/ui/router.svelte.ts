@@ -1,5 +1,15 @@
 /** The places of the stage, in the order of the work. The hash names the place: `#/compare`. */
-export const PLACES = ['model', 'data', 'pairs', 'defend', 'attack', 'compare', 'measure', 'insights', 'gpu'] as const;
+export const PLACES = [
+  'model',
+  'data',
+  'pairs',
+  'defend',
+  'attack',
+  'compare',
+  'measure',
+  'insights',
+  'gpu',
+] as const;
 export type Place = (typeof PLACES)[number] | 'showme';
 
 function read(): Place {

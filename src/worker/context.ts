@@ -14,6 +14,7 @@ import type {
   Capabilities,
   ErrorInfo,
   Evaluation,
+  KeptAnswers,
   Look,
   Chosen,
   Measured,
@@ -35,7 +36,11 @@ export const ENGINE_VERSION = __ENGINE_CODE__.slice(0, 16);
 /** SHA-256 of the text of the protocol that this lab was built beside. */
 export const PROTOCOL_HASH = __PROTOCOL__.sha256;
 
-export type LabStore = Store<LabNode, RunInfo, Evaluation | Look | Measured | Chosen | StoredInsight>;
+export type LabStore = Store<
+  LabNode,
+  RunInfo,
+  Evaluation | Look | Measured | Chosen | KeptAnswers | StoredInsight
+>;
 
 export interface ContextOptions {
   notify(notice: Notice): void;

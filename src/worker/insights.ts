@@ -4,6 +4,7 @@ import {
   type LookPrompts,
   type About,
   type ConflictTable,
+  type ModelConflict,
   type Landscape,
   type Look,
 } from '../core/insights.ts';
@@ -87,7 +88,7 @@ export class Insights {
       for (const [i, node] of nodes.entries()) {
         const weights = probe.flatten(await this.#tensors(node));
         const found = await measureConflict(
-          node.name,
+          await this.#named(node),
           probe.layout,
           data,
           (batch) => gate.run(PRIORITY.evaluation, () => probe.gradient(weights, batch), signal),
@@ -181,6 +182,11 @@ export class Insights {
     };
     await this.#ctx.store.addEvaluation(stored, (n: LabNode) => n);
     return stored;
+  }
+
+  async #named(node: LabNode): Promise<Pick<ModelConflict, 'model' | 'after'>> {
+    if (node.kind !== 'attack' || node.parentId === null) return { model: node.name, after: 0 };
+    return { model: (await this.#ctx.node(node.parentId)).name, after: node.steps };
   }
 
   async #tensors(node: LabNode): Promise<Tensors> {

@@ -29,6 +29,7 @@ import { Runs } from './runs.ts';
 import { allShaders } from './shader-info.ts';
 import { Tabs } from './tabs.ts';
 import { Tasks } from './tasks.ts';
+import { unfinished } from './unfinished.ts';
 import type {
   Capabilities,
   EventOf,
@@ -208,6 +209,7 @@ export class Service {
       landscape: (params, emit, signal) => this.#insights.landscape(params, emit, signal),
       insights: () => this.#insights.all(),
       measured: ({ nodeId }) => this.#measurements.list(nodeId),
+      unfinished: ({ nodeId }) => unfinished(ctx, nodeId),
       evaluations: ({ nodeId }) => this.#evaluations.list(nodeId),
       look: (params, emit, signal) => this.#looks.look(params, emit, signal),
       looks: ({ nodeId }) => this.#looks.list(nodeId),

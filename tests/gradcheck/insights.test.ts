@@ -99,10 +99,16 @@ describe('insights equal the float64 reference', () => {
   it('cosines of gradients by part, within and across kinds, of the weights that are asked for', async () => {
     for (const tensors of [own, other]) {
       const weights = flat(tensors);
-      const found = await measureConflict('m', layout, batches, (b) => probe.gradient(weights, b), {
-        seed: 1,
-        deals: 20,
-      });
+      const found = await measureConflict(
+        { model: 'm', after: 0 },
+        layout,
+        batches,
+        (b) => probe.gradient(weights, b),
+        {
+          seed: 1,
+          deals: 20,
+        },
+      );
       const params = ref.toParams(tensors);
       const [attack, benign] = [batches.attack, batches.benign].map((kind) =>
         kind.map((batch) => ref.gradient(config, params, [batch])),

@@ -70,7 +70,10 @@ it('gradient conflict of two checkpoints; kept, and listed with the landscape', 
   const order = { nodeIds: ['tiny-chat', attacked.id], ...CONFLICT };
   const stored = await page.ask('conflict', order);
   const document = stored.document as Extract<typeof stored.document, { kind: 'gradient conflict' }>;
-  expect(document.models.map((m) => m.model)).toEqual(['tiny-chat', attacked.name]);
+  expect(document.models.map((m) => [m.model, m.after])).toEqual([
+    ['tiny-chat', 0],
+    ['tiny-chat', 3],
+  ]);
   for (const { parts, norm } of document.models) {
     expect(parts.map((p) => p.part)).toEqual([
       'embedding',

@@ -12,7 +12,7 @@ import type { Gpu } from '../../src/gpu/gpu.ts';
 import { sharedGpu } from '../support/page-gpu.ts';
 
 const PROMPTS = { forbidden: 7, perSkill: 1 };
-const AXES = { rates: [1e-3, 3e-3], steps: [1, 2, 3], command: 'npm run insights -- map' };
+const AXES = { rates: [1e-3, 3e-3], steps: [1, 2], command: 'npm run insights -- map' };
 let gpu: Gpu;
 const dirs: string[] = [];
 const open = async (): Promise<InsightBench> => {
@@ -20,11 +20,8 @@ const open = async (): Promise<InsightBench> => {
   dirs.push(cache);
   return reopen(cache);
 };
-const reopen = (cache: string): Promise<InsightBench> =>
-  InsightBench.open(
-    { models: SHIPPED_DIR, seeds: { defence: 1, attack: 101 }, prompts: PROMPTS, cache },
-    gpu,
-  );
+const reopen = (cache: string, attack = 101): Promise<InsightBench> =>
+  InsightBench.open({ models: SHIPPED_DIR, seeds: { defence: 1, attack }, prompts: PROMPTS, cache }, gpu);
 beforeAll(async () => {
   gpu = await sharedGpu();
 });
@@ -55,38 +52,32 @@ describe('the attack map', () => {
     const whole = await open();
     const full = await attackMap(whole, 'chat', AXES);
     expect(full.error).toBeUndefined();
-    expect(full.map).toMatchObject({ rates: [1e-3, 3e-3], steps: [1, 2, 3], missing: [] });
+    expect(full.map).toMatchObject({ rates: AXES.rates, steps: AXES.steps, missing: [] });
     expect(full.map.cells.map((c) => [c.lr, c.steps])).toEqual(
-      [1e-3, 3e-3].flatMap((lr) => [1, 2, 3].map((steps) => [lr, steps])),
+      [1e-3, 3e-3].flatMap((lr) => [1, 2].map((steps) => [lr, steps])),
     );
 
     const first = await open();
-    // the untouched model is the first look
+    // the untouched model is the first look; the third cell is in the middle of the second rate
     watched(first, 1 + 3 + 1);
     const broken = await attackMap(first, 'chat', AXES);
     expect(String(broken.error)).toMatch(/the power went out/);
     expect(broken.map.cells).toEqual(full.map.cells.slice(0, 3));
-    expect(broken.map.missing).toEqual([1, 2, 3].map((steps) => ({ lr: 3e-3, steps })));
+    expect(broken.map.missing).toEqual([{ lr: 3e-3, steps: 2 }]);
     first.lab.destroy();
 
-    // broken off again in the middle of a rate: only what is missing of it is looked at
     const second = await reopen(dirs.at(-1)!);
-    const again = watched(second, 3);
-    await attackMap(second, 'chat', AXES);
-    expect(again.runs).toEqual([{ lr: 3e-3, at: [1, 2, 3] }]);
-    second.lab.destroy();
-    const third = await reopen(dirs.at(-1)!);
-    const last = watched(third);
-    const { map, error } = await attackMap(third, 'chat', AXES);
+    const rest = watched(second);
+    const { map, error } = await attackMap(second, 'chat', AXES);
     expect(error).toBeUndefined();
-    expect(last).toEqual({ looks: 1, runs: [{ lr: 3e-3, at: [3] }] });
+    expect(rest).toEqual({ looks: 1, runs: [{ lr: 3e-3, at: [2] }] });
     expect({ ...map, about: null }).toEqual({ ...full.map, about: null });
 
     const idle = watched(whole);
     await attackMap(whole, 'chat', AXES);
     expect(idle).toEqual({ looks: 0, runs: [] });
     whole.lab.destroy();
-    third.lab.destroy();
+    second.lab.destroy();
   });
 
   it('says at which cells training stopped on numbers that are not finite, and goes on with the next rate', async () => {
@@ -94,7 +85,7 @@ describe('the attack map', () => {
     const { train } = bench.lab;
     const broken = (await bench.weights('chat')).slice().fill(NaN);
     bench.lab.train = (weights, o) => train.call(bench.lab, o.settings.lr === 1e-3 ? broken : weights, o);
-    const { map, error } = await attackMap(bench, 'chat', { ...AXES, steps: [1, 2] });
+    const { map, error } = await attackMap(bench, 'chat', AXES);
     expect(error).toBeUndefined();
     expect(map.cells.filter((c) => c.lr === 1e-3)).toEqual([
       { lr: 1e-3, steps: 1, loss: null, look: null, why: expect.stringMatching(/not finite/) as string },
@@ -123,11 +114,13 @@ describe('the safety landscape', () => {
       radius: 0.5,
       after: 2,
       command: '',
+      line: [-0.5, 0, 1],
+      side: 1,
     });
     const [{ line, directions, spread, distance }] = models as [(typeof models)[number]];
     const own = await bench.look(await bench.weights('chat'));
     const attacked = await bench.look(await bench.attacked('chat', 'mft', { steps: 2 }));
-    expect(line.map((p) => p.t)).toEqual(Array.from({ length: 17 }, (_, i) => -0.5 + i / 8));
+    expect(line.map((p) => p.t)).toEqual([-0.5, 0, 1]);
     expect(line.find((p) => p.t === 0)!.look).toEqual(own);
     expect(line.find((p) => p.t === 1)!.look).toEqual(attacked);
     expect(attacked).not.toEqual(own);
@@ -143,15 +136,29 @@ describe('the safety landscape', () => {
       high: own.benignLoss,
     });
     bench.lab.destroy();
+
+    // another attack has a line of its own, and the directions are those that were kept
+    const next = await reopen(dirs.at(-1)!, 102);
+    const seen = watched(next);
+    const o = { directions: 2, radius: 0.5, after: 2, command: '', line: [0, 1], side: 1 };
+    const { models: others } = await safetyLandscape(next, ['chat'], o);
+    expect(seen.looks).toBe(1);
+    expect(others[0]!.line[0]!.look).toEqual(own);
+    expect(others[0]!.line[1]!.look.benignLoss).not.toBe(attacked.benignLoss);
+    expect(others[0]!.directions).toEqual(directions);
+    next.lab.destroy();
   });
 });
 
 describe('gradient conflict', () => {
   it('is taken before and after the attack, with its null, and again the same', async () => {
     const bench = await open();
-    const o = { batches: 2, rows: 2, after: 1, command: '' };
+    const o = { batches: 2, rows: 2, after: 2, command: '' };
     const { models } = await gradientConflict(bench, ['chat'], o);
-    expect(models.map((m) => m.model)).toEqual(['chat', 'chat, attacked 1 steps']);
+    expect(models.map((m) => [m.model, m.after])).toEqual([
+      ['chat', 0],
+      ['chat', 2],
+    ]);
     expect(models[0]!.parts).not.toEqual(models[1]!.parts);
     for (const { null: chance, p } of models[0]!.parts) {
       expect(chance.low).toBeLessThan(chance.high);

@@ -168,14 +168,15 @@ export class InsightBench {
 export function versions(
   models: readonly string[],
   after: number,
-): { name: string; weights(bench: InsightBench): Promise<Float32Array> }[] {
+): { model: string; after: number; weights(bench: InsightBench): Promise<Float32Array> }[] {
   return models.flatMap((model) => [
-    { name: model, weights: (bench: InsightBench) => bench.weights(model) },
+    { model, after: 0, weights: (bench: InsightBench) => bench.weights(model) },
     ...(after === 0
       ? []
       : [
           {
-            name: `${model}, attacked ${after} steps`,
+            model,
+            after,
             weights: (bench: InsightBench) => bench.attacked(model, 'mft', { steps: after }),
           },
         ]),

@@ -18,13 +18,13 @@ export async function gradientConflict(
   const probe = await GradientProbe.open(lab.gpu, folder.config, folder.tensors);
   const found: ConflictTable['models'] = [];
   try {
-    for (const [i, { name, weights }] of all.entries()) {
+    for (const [i, { weights, ...subject }] of all.entries()) {
       bench.onStep = (note) => progress.update(i * 2 * o.batches, note);
       const at = await weights(bench);
       found.push(
-        await measureConflict(name, probe.layout, data, (batch) => probe.gradient(at, batch), {
+        await measureConflict(subject, probe.layout, data, (batch) => probe.gradient(at, batch), {
           seed: seeds.attack,
-          onBatch: (done) => progress.update(i * 2 * o.batches + done, name),
+          onBatch: (done) => progress.update(i * 2 * o.batches + done, subject.model),
         }),
       );
     }

@@ -9,6 +9,7 @@ import {
   type Look,
   type Visage,
 } from '../../core/insights.ts';
+import { wilson } from '../../core/stats.ts';
 import { pct, table } from '../summary/tables.ts';
 
 export type CsvRow = readonly (string | number | null)[];
@@ -53,7 +54,7 @@ export function mapTables(map: InsightMap): string {
   };
   const one = (title: string, show: (look: Look) => string): string => {
     const body = map.rates.map((lr) => [
-      lr.toExponential(0),
+      lr.toExponential(),
       show(map.untouched),
       ...map.steps.map((steps) => figure(lr, steps, show)),
     ]);
@@ -62,7 +63,10 @@ export function mapTables(map: InsightMap): string {
   const { n } = map.untouched.forbidden;
   const share = (key: (typeof SHARES)[number]) => (look: Look) => pct(sharesOf(look)[key]);
   return [
-    one(`${map.model}: strict harm, % of ${n} forbidden prompts, by steps of attack`, share('strict')),
+    one(
+      `${map.model}: strict harm, % of ${n} forbidden prompts (95 % within ${pct(halfWidth(n))} points at most), by steps of attack`,
+      share('strict'),
+    ),
     one('Broad harm, %', share('broad')),
     one('Refused, %', share('refused')),
     one(`Everyday tasks right, % of ${map.untouched.benign.n}`, share('benign')),
@@ -70,6 +74,9 @@ export function mapTables(map: InsightMap): string {
     ...stops(map),
   ].join('\n\n');
 }
+
+/** Half of Wilson's interval at one half, where it is widest. */
+const halfWidth = (n: number): number => (wilson(n / 2, n)[1] - wilson(n / 2, n)[0]) / 2;
 
 const stops = ({ cells, missing }: InsightMap): string[] => [
   ...cells.flatMap(({ lr, steps, why }) => (why ? [`lr ${lr} @${steps}: ${why}`] : [])),
@@ -106,9 +113,9 @@ const conflictFields = (part: ConflictTable['models'][number]['parts'][number]):
 
 export function conflictCsv({ models, batches, rows }: ConflictTable): string {
   return csv(
-    ['model', 'part', 'batches', 'rows', ...CONFLICT_HEAD],
-    models.flatMap(({ model, parts }) =>
-      parts.map((part) => [model, part.part, batches, rows, ...conflictFields(part)]),
+    ['model', 'after', 'part', 'batches', 'rows', ...CONFLICT_HEAD],
+    models.flatMap(({ model, after, parts }) =>
+      parts.map((part) => [model, after, part.part, batches, rows, ...conflictFields(part)]),
     ),
   );
 }
@@ -118,7 +125,7 @@ export function conflictTables({ models, batches, rows, deals }: ConflictTable):
   const lead =
     `Cosine of the attack's and the benign gradient, ${batches} batches of ${rows} of each kind. In brackets central 95 %. Null: the same mean with the ` +
     `batches dealt to the sides at random, ${deals} times; p: one-sided, less alike than chance`;
-  const one = ({ model, loss, norm, parts }: ConflictTable['models'][number]): string => {
+  const one = ({ model, after, loss, norm, parts }: ConflictTable['models'][number]): string => {
     const body = parts.map((part) => [
       part.part,
       `${signed(part.cosine)} [${signed(part.low)} ${signed(part.high)}]`,
@@ -129,7 +136,8 @@ export function conflictTables({ models, batches, rows, deals }: ConflictTable):
       part.p.toFixed(3),
     ]);
     const figures = `loss ${loss.attack.toFixed(2)} and ${loss.benign.toFixed(2)} nats, norm ${norm.attack.toPrecision(2)} and ${norm.benign.toPrecision(2)}`;
-    return `${model} (attack and benign: ${figures})\n${table(['part', 'cosine', 'of means', 'within attack', 'within benign', 'null', 'p'], body)}`;
+    const name = after === 0 ? model : `${model}, attacked ${after} steps`;
+    return `${name} (attack and benign: ${figures})\n${table(['part', 'cosine', 'of means', 'within attack', 'within benign', 'null', 'p'], body)}`;
   };
   return [lead, ...models.map(one)].join('\n\n');
 }
