@@ -4,6 +4,7 @@
  */
 import { LabError } from '../core/errors.ts';
 import { Rng } from '../core/rng.ts';
+import { partOf } from '../eval/measures/drift.ts';
 import type { ParamLayout } from '../model/params.ts';
 
 /** The values of a parameter set, gaps included. */
@@ -24,13 +25,6 @@ export function partsOf(layout: ParamLayout): Part[] {
     tensors: layout.entries.filter(({ name }) => partOf(name) === part),
   }));
   return [...parts.filter(({ tensors }) => tensors.length > 0), { part: 'all', tensors: layout.entries }];
-}
-
-function partOf(name: string): string {
-  const layer = /^model\.layers\.(\d+)\./.exec(name)?.[1];
-  if (layer !== undefined) return `layer ${layer}`;
-  if (name.includes('embed_tokens')) return 'embedding';
-  return name.startsWith('lm_head') ? 'head' : 'final norm';
 }
 
 const layersOf = ({ entries }: ParamLayout): string[] => [

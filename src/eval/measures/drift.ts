@@ -56,7 +56,8 @@ export function weightChange(before: Tensors, after: Tensors): WeightChange[] {
   );
 }
 
-function partOf(name: string): string {
+/** The part of a model that a tensor belongs to. */
+export function partOf(name: string): string {
   const layer = /^model\.layers\.(\d+)\./.exec(name)?.[1];
   if (layer !== undefined) return `layer ${layer}`;
   if (name.includes('embed_tokens')) return 'embedding';
