@@ -14,6 +14,7 @@ import type {
   Capabilities,
   ErrorInfo,
   Evaluation,
+  KeptAttack,
   Look,
   Chosen,
   Measured,
@@ -22,6 +23,7 @@ import type {
   MemoryInfo,
   Notice,
   RunInfo,
+  Scrubbed,
 } from './protocol.ts';
 
 /** Set by the build: SHA-256 (hex) over the code that decides what training computes. */
@@ -34,7 +36,7 @@ export const ENGINE_VERSION = __ENGINE_CODE__.slice(0, 16);
 /** SHA-256 of the text of the protocol that this lab was built beside. */
 export const PROTOCOL_HASH = __PROTOCOL__.sha256;
 
-export type LabStore = Store<LabNode, RunInfo, Evaluation | Look | Measured | Chosen>;
+export type LabStore = Store<LabNode, RunInfo, Evaluation | Look | Measured | Chosen | KeptAttack | Scrubbed>;
 
 export interface ContextOptions {
   notify(notice: Notice): void;

@@ -16,6 +16,7 @@ import { exportFolder } from './export-folder.ts';
 import { exportNode } from './export.ts';
 import { Evaluations } from './evaluation.ts';
 import { handoffFiles } from './handoff.ts';
+import { inspect } from './inspect.ts';
 import { Looks } from './looks.ts';
 import { Measurements } from './measurements.ts';
 import { PRIORITY } from './gate.ts';
@@ -24,7 +25,9 @@ import { measureKernels, recallKernels } from './kernels.ts';
 import { Models } from './models.ts';
 import { PairBuilder } from './pairs.ts';
 import { RuleJudges } from './rules.ts';
+import { lockedRuns } from './run-lock.ts';
 import { Runs } from './runs.ts';
+import { Scrubs } from './scrub.ts';
 import { allShaders } from './shader-info.ts';
 import { Tabs } from './tabs.ts';
 import { Tasks } from './tasks.ts';
@@ -68,6 +71,7 @@ export class Service {
   #choices: Choices;
   #estimates: Estimates;
   #pairs: PairBuilder;
+  #scrubs: Scrubs;
   #tasks: Tasks;
   #handlers: Handlers;
   #underWay = new Map<number, AbortController>();
@@ -95,6 +99,7 @@ export class Service {
     this.#looks = new Looks(this.ctx, this.models, this.#tasks);
     this.#estimates = new Estimates(this.ctx, this.models, this.#tasks);
     this.#pairs = new PairBuilder(this.ctx, this.models, this.#tasks);
+    this.#scrubs = new Scrubs(this.ctx, this.models, this.runs, this.#chat);
     this.#handlers = this.#table();
   }
 
@@ -205,6 +210,15 @@ export class Service {
       evaluations: ({ nodeId }) => this.#evaluations.list(nodeId),
       look: (params, emit, signal) => this.#looks.look(params, emit, signal),
       looks: ({ nodeId }) => this.#looks.list(nodeId),
+      scrubAttacks: () => this.#scrubs.attacks(),
+      scrubAnswer: (params, _emit, signal) => this.#scrubs.answer(params, signal),
+      scrubLook: (params, _emit, signal) => this.#scrubs.look(params, signal),
+      scrubLooks: ({ runId }) => this.#scrubs.looks(runId),
+      scrubEnd: async () => {
+        await this.#scrubs.release();
+        return null;
+      },
+      inspect: (params, _emit, signal) => inspect(ctx, models, this.#chat, params, signal),
       auditSheet: ({ fresh }) => this.#audits.sheet(fresh),
       auditLabel: ({ digest, verdict }) => this.#audits.label(digest, verdict),
       auditResult: (_params, emit, signal) => this.#audits.result(emit, signal),
@@ -220,6 +234,7 @@ export class Service {
       golden: ({ name, files }, _emit, signal) => runGolden(ctx, name, files, signal),
       releaseAll: async () => {
         await runs.release();
+        await this.#scrubs.release();
         await ctx.gate.run(PRIORITY.chat, async () => models.release());
         return models.memory();
       },
@@ -231,7 +246,7 @@ export class Service {
     const { ctx } = this;
     ctx.modelsUrl = modelsUrl;
     const store = await ctx.openStore();
-    const orphans = await store.sweep();
+    const orphans = await store.sweep(await lockedRuns());
     const opened = await ctx.openDevice();
     if (opened) await recallKernels(ctx);
     return {
