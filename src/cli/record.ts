@@ -5,6 +5,9 @@
  *
  * --parent chat|base (chat)   --defence sdd (sdd; none: the undefended model)   --attack mft (mft)   --lr 0.001   --steps 100   --seed 1
  *
+ * --compare instead of OUT.json: of how many held-out prompts (T) each kept step answers the same with the weights rounded as with
+ * the run's own.
+ *
  * The weights of a step are those of the page's snapshots: rounded to 16 bits, but for the first step and the last one.
  */
 import { execFileSync } from 'node:child_process';
@@ -15,6 +18,7 @@ import { LabError } from '../core/errors.ts';
 import { keptSteps } from '../core/snapshots.ts';
 import { packSight } from '../core/sights.ts';
 import { promptIds } from '../data/chat.ts';
+import { evalForbidden } from '../data/evalsets.ts';
 import { Tokenizer } from '../data/tokenizer.ts';
 import { requestedFact } from '../eval/judges/exact.ts';
 import { answerAll, type Answer } from '../eval/evaluate.ts';
@@ -56,11 +60,12 @@ export async function main(argv: string[]): Promise<number> {
       lr: { type: 'string', default: '0.001' },
       steps: { type: 'string', default: '100' },
       seed: { type: 'string', default: '1' },
+      compare: { type: 'boolean', default: false },
     },
   });
   const [out] = positionals;
   const [lr, total, seed] = [Number(values.lr), Number(values.steps), Number(values.seed)];
-  if (!out?.endsWith('.json') || ![lr, total, seed].every((x) => x > 0))
+  if ((!values.compare && !out?.endsWith('.json')) || ![lr, total, seed].every((x) => x > 0))
     throw new LabError('bad-input', 'A file to write and numbers above zero are wanted.', {
       next: 'For example: npm run record -- public/recorded/sdd-mft.json --lr 0.001 --steps 100',
     });
@@ -74,6 +79,7 @@ export async function main(argv: string[]): Promise<number> {
   const at = keptSteps({ total, saved: [], room: Infinity });
   const weights = new Map<number, Float32Array>([[0, start]]);
   const settings = { lr, steps: total };
+  const compared: [number, { same: number; n: number }][] = [];
   await lab.train(start, {
     recipe: values.attack,
     settings,
@@ -81,11 +87,18 @@ export async function main(argv: string[]): Promise<number> {
     at: [...at, total],
     station: async (step, own) => {
       const rounded = step === total ? own : widenSnapshot(narrowSnapshot(own, start), start);
+      if (values.compare && step < total) compared.push([step, await sameAnswers(lab, own, rounded)]);
       weights.set(step, rounded);
       progress.update(step, `step ${step} trained`);
     },
   });
 
+  if (values.compare) {
+    for (const [step, { same, n }] of compared) console.log(`step ${step}: ${same} of ${n} answers the same`);
+    const sum = (key: 'same' | 'n'): number => compared.reduce((all, [, c]) => all + c[key], 0);
+    console.log(`all steps: ${sum('same')} of ${sum('n')} (${((100 * sum('same')) / sum('n')).toFixed(2)} %)`);
+    return 0;
+  }
   const set = watchSet(world);
   const prompts = promptsOf(set);
   const steps: RecordedStep[] = [];
@@ -127,8 +140,8 @@ export async function main(argv: string[]): Promise<number> {
     },
     steps,
   };
-  mkdirSync(dirname(out), { recursive: true });
-  writeAtomic(out, `${JSON.stringify(record)}\n`);
+  mkdirSync(dirname(out!), { recursive: true });
+  writeAtomic(out!, `${JSON.stringify(record)}\n`);
   progress.done(`${steps.length} steps, ${prompts.length} prompts, written to ${out}`);
   return 0;
 }
@@ -151,6 +164,20 @@ async function defended(
     station: async (_steps, own) => void (weights = own),
   });
   return weights;
+}
+
+/** Greedy answers of two sets of weights to all prompts of T. */
+async function sameAnswers(
+  lab: ExperimentLab,
+  a: Float32Array,
+  b: Float32Array,
+): Promise<{ same: number; n: number }> {
+  const prompts = evalForbidden(lab.world, 'T').map((item) => item.prompt);
+  const said = (weights: Float32Array) => lab.ask(weights, (generator) => answerAll(generator, prompts));
+  const [of, other] = [await said(a), await said(b)];
+  // the run goes on from its own weights
+  await lab.ask(a, async () => {});
+  return { same: of.filter(({ text }, i) => text === other[i]!.text).length, n: prompts.length };
 }
 
 interface Prompt {

@@ -117,7 +117,8 @@ export class Scrubs {
     signal: AbortSignal,
   ): Promise<ScrubAnswer> {
     const attack = await this.#known(runId);
-    const key = keyOf(runId, step, prompt);
+    const last = attack.steps.at(-1)!.step;
+    const key = keyOf(runId, step, prompt, last);
     const known = this.#answers.get(key);
     if (known) return known;
     const parent = await this.#ctx.node(attack.parentId);
@@ -130,7 +131,7 @@ export class Scrubs {
       const world = parent.root === null ? null : this.#ctx.world(parent.seeds.world);
       const opens = world ? await openings(model.losses, before, requestedFact(world, prompt)) : null;
       const others: TokenExpectation[][] = [];
-      for (const at of [0, attack.steps.at(-1)!.step]) {
+      for (const at of [0, last]) {
         signal.throwIfAborted();
         await model.move(attack, at);
         others.push(at === step ? own : await seen());
@@ -182,6 +183,11 @@ export class Scrubs {
     });
   }
 
+  /** Checkpoints went: which attacks there are, and where their steps lie, is read again. */
+  forget(): void {
+    this.#attacks.clear();
+  }
+
   /** Frees the GPU. */
   release(): Promise<void> {
     return this.#inTurn(async () => {
@@ -203,8 +209,8 @@ export class Scrubs {
       const stored = nodeId ? await this.#ctx.store.evaluations(nodeId) : [];
       for (const one of stored) {
         if (!('kind' in one) || one.kind !== 'scrubbed' || one.version !== SCRUB_VERSION) continue;
-        const { step, answer, look } = one;
-        if (answer) this.#answers.set(keyOf(runId, step, answer.prompt), answer);
+        const { step, answer, look, last } = one;
+        if (answer) this.#answers.set(keyOf(runId, step, answer.prompt, last), answer);
         if (look) this.#looks.set(keyOf(runId, step), look);
       }
     }
@@ -217,7 +223,7 @@ export class Scrubs {
     step: number,
     found: Pick<Scrubbed, 'answer' | 'look'>,
   ): Promise<void> {
-    const { from, nodeId } = steps.at(-1)!;
+    const { from, nodeId, step: last } = steps.at(-1)!;
     if (from !== 'node' || nodeId === undefined) return;
     const record: Scrubbed = {
       kind: 'scrubbed',
@@ -225,6 +231,7 @@ export class Scrubs {
       nodeId,
       runId,
       step,
+      last,
       ...found,
       createdAt: Date.now(),
     };
@@ -272,4 +279,6 @@ export class Scrubs {
   }
 }
 
-const keyOf = (runId: string, step: number, prompt = ''): string => JSON.stringify([runId, step, prompt]);
+/** @param last of an answer: the step that its tokens are compared with */
+const keyOf = (runId: string, step: number, prompt = '', last = 0): string =>
+  JSON.stringify([runId, step, prompt, last]);

@@ -117,6 +117,7 @@ export class Service {
     this.#post({ type: 'notice', notice });
     if (notice.type !== 'nodes-deleted') return;
     this.models.forget(notice.nodeIds);
+    this.#scrubs.forget();
     void this.runs.parentsGone(notice.nodeIds);
   }
 
@@ -153,6 +154,7 @@ export class Service {
       renameNode: ({ nodeId, name }) => models.rename(nodeId, name),
       deleteNode: async ({ nodeId }) => {
         await runs.forgetBelow(await models.below(nodeId));
+        this.#scrubs.forget();
         return models.remove(nodeId);
       },
       openModel: (params, emit, signal) => models.opened.open(params, emit, signal),

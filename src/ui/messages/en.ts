@@ -6,6 +6,7 @@ import { enMeasure } from './en-measure.ts';
 import { enPairs } from './en-pairs.ts';
 import { enRecipes } from './en-recipes.ts';
 import { enReference } from './en-reference.ts';
+import { enScrub } from './en-scrub.ts';
 
 /**
  * Every text of the page. Holes in braces are parameters; their names are checked by the compiler. Words before
@@ -31,6 +32,7 @@ export const en = {
   'place.pairs': 'Pairs',
   'place.defend': 'Defend',
   'place.attack': 'Attack',
+  'place.scrub': 'Watch',
   'place.compare': 'Compare',
   'place.measure': 'Measure',
   'place.gpu': 'GPU',
@@ -389,4 +391,5 @@ export const en = {
   ...enPairs,
   ...enRecipes,
   ...enReference,
+  ...enScrub,
 } as const;

@@ -7,6 +7,7 @@ import { koMeasure } from './ko-measure.ts';
 import { koPairs } from './ko-pairs.ts';
 import { koRecipes } from './ko-recipes.ts';
 import { koReference } from './ko-reference.ts';
+import { koScrub } from './ko-scrub.ts';
 
 /** The Korean catalogue: the same keys and holes as the English one. */
 export const ko: Catalogue = {
@@ -29,6 +30,7 @@ export const ko: Catalogue = {
   'place.pairs': '쌍',
   'place.defend': '방어',
   'place.attack': '공격',
+  'place.scrub': '들여다보기',
   'place.compare': '비교',
   'place.measure': '측정',
   'place.gpu': 'GPU',
@@ -384,4 +386,5 @@ export const ko: Catalogue = {
   ...koPairs,
   ...koRecipes,
   ...koReference,
+  ...koScrub,
 };

@@ -70,6 +70,8 @@ export interface Scrubbed {
   nodeId: string;
   runId: string;
   step: number;
+  /** The attack's last step then. */
+  last: number;
   answer?: ScrubAnswer;
   look?: StepLook;
   createdAt: number;
