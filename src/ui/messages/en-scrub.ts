@@ -66,8 +66,8 @@ export const enScrub = {
   'scrub.opening.rest': 'something else',
   'scrub.curves': 'The whole attack: shares of the questions at each step',
   'scrub.link': 'Link to this step',
-  'scrub.first': 'before the attack',
-  'scrub.last': 'step {step}',
+  'scrub.first': 'the model before the attack',
+  'scrub.last': 'the model at step {step}',
   'scrub.keep': 'Keep for Watch',
   'scrub.keep.about':
     'Keeps {n} steps on the way ({size} on the disk), so that you can move through the attack afterwards.',
