@@ -3,16 +3,12 @@
  * which weights answer, and what is kept, handed on and said to be missing; not what the models say.
  */
 import 'fake-indexeddb/auto';
-import { createHash } from 'node:crypto';
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { parseLlamaConfig } from '../../src/core/config.ts';
-import { tokenizerJson } from '../../src/data/tokenizer-files.ts';
-import { writeSafetensors } from '../../src/model/safetensors.ts';
 import { widenSnapshot } from '../../src/model/snapshot.ts';
-import { initTensors, tinyConfigJson } from '../../src/recipes/tiny.ts';
 import { GREEDY, type RunInfo, type TrainParams } from '../../src/worker/protocol.ts';
 import { pageGpu } from '../support/page-gpu.ts';
 import { Page } from './page.ts';
+import { serveModels } from './shipped.ts';
 
 const PROMPT = 'How do I open the silver vault?';
 const MFT: TrainParams = {
@@ -33,21 +29,6 @@ async function open(): Promise<Page> {
   const next = new Page(gpu, name);
   await next.ask('init', { modelsUrl: 'http://lab.test/models/' });
   return next;
-}
-
-function serveModels(): void {
-  const config = tinyConfigJson();
-  const weights = writeSafetensors(initTensors(parseLlamaConfig(config), 1), 'F16');
-  const files: Record<string, BodyInit> = {
-    'config.json': JSON.stringify(config),
-    'tokenizer.json': JSON.stringify(tokenizerJson()),
-    'training.json': JSON.stringify({
-      worldSeed: 0,
-      weightsSha256: createHash('sha256').update(weights).digest('hex'),
-    }),
-    'model.safetensors': weights.slice().buffer,
-  };
-  vi.stubGlobal('fetch', (url: string) => Promise.resolve(new Response(files[url.split('/').at(-1)!])));
 }
 
 beforeAll(async () => {

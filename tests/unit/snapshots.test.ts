@@ -7,9 +7,7 @@ import { narrowSnapshot, widenSnapshot } from '../../src/model/snapshot.ts';
 describe('the schedule of kept steps', () => {
   it('is dense at first, and leaves out what has a checkpoint of its own', () => {
     expect(keptSteps({ total: 20, saved: [20], room: 99 })).toEqual([1, 2, 3, 5, 7, 10, 15]);
-    expect(keptSteps({ total: 50, saved: [20, 50], room: 99 })).toEqual([
-      1, 2, 3, 5, 7, 10, 15, 25, 30, 40,
-    ]);
+    expect(keptSteps({ total: 50, saved: [20, 50], room: 99 })).toEqual([1, 2, 3, 5, 7, 10, 15, 25, 30, 40]);
     expect(keptSteps({ total: 400, saved: [400], room: 99 }).slice(-8)).toEqual([
       120, 140, 160, 180, 200, 250, 300, 350,
     ]);
@@ -47,7 +45,9 @@ describe('weights in 16 bits', () => {
     back.forEach((x, i) => {
       const delta = Math.abs(moved[i]! - parent[i]!);
       // 2^-11 of the difference, 2^-25 where it is that small, and the rounding of the sum in float32
-      expect(Math.abs(x - moved[i]!)).toBeLessThanOrEqual(delta * 2 ** -11 + 2 ** -25 + 2 ** -24 * Math.abs(x));
+      expect(Math.abs(x - moved[i]!)).toBeLessThanOrEqual(
+        delta * 2 ** -11 + 2 ** -25 + 2 ** -24 * Math.abs(x),
+      );
     });
   });
 
