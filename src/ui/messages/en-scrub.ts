@@ -17,9 +17,9 @@ export const enScrub = {
   'scrub.step.value': 'step {step} of {last}',
   'scrub.step.valuePhase': 'step {step} of {last}: {phase}',
   'scrub.keys': 'Arrow keys: one step; Page Up and Page Down: several; Home and End: first and last.',
-  'scrub.from.parent': 'the weights of {name}, before the attack',
-  'scrub.from.snapshot': 'kept on the way, in 16 bits',
-  'scrub.from.node': 'the weights of a checkpoint, in full',
+  'scrub.from.parent': 'Weights: those of {name}, before the attack.',
+  'scrub.from.snapshot': 'Weights: kept on the way, in 16 bits.',
+  'scrub.from.node': 'Weights: those of a checkpoint, in full.',
   'scrub.missed': 'Missing: {steps}. {why} Nothing stands in for them.',
   'scrub.none':
     'This attack kept none of its steps: only its checkpoints are here. Run it again with “Keep for Watch” on, and it can be watched step by step.',

@@ -18,9 +18,9 @@ export const koScrub: Record<keyof typeof enScrub, string> = {
   'scrub.step.value': '{last}단계 중 {step}단계',
   'scrub.step.valuePhase': '{last}단계 중 {step}단계: {phase}',
   'scrub.keys': '화살표: 한 칸, Page Up과 Page Down: 여러 칸, Home과 End: 처음과 끝.',
-  'scrub.from.parent': '공격 전 {name}의 가중치',
-  'scrub.from.snapshot': '도중에 16비트로 보관한 가중치',
-  'scrub.from.node': '체크포인트의 온전한 가중치',
+  'scrub.from.parent': '가중치: 공격 전 {name}의 것.',
+  'scrub.from.snapshot': '가중치: 도중에 16비트로 보관한 것.',
+  'scrub.from.node': '가중치: 체크포인트의 온전한 것.',
   'scrub.missed': '없는 단계: {steps}. {why} 다른 것으로 채우지 않습니다.',
   'scrub.none':
     '이 공격은 단계를 보관하지 않아 체크포인트만 있습니다. “들여다보기용 보관”을 켜고 다시 공격하면 한 단계씩 볼 수 있습니다.',
