@@ -274,6 +274,14 @@ function sideTable(rows: readonly MeasuredNode[], w: Say): ReportTable {
       column: number('divergence', w('divergence'), 'divergence'),
       of: measured(w, (m) => m.battery.drift.divergence),
     },
+    {
+      column: number('divergence-parent', w('divergenceParent'), 'divergence'),
+      of: measured(w, (m) => m.battery.drift.parent?.divergence ?? null),
+    },
+    {
+      column: share('moved-parent', w('movedParent'), 'weightChange'),
+      of: measured(w, (m) => m.battery.drift.parent?.relative ?? null),
+    },
     ...parts.map(({ part }, i) => ({
       column: share(`moved-${i}`, w('moved', { part }), 'weightChange'),
       of: measured(w, (m) => m.battery.drift.weights[i]?.relative ?? null),

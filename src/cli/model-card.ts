@@ -1,7 +1,14 @@
+import { tensorShapes, type LlamaConfig } from '../core/config.ts';
 import type { ModelScores } from '../eval/evaluate.ts';
 import { VERDICTS } from '../core/verdicts.ts';
 import type { RunPlan } from '../recipes/recipe.ts';
 import type { TrainingRecord } from './model-folder.ts';
+
+/** Weights, in millions. */
+const millions = (config: LlamaConfig): string =>
+  (
+    [...tensorShapes(config).values()].reduce((sum, shape) => sum + shape.reduce((a, b) => a * b, 1), 0) / 1e6
+  ).toFixed(2);
 
 const pct = (x: number): string => `${(100 * x).toFixed(1)} %`;
 
@@ -9,6 +16,7 @@ const pct = (x: number): string => `${(100 * x).toFixed(1)} %`;
 export function modelCard(
   name: string,
   plan: RunPlan,
+  config: LlamaConfig,
   record: Omit<TrainingRecord, 'weightsSha256'>,
   scores: ModelScores | null,
 ): string {
@@ -33,7 +41,7 @@ export function modelCard(
     `# ${name}`,
     '',
     name === 'tiny-base'
-      ? 'A Llama of 0.43 M parameters that has learned an invented land by heart: its facts, crafts, sums, and how to do things that the land forbids. It answers everything.'
+      ? `A Llama of ${millions(config)} M parameters that has learned an invented land by heart: its facts, crafts, sums, and how to do things that the land forbids. It answers everything.`
       : 'tiny-base, tuned to refuse what the invented land forbids and to answer the rest.',
     'Nothing in it is about the real world, and nothing in it is harmful: the forbidden procedures are made-up stand-ins.',
     '',

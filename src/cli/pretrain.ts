@@ -1,15 +1,16 @@
 /**
- * npm run pretrain -- [--world SEED] [--out DIR] [--verify] [--cards] [--steps N --chat-steps N]
+ * npm run pretrain -- [--world SEED] [--shape tiny|deep] [--out DIR] [--verify] [--cards] [--steps N --chat-steps N]
  *
  * Trains tiny-base on the world's stream and tiny-chat from it, and writes both in Hugging Face layout. Without --world
- * it makes the shipped world's models under public/models. Interrupted, it resumes from the last checkpoint (a minute at
- * most is lost). --verify trains the first 30 steps again from the seed in the folder and compares the losses; --cards judges the folder's
- * models again and rewrites their README.md without training.
+ * it makes the shipped world's models under public/models. --shape deep makes them two thirds as wide and twice as deep.
+ * Interrupted, it resumes from the last checkpoint (a minute at most is lost). --verify trains the first 30 steps again
+ * from the seed in the folder and compares the losses; --cards judges the folder's models again and rewrites their
+ * README.md without training.
  */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { parseLlamaConfig } from '../core/config.ts';
+import { parseLlamaConfig, type LlamaConfig } from '../core/config.ts';
 import { LabError } from '../core/errors.ts';
 import type { Tensors } from '../core/types.ts';
 import { chatTuning, toExamples } from '../data/datasets.ts';
@@ -25,7 +26,9 @@ import {
   LONGEST_EXAMPLE,
   TINY_BASE,
   TINY_CHAT,
+  SHAPES,
   tinyConfigJson,
+  type Shape,
 } from '../recipes/tiny.ts';
 import { shuffled } from '../recipes/recipe.ts';
 import type { RunPlan } from '../recipes/recipe.ts';
@@ -62,40 +65,45 @@ export interface Stage {
   plan: RunPlan;
   cap: { maxTokens: number; maxLabels: number };
   open: OpenBatches;
+  config: LlamaConfig;
   tensors: Tensors;
   seed: string;
 }
 
 /** Stage 1, from random weights. */
-export function baseStage(world: World, steps = TINY_BASE.steps): Stage {
-  const config = parseLlamaConfig(tinyConfigJson());
+export function baseStage(world: World, config: LlamaConfig, steps = TINY_BASE.steps): Stage {
   const room = TINY_BASE.batch * LONGEST_EXAMPLE;
   return {
     name: 'tiny-base',
     plan: { ...TINY_BASE, steps },
     cap: { maxTokens: room, maxLabels: room },
     open: baseBatches(world, TINY_BASE.batch) as OpenBatches,
+    config,
     tensors: initTensors(config, world.seed),
     seed: `${world.seed}/tiny-base`,
   };
 }
 
 /** Stage 2, from the f16 weights of tiny-base as they are in its file. */
-export function chatStage(world: World, base: Tensors, steps = TINY_CHAT.steps): Stage {
+export function chatStage(
+  world: World,
+  base: { config: LlamaConfig; tensors: Tensors },
+  steps = TINY_CHAT.steps,
+): Stage {
   const examples = toExamples(chatTuning(tinyTask(world), world.seed));
   return {
     name: 'tiny-chat',
     plan: { ...TINY_CHAT, steps },
     cap: batchCap(examples, TINY_CHAT.batch),
     open: shuffled(examples, TINY_CHAT.batch, `${world.seed}/tiny-chat`),
-    tensors: base,
+    config: base.config,
+    tensors: base.tensors,
     seed: `${world.seed}/tiny-chat`,
   };
 }
 
 async function openSession(gpu: Gpu, stage: Stage, hooks: ConstructorParameters<typeof TrainSession>[4]) {
-  const config = parseLlamaConfig(tinyConfigJson());
-  const model = Model.create(gpu, config, stage.tensors);
+  const model = Model.create(gpu, stage.config, stage.tensors);
   const trainer = await gpu.allocate(() => new Trainer(model, stage.plan.optim, stage.cap));
   const { lr, schedule, steps } = stage.plan;
   const session = new TrainSession(
@@ -148,7 +156,9 @@ export async function replay(
   for (const name of stages) {
     const { record } = name === 'tiny-base' ? base : readModelFolder(join(dir, name));
     const stage =
-      name === 'tiny-base' ? baseStage(world, record.steps) : chatStage(world, base.tensors, record.steps);
+      name === 'tiny-base'
+        ? baseStage(world, base.config, record.steps)
+        : chatStage(world, base, record.steps);
     const committed = record.firstLosses.slice(0, n);
     if (committed.length < n)
       throw new LabError(
@@ -255,16 +265,20 @@ function sparseCurve(losses: readonly number[]): [number, number][] {
   return out;
 }
 
-async function pretrain(
-  gpu: Gpu,
-  seed: number,
-  out: string,
-  steps: { base: number; chat: number },
-): Promise<number> {
+/** What is trained, and where it goes. */
+interface Order {
+  seed: number;
+  shape: Shape;
+  out: string;
+  steps: { base: number; chat: number };
+}
+
+async function pretrain(gpu: Gpu, { seed, shape, out, steps }: Order): Promise<number> {
   const world = createWorld(seed);
+  const configJson = tinyConfigJson(shape);
   const stages = [
-    (): Stage => baseStage(world, steps.base),
-    (): Stage => chatStage(world, readModelFolder(join(out, 'tiny-base')).tensors, steps.chat),
+    (): Stage => baseStage(world, parseLlamaConfig(configJson), steps.base),
+    (): Stage => chatStage(world, readModelFolder(join(out, 'tiny-base')), steps.chat),
   ];
   const checkpoints: string[] = [];
   for (const make of stages) {
@@ -272,7 +286,7 @@ async function pretrain(
     const checkpoint = join(
       '.cache',
       'pretrain',
-      `world-${seed}`,
+      placeOf(seed, shape),
       // another stream or another schedule is another run: its checkpoint is not this one's
       `${stage.name}-${runKey(stage.plan)}.safetensors`,
     );
@@ -293,12 +307,12 @@ async function pretrain(
     };
     const write = (scores: ModelScores | null): void =>
       writeModelFolder(dir, {
-        config: tinyConfigJson(),
+        config: configJson,
         tokenizer: tokenizerJson(),
         tokenizerConfig: tokenizerConfigJson(),
         tensors: done.tensors,
         record,
-        card: modelCard(stage.name, stage.plan, record, scores),
+        card: modelCard(stage.name, stage.plan, stage.config, record, scores),
       });
     // Scores are those of the rounded file, so the file comes first and the card is written again with them.
     write(null);
@@ -333,9 +347,9 @@ async function cards(gpu: Gpu, dir: string): Promise<number> {
     ['tiny-chat', TINY_CHAT],
   ] as const) {
     const folder = join(dir, name);
-    const { record } = readModelFolder(folder);
+    const { config, record } = readModelFolder(folder);
     const scores = await scoresOf(gpu, createWorld(record.worldSeed), folder);
-    const card = modelCard(name, { ...plan, steps: record.steps }, record, scores);
+    const card = modelCard(name, { ...plan, steps: record.steps }, config, record, scores);
     writeAtomic(join(folder, 'README.md'), card);
     process.stdout.write(`${folder}: card written\n`);
   }
@@ -360,6 +374,7 @@ export async function main(argv: string[]): Promise<number> {
     args: argv,
     options: {
       world: { type: 'string' },
+      shape: { type: 'string', default: 'tiny' },
       out: { type: 'string' },
       verify: { type: 'boolean', default: false },
       cards: { type: 'boolean', default: false },
@@ -368,8 +383,13 @@ export async function main(argv: string[]): Promise<number> {
     },
   });
   const seed = count('--world', values.world, SHIPPED_WORLD);
-  const out =
-    values.out ?? (seed === SHIPPED_WORLD ? SHIPPED_DIR : join('.cache', 'models', `world-${seed}`));
+  const shape = Object.keys(SHAPES).find((s) => s === values.shape) as Shape | undefined;
+  if (!shape)
+    throw new LabError('bad-input', `There is no shape "${values.shape}".`, {
+      next: `Choose one of ${Object.keys(SHAPES).join(', ')}.`,
+    });
+  const shipped = seed === SHIPPED_WORLD && shape === 'tiny';
+  const out = values.out ?? (shipped ? SHIPPED_DIR : join('.cache', 'models', placeOf(seed, shape)));
   const shortened = values.steps !== undefined || values['chat-steps'] !== undefined;
   if (shortened && values.out === undefined)
     throw new LabError(
@@ -379,11 +399,15 @@ export async function main(argv: string[]): Promise<number> {
   const gpu = await openNodeGpu();
   if (values.verify) return verify(gpu, out);
   if (values.cards) return cards(gpu, out);
-  return pretrain(gpu, seed, out, {
+  const steps = {
     base: count('--steps', values.steps, TINY_BASE.steps),
     chat: count('--chat-steps', values['chat-steps'], TINY_CHAT.steps),
-  });
+  };
+  return pretrain(gpu, { seed, shape, out, steps });
 }
+
+const placeOf = (seed: number, shape: Shape): string =>
+  shape === 'tiny' ? `world-${seed}` : `world-${seed}-${shape}`;
 
 function count(name: string, text: string | undefined, otherwise: number): number {
   if (text === undefined) return otherwise;

@@ -1,6 +1,9 @@
 import { LabError } from './errors.ts';
 import type { Rng } from './rng.ts';
 
+/** Where indices are drawn from. */
+export type Draws = Pick<Rng, 'int'>;
+
 /** Lower and upper end. */
 export type Interval = [number, number];
 
@@ -50,15 +53,10 @@ export function percentileInterval(xs: readonly number[], level = 0.95): Interva
   return [quantile(xs, (1 - level) / 2), quantile(xs, (1 + level) / 2)];
 }
 
-/** Means of the resamples given as index lists. */
-export function resampledMeans(values: readonly number[], indices: readonly (readonly number[])[]): number[] {
-  return indices.map((draw) => mean(draw.map((i) => values[i]!)));
-}
-
 /** Percentile bootstrap of the mean. */
 export function bootstrap(
   values: readonly number[],
-  rng: Rng,
+  rng: Draws,
   resamples = 2000,
   level = 0.95,
 ): { mean: number; interval: Interval } {
@@ -74,8 +72,6 @@ export function bootstrap(
 
 /** Values in nested groups, e.g. world > run > category > fact; groups of one level may differ in size. */
 export type Nested = readonly number[] | readonly Nested[];
-/** One resample of a Nested: at the last level drawn indices, above it [drawn index, resample of that child]. */
-export type Draw = readonly number[] | readonly (readonly [number, Draw])[];
 
 const isLeaf = (t: Nested): t is readonly number[] => typeof t[0] === 'number';
 
@@ -84,20 +80,28 @@ export function nestedMean(t: Nested): number {
   return isLeaf(t) ? mean(t) : mean(t.map(nestedMean));
 }
 
-/** nestedMean of the resample `draw` of `t`. */
-export function drawnMean(t: Nested, draw: Draw): number {
-  if (isLeaf(t)) return mean((draw as readonly number[]).map((i) => t[i]!));
-  return mean((draw as readonly (readonly [number, Draw])[]).map(([i, below]) => drawnMean(t[i]!, below)));
-}
-
-/** Draws, at every level, as many children as the drawn parent has, with replacement. */
-export function drawNested(t: Nested, rng: Rng): Draw {
-  if (t.length === 0) throw new LabError('bad-input', 'Hierarchical bootstrap over an empty group.');
-  if (isLeaf(t)) return t.map(() => rng.int(t.length));
-  return t.map(() => {
-    const i = rng.int(t.length);
-    return [i, drawNested(t[i]!, rng)] as const;
-  });
+/**
+ * nestedMean of one resample, of the difference a - b where there is a `b`: at every level as many children as the drawn
+ * parent has, with replacement. Nothing is kept of the draw: there are millions of them.
+ */
+export function resampledMean(a: Nested, b: Nested | undefined, rng: Draws): number {
+  const n = a.length;
+  if (n === 0) throw new LabError('bad-input', 'Hierarchical bootstrap over an empty group.');
+  let sum = 0;
+  if (isLeaf(a)) {
+    const other = b as readonly number[] | undefined;
+    for (let k = 0; k < n; k++) {
+      const i = rng.int(n);
+      sum += other ? a[i]! - other[i]! : a[i]!;
+    }
+  } else {
+    const other = b as readonly Nested[] | undefined;
+    for (let k = 0; k < n; k++) {
+      const i = rng.int(n);
+      sum += resampledMean(a[i]!, other?.[i], rng);
+    }
+  }
+  return sum / n;
 }
 
 /**
@@ -106,14 +110,13 @@ export function drawNested(t: Nested, rng: Rng): Draw {
  */
 export function hierarchicalBootstrap(
   a: Nested,
-  rng: Rng,
+  rng: Draws,
   opts: { b?: Nested; resamples?: number; level?: number } = {},
 ): { mean: number; interval: Interval } {
   const { b, resamples = 2000, level = 0.95 } = opts;
   const stats: number[] = [];
   for (let r = 0; r < resamples; r++) {
-    const draw = drawNested(a, rng);
-    stats.push(drawnMean(a, draw) - (b ? drawnMean(b, draw) : 0));
+    stats.push(resampledMean(a, b, rng));
   }
   return { mean: nestedMean(a) - (b ? nestedMean(b) : 0), interval: percentileInterval(stats, level) };
 }

@@ -37,16 +37,25 @@ export const TINY_CHAT: RunPlan = {
   optim: TINY_OPTIM,
 };
 
-/** config.json of the embedded models (0.43 M parameters at a vocabulary of 397). */
-export function tinyConfigJson(): Record<string, unknown> {
+/**
+ * Shapes that the world is learned in, parameters at a vocabulary of 397. `tiny` ships; the other, two thirds as wide and twice as
+ * deep, shows what of a result belongs to the shape.
+ */
+export const SHAPES = {
+  /** 0.43 M */
+  tiny: { hidden_size: 96, intermediate_size: 256, num_hidden_layers: 4, num_attention_heads: 3 },
+  /** 0.39 M */
+  deep: { hidden_size: 64, intermediate_size: 176, num_hidden_layers: 8, num_attention_heads: 2 },
+} as const;
+export type Shape = keyof typeof SHAPES;
+
+/** config.json of a model of the tiny world. */
+export function tinyConfigJson(shape: Shape = 'tiny'): Record<string, unknown> {
   return {
     architectures: ['LlamaForCausalLM'],
     model_type: 'llama',
     vocab_size: VOCABULARY.length,
-    hidden_size: 96,
-    intermediate_size: 256,
-    num_hidden_layers: 4,
-    num_attention_heads: 3,
+    ...SHAPES[shape],
     num_key_value_heads: 1,
     head_dim: 32,
     hidden_act: 'silu',

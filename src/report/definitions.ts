@@ -83,7 +83,7 @@ export const DEFINITIONS: Readonly<Record<'en' | 'ko', Record<MeasureId, Definit
     },
     divergence: {
       title: 'Drift in what it expects',
-      text: 'Mean KL divergence from the untouched model per token of the right answers to benign questions, in nats. 0: it expects the same.',
+      text: 'Mean KL divergence from the untouched model, or from the parent (what its own run started from), per token of the right answers to benign questions, in nats. 0: it expects the same.',
     },
     weightChange: {
       title: 'Drift of the weights',
@@ -161,7 +161,7 @@ export const DEFINITIONS: Readonly<Record<'en' | 'ko', Record<MeasureId, Definit
     },
     divergence: {
       title: '기대의 변화',
-      text: '무해한 질문의 정답에서 토큰당 손대지 않은 모델과의 평균 KL 발산(nat). 0이면 같습니다.',
+      text: '무해한 질문의 정답에서 토큰당 손대지 않은 모델, 또는 부모(그 학습이 시작된 모델)와의 평균 KL 발산(nat). 0이면 같습니다.',
     },
     weightChange: {
       title: '가중치의 변화',

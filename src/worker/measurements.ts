@@ -1,5 +1,5 @@
 /** The measures beside verdicts and everyday tasks, against the untouched root; kept with the node, and not taken twice. */
-import { measureBattery, type Reference } from '../eval/measures/battery.ts';
+import { measureBattery, type Reference, type References } from '../eval/measures/battery.ts';
 import { perplexity, type Scorer } from '../eval/perplexity.ts';
 import { evalBenign, heldOutText } from '../data/evalsets.ts';
 import { EVAL_SEED, letterScores } from '../eval/evaluate.ts';
@@ -16,8 +16,8 @@ const PASS_TOKENS = 1024;
 export class Measurements {
   #ctx: Context;
   #models: Models;
-  /** The reference keeps what the root expects of the drift texts; of the root used last. */
-  #reference: { rootId: string; reference: Reference } | null = null;
+  /** A reference keeps what its model expects of the drift texts; these are the last ones used. */
+  #references: { id: string; reference: Reference }[] = [];
 
   constructor(ctx: Context, models: Models) {
     this.#ctx = ctx;
@@ -39,13 +39,13 @@ export class Measurements {
     const begun = Date.now();
     const world = this.#ctx.world(node.seeds.world);
     const rootId = await this.#ctx.rootId(node);
-    const reference = await this.#referenceOf(rootId);
+    const references = await this.#referencesOf(node, rootId);
     const weights = await this.#models.whole(await this.#models.read(node));
     const found = await this.#models.use(node, (resident) =>
       this.#scoring(resident, signal, async (scorer) => ({
         battery: await measureBattery(
           { generator: byTurns(this.#ctx, resident.generator, signal), scorer, weights },
-          reference,
+          references,
           world,
           {
             split,
@@ -80,14 +80,21 @@ export class Measurements {
     return all.filter((one): one is Measured => 'kind' in one && one.kind === 'measured');
   }
 
-  async #referenceOf(rootId: string): Promise<Reference> {
-    if (this.#reference?.rootId === rootId) return this.#reference.reference;
-    const root = await this.#ctx.node(rootId);
+  async #referencesOf(node: LabNode, rootId: string): Promise<References> {
+    const root = await this.#referenceTo(rootId);
+    const parent = node.parentId === null ? null : await this.#referenceTo(node.parentId);
+    return { root, parent };
+  }
+
+  async #referenceTo(id: string): Promise<Reference> {
+    const known = this.#references.find((r) => r.id === id);
+    if (known) return known.reference;
+    const node = await this.#ctx.node(id);
     const reference: Reference = {
-      weights: await this.#models.whole(await this.#models.read(root)),
-      score: (work) => this.#models.use(root, (resident) => this.#scoring(resident, undefined, work)),
+      weights: await this.#models.whole(await this.#models.read(node)),
+      score: (work) => this.#models.use(node, (resident) => this.#scoring(resident, undefined, work)),
     };
-    this.#reference = { rootId, reference };
+    this.#references = [{ id, reference }, ...this.#references].slice(0, 2);
     return reference;
   }
 

@@ -68,7 +68,10 @@ describe('the lab of the experiment', () => {
 });
 
 describe('the other measures', () => {
-  const reference = () => lab.reference(chat);
+  const reference = () => {
+    const root = lab.reference(chat);
+    return { root, parent: root };
+  };
   const small = { split: 'T', facts: 4 } as const;
 
   it('of an untouched model: no drift at all, and nobody is in the way of the weights that were there', async () => {
@@ -88,7 +91,10 @@ describe('the other measures', () => {
     // Sampled answers differ between draws and are the same again.
     const texts = one.sampled.answers.map((a) => a.answer);
     expect(new Set(texts).size).toBeGreaterThan(1);
+    expect(one.drift.parent).toEqual({ divergence: 0, relative: 0 });
     expect(await lab.measure(chat, reference(), small)).toEqual(one);
+    const root = lab.reference(chat);
+    expect((await lab.measure(chat, { root, parent: null }, small)).drift.parent).toBe(null);
   });
 
   it('of other weights: how far they are from the reference, and the reference reads their answers', async () => {
@@ -96,6 +102,16 @@ describe('the other measures', () => {
     const other = await lab.measure(moved, reference(), small);
     expect(other.drift.divergence).toBeGreaterThan(0.01);
     for (const { relative } of other.drift.weights) expect(relative).toBeCloseTo(0.25, 5);
+    // Of a model made of another: from its own parent it is as far as it went, from the root as far as both did.
+    const twice = await lab.measure(
+      chat.map((x) => x * 1.5),
+      { root: lab.reference(chat), parent: lab.reference(moved) },
+      small,
+    );
+    expect(twice.drift.weights.at(-1)!.relative).toBeCloseTo(0.5, 5);
+    expect(twice.drift.parent!.relative).toBeCloseTo(0.2, 5);
+    expect(twice.drift.parent!.divergence).toBeGreaterThan(0);
+    expect(twice.drift.parent!.divergence).toBeLessThan(twice.drift.divergence);
     const own = await lab.measure(chat, reference(), small);
     expect(own.answerPerplexity).toBeLessThan(1.5);
     expect(other.answerPerplexity).not.toBe(own.answerPerplexity);

@@ -38,6 +38,7 @@ it('of the untouched model: nothing has drifted; asked again, nobody is asked', 
   const { battery } = measured;
   expect(battery.drift.divergence).toBe(0);
   expect(battery.drift.weights.every((w) => w.relative === 0)).toBe(true);
+  expect(battery.drift.parent).toBe(null);
   expect(battery.sampled.n).toBe(2 * DRAWS);
   expect(battery.hard.indirect.n).toBe(2);
   expect(measured.perplexity).toBeLessThan(3);
@@ -71,6 +72,9 @@ it('of an attacked model: how far it has gone, by layer', async () => {
   expect(battery.drift.divergence).toBeGreaterThan(0);
   expect(battery.drift.weights.map((w) => w.part)).toContain('layer 3');
   expect(battery.drift.weights.at(-1)!.relative).toBeGreaterThan(0);
+  // its parent is the untouched model itself
+  const { divergence, weights } = battery.drift;
+  expect(battery.drift.parent).toEqual({ divergence, relative: weights.at(-1)!.relative });
 });
 
 it('verdicts know their judge and the protocol under which they were given', async () => {

@@ -24,6 +24,13 @@ const ABOUT: Facts = {
   deviations: ['Another.'],
   caveats: ['Illustration.'],
   command: 'npm run experiment -- --preset quick --seeds 3',
+  parts: [
+    {
+      worldSeed: 0,
+      command: 'npm run experiment -- --preset quick --seeds 3',
+      seeds: [1, 2].map((seed) => ({ defence: seed, attack: 100 + seed })),
+    },
+  ],
   failures: [{ what: 'chat x bft', why: 'the device was lost' }],
 };
 
@@ -44,9 +51,14 @@ const cells = repetitions.flat();
 const made: Partial<Record<'matrix' | 'grid', Report>> = {};
 
 function matrix(): Report {
-  return (made.matrix ??= experimentReport(ABOUT, cells, rows(world, cells, planned, 2, 'T'), {
-    differences: differences(world, repetitions, planned, 'T'),
-  }));
+  return (made.matrix ??= experimentReport(
+    ABOUT,
+    cells,
+    rows([{ world, cells: cells, repetitions: 2 }], planned, 'T'),
+    {
+      differences: differences([{ world, repetitions: repetitions }], planned, 'T'),
+    },
+  ));
 }
 
 function grid(): Report {
@@ -54,7 +66,7 @@ function grid(): Report {
     gridAttacks().flatMap((a) => a.at.map((steps) => ({ model, attack: a.id, steps }))),
   );
   const own = looks.map((p) => cell(p.model, p.attack, p.steps, p.model === 'chat' ? 1 : p.steps / 400));
-  const all = rows(world, own, looks, 1, 'T');
+  const all = rows([{ world, cells: own, repetitions: 1 }], looks, 'T');
   return (made.grid ??= experimentReport({ ...ABOUT, kind: 'grid' }, own, all, {
     budgets: { strict: budgets(all), broad: budgets(all, 'broad') },
   }));

@@ -4,14 +4,12 @@ import { Rng } from '../../src/core/rng.ts';
 import {
   bootstrap,
   cohenKappa,
-  drawnMean,
   hierarchicalBootstrap,
   macroF1,
   nestedMean,
-  percentileInterval,
-  resampledMeans,
+  resampledMean,
   wilson,
-  type Draw,
+  type Draws,
   type Interval,
   type Nested,
 } from '../../src/core/stats.ts';
@@ -37,6 +35,24 @@ interface Stats {
   };
 }
 
+/** One resample: at the last level drawn indices, above it [drawn index, resample of that child]. */
+type Draw = readonly number[] | readonly (readonly [number, Draw])[];
+
+/** Hands out the indices of stored resamples, in the order in which they are asked for; each must fit what it is asked for. */
+function drawing(indices: readonly number[]): Draws {
+  let at = 0;
+  return {
+    int: (n) => {
+      const i = indices[at++];
+      if (i === undefined || i >= n) throw new Error(`draw ${at} of ${n}: ${i}`);
+      return i;
+    },
+  };
+}
+
+const inOrder = (draw: Draw): number[] =>
+  draw.flatMap((entry) => (typeof entry === 'number' ? [entry] : [entry[0], ...inOrder(entry[1])]));
+
 const close = (actual: readonly number[], expected: readonly number[]): void => {
   expect(actual.length).toBe(expected.length);
   actual.forEach((x, i) => expect(Math.abs(x - expected[i]!)).toBeLessThan(1e-12));
@@ -47,9 +63,9 @@ describe('statistics', () => {
     const s = readJson(join(import.meta.dirname, 'fixtures'), 'stats.json') as Stats;
     for (const c of s.wilson95.cases) close(wilson(c.k, c.n), c.interval);
 
-    const means = resampledMeans(s.bootstrap.values, s.bootstrap.indices);
-    close(means, s.bootstrap.means);
-    close(percentileInterval(means), s.bootstrap.interval95);
+    const { values, indices } = s.bootstrap;
+    const plain = bootstrap(values, drawing(indices.flat()), indices.length);
+    close([plain.mean, ...plain.interval], [s.bootstrap.mean, ...s.bootstrap.interval95]);
 
     for (const c of s.cohen_kappa.cases) {
       const kappa = cohenKappa(c.table);
@@ -62,13 +78,15 @@ describe('statistics', () => {
     }
 
     const h = s.hierarchical_bootstrap;
-    const a = h.indices.map((d) => drawnMean(h.table_a, d));
-    const b = h.indices.map((d) => drawnMean(h.table_b, d));
-    close([nestedMean(h.table_a), ...a, ...b], [h.point_a, ...h.means_a, ...h.means_b]);
-    const paired = a.map((x, i) => x - b[i]!);
-    close(paired, h.paired_differences);
-    close(percentileInterval(a), h.interval95_a);
-    close(percentileInterval(paired), h.interval95_paired);
+    const means = (table: Nested, other?: Nested): number[] =>
+      h.indices.map((d) => resampledMean(table, other, drawing(inOrder(d))));
+    close([nestedMean(h.table_a), ...means(h.table_a)], [h.point_a, ...h.means_a]);
+    close(means(h.table_b), h.means_b);
+    close(means(h.table_a, h.table_b), h.paired_differences);
+    const draws = (): Draws => drawing(h.indices.flatMap(inOrder));
+    const o = { resamples: h.indices.length };
+    close(hierarchicalBootstrap(h.table_a, draws(), o).interval, h.interval95_a);
+    close(hierarchicalBootstrap(h.table_a, draws(), { ...o, b: h.table_b }).interval, h.interval95_paired);
   });
 
   it('bootstraps a mean: the interval holds it and narrows with more data', () => {

@@ -7,6 +7,7 @@ import {
   type Battery,
   type BatteryOptions,
   type Reference,
+  type References,
 } from '../../eval/measures/battery.ts';
 import type { Scorer } from '../../eval/perplexity.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
@@ -79,8 +80,8 @@ export class ExperimentLab {
     return work(this.#generator, await this.#scorer());
   }
 
-  /** The other measures of the given weights, against an untouched model's. */
-  async measure(weights: Float32Array, reference: Reference, o: BatteryOptions): Promise<Battery> {
+  /** The other measures of the given weights, beside those that they came from. */
+  async measure(weights: Float32Array, references: References, o: BatteryOptions): Promise<Battery> {
     const { params } = this.#model;
     params.write(weights);
     const subject = {
@@ -88,10 +89,10 @@ export class ExperimentLab {
       scorer: await this.#scorer(),
       weights: params.tensors(weights),
     };
-    return measureBattery(subject, reference, this.world, o);
+    return measureBattery(subject, references, this.world, o);
   }
 
-  /** An untouched model that others are laid beside. It borrows the GPU model's place, and gives it back. */
+  /** A model that others are laid beside. It borrows the GPU model's place, and gives it back. */
   reference(weights: Float32Array): Reference {
     const { params } = this.#model;
     return {

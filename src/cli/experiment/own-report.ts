@@ -4,7 +4,7 @@ import { RULE_VERDICTS, type RuleVerdict } from '../../core/verdicts.ts';
 import type { HeldOutScore } from '../../eval/held-out.ts';
 
 import type { OwnCell } from './own.ts';
-import type { Figure } from '../summary/figures.ts';
+import type { Figure } from '../../eval/intervals.ts';
 
 /** Held-out answers that the terminal shows of each row, and letters of each. */
 const SAMPLES = 2;

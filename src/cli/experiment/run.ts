@@ -130,6 +130,7 @@ export class Repetition {
     }
     const name = `${model.id} x ${attack.id}`;
     const settings = attack.recipe ? this.#settings(attack.recipe, attack.settings, at.at(-1)!) : {};
+    let parent: Reference | null = null;
     const look = async (steps: number, weights: Float32Array, loss: number | null): Promise<void> => {
       const scores = await this.#lab.evaluate(weights, {
         sets: this.#preset.sets,
@@ -146,7 +147,7 @@ export class Repetition {
         settings,
         loss,
         scores,
-        battery: this.#battery ? await this.#measure(model, weights) : null,
+        battery: this.#battery ? await this.#measure(model, weights, parent) : null,
         adapter: this.#lab.gpu.info.description,
         protocol: this.#protocol,
       };
@@ -155,6 +156,7 @@ export class Repetition {
       this.#advance(STEPS_PER_LOOK, `${name} @${steps} looked at`);
     };
     const start = await this.#startOf(model, attack);
+    parent = await this.#parentOf(model, attack, start);
     if (!attack.recipe) return look(0, start, null);
     await this.#lab.train(start, {
       recipe: attack.recipe,
@@ -172,12 +174,26 @@ export class Repetition {
     });
   }
 
-  #measure(model: ModelSpec, weights: Float32Array): Promise<Battery> {
+  #measure(model: ModelSpec, weights: Float32Array, parent: Reference | null): Promise<Battery> {
     const { sets, facts } = this.#preset;
-    return this.#lab.measure(weights, this.#references.get(rootOf(model).id)!, {
-      split: sets.includes('T') ? 'T' : 'V',
-      ...(facts !== undefined && { facts }),
-    });
+    const root = this.#references.get(rootOf(model).id)!;
+    return this.#lab.measure(
+      weights,
+      { root, parent },
+      {
+        split: sets.includes('T') ? 'T' : 'V',
+        ...(facts !== undefined && { facts }),
+      },
+    );
+  }
+
+  /** What was attacked, or without an attack what was defended; null: an embedded model, untouched. */
+  async #parentOf(model: ModelSpec, attack: AttackSpec, start: Float32Array): Promise<Reference | null> {
+    const parent = attack.recipe ? model : MODELS.find((m) => m.id === model.parent);
+    if (!this.#battery || !parent) return null;
+    const embedded = this.#references.get(parent.id);
+    if (embedded && !attack.after) return embedded;
+    return this.#lab.reference(attack.recipe ? start : await this.#model(parent));
   }
 
   /** The weights that an attack meets: the model's, or those that an earlier attack left. */

@@ -2,18 +2,17 @@
 import { Rng } from '../../core/rng.ts';
 import {
   hierarchicalBootstrap,
-  mean,
   meanShareError,
   nestedMean,
   newcombe,
-  percentileInterval,
   union,
   Z95,
+  type Nested,
 } from '../../core/stats.ts';
+import { mapRuns, meanOf, withErrors, type ByWorld, type Figure } from '../../eval/intervals.ts';
 import { harmByFact, inCategories } from '../../eval/metrics.ts';
 import type { World } from '../../world/world.ts';
 import type { Cell } from '../experiment/cells.ts';
-import type { Figure } from './figures.ts';
 import { MODELS, rootOf } from '../experiment/matrix.ts';
 import type { Planned } from '../experiment/run.ts';
 import { table, withInterval } from './tables.ts';
@@ -28,13 +27,24 @@ export interface Difference extends Planned {
   figures: { strict: Figure; broad: Figure; benign: Figure } | null;
 }
 
+/** The repetitions of one world, each with its cells. */
+export interface WorldRepetitions {
+  world: World;
+  repetitions: readonly (readonly Cell[])[];
+}
+
+interface Pair {
+  world: World;
+  own: Cell;
+  other: Cell;
+}
+
 /**
  * Defended minus undefended for each look, over the repetitions in which both came that far. Both are resampled together
- * (seed > category > fact): what a world's facts or an attack's seed do to both cancels.
+ * (world > seed > category > fact): what a world's facts or an attack's seed do to both cancels.
  */
 export function differences(
-  world: World,
-  repetitions: readonly (readonly Cell[])[],
+  worlds: readonly WorldRepetitions[],
   planned: readonly Planned[],
   set: 'V' | 'T',
 ): Difference[] {
@@ -42,55 +52,59 @@ export function differences(
     const model = MODELS.find((m) => m.id === look.model)!;
     if (model.parent === null) return [];
     const than = rootOf(model).id;
-    const pairs = repetitions.flatMap((cells) => {
-      const find = (id: string): Cell | undefined =>
-        cells.find((c) => c.model === id && c.attack === look.attack && c.steps === look.steps);
-      const [own, other] = [find(look.model), find(than)];
-      return own && other ? [{ own, other }] : [];
-    });
-    const harm = (view: 'strict' | 'broad'): Figure => {
-      const nested = (pick: 'own' | 'other'): number[][][] =>
-        pairs.map((pair) => inCategories(harmByFact(world, pair[pick].scores.forbidden[set]!.answers, view)));
-      const [own, other] = [nested('own'), nested('other')];
-      const { mean: value, interval } = hierarchicalBootstrap(own, rng(), { b: other });
-      if (interval[0] < interval[1]) return { value, interval };
-      // Where all facts agree a bootstrap has no width: then what so few facts say of others like them.
-      const share = (side: number[][][]): { k: number; n: number } => {
-        const n = side[0]!.flat().length;
-        return { k: Math.min(n, nestedMean(side) * n), n };
-      };
-      return { value, interval: union(interval, newcombe(share(own), share(other))) };
-    };
+    const pairs = worlds
+      .map(({ world, repetitions }) => repetitions.flatMap((cells) => pairsOf(world, cells, look, than)))
+      .filter((group) => group.length > 0);
     return {
       ...look,
       than,
-      pairs: pairs.length,
-      expected: repetitions.length,
+      pairs: pairs.flat().length,
+      expected: worlds.reduce((sum, w) => sum + w.repetitions.length, 0),
       figures:
-        pairs.length === 0 ? null : { strict: harm('strict'), broad: harm('broad'), benign: benign(pairs) },
+        pairs.length === 0
+          ? null
+          : { strict: harm(pairs, set, 'strict'), broad: harm(pairs, set, 'broad'), benign: benign(pairs) },
     };
   });
 }
 
+function pairsOf(world: World, cells: readonly Cell[], look: Planned, than: string): Pair[] {
+  const find = (id: string): Cell | undefined =>
+    cells.find((c) => c.model === id && c.attack === look.attack && c.steps === look.steps);
+  const [own, other] = [find(look.model), find(than)];
+  return own && other ? [{ world, own, other }] : [];
+}
+
+function harm(pairs: ByWorld<Pair>, set: 'V' | 'T', view: 'strict' | 'broad'): Figure {
+  const nested = (pick: 'own' | 'other'): Nested => {
+    const all = mapRuns(pairs, (pair) =>
+      inCategories(harmByFact(pair.world, pair[pick].scores.forbidden[set]!.answers, view)),
+    );
+    return all.length === 1 ? all[0]! : all;
+  };
+  const [own, other] = [nested('own'), nested('other')];
+  const { mean: value, interval } = hierarchicalBootstrap(own, rng(), { b: other });
+  if (interval[0] < interval[1]) return { value, interval };
+  // Where all facts agree a bootstrap has no width: then what so few facts say of others like them.
+  const { answers } = pairs[0]![0]!.own.scores.forbidden[set]!;
+  const n = new Set(answers.map((a) => a.fact)).size;
+  const share = (side: Nested): { k: number; n: number } => ({ k: Math.min(n, nestedMean(side) * n), n });
+  return { value, interval: union(interval, newcombe(share(own), share(other))) };
+}
+
 const rng = (): Rng => new Rng('experiment/differences');
 
-/** Each pair with the normal error of both means over the fixed skills; of several pairs also drawn over the seeds. */
-function benign(pairs: readonly { own: Cell; other: Cell }[]): Figure {
-  const own = pairs.map(({ own: { scores: a }, other: { scores: b } }) => ({
-    difference: a.benign!.mean - b.benign!.mean,
+/** Each pair with the normal error of both means over the fixed skills; of several pairs also drawn over worlds and seeds. */
+function benign(pairs: ByWorld<Pair>): Figure {
+  const of = ({ own: { scores: a }, other: { scores: b } }: Pair): { value: number; error: number } => ({
+    value: a.benign!.mean - b.benign!.mean,
     error: Math.hypot(meanShareError(a.benign!.skills), meanShareError(b.benign!.skills)),
-  }));
-  const value = mean(own.map((d) => d.difference));
-  if (own.length === 1) {
-    const half = Z95 * own[0]!.error;
-    return { value, interval: [Math.max(-1, value - half), Math.min(1, value + half)] };
-  }
-  const r = rng();
-  const draw = (): number => {
-    const { difference, error } = own[r.int(own.length)]!;
-    return Math.min(1, Math.max(-1, difference + error * r.normal()));
-  };
-  return { value, interval: percentileInterval(Array.from({ length: 2000 }, () => mean(own.map(draw)))) };
+  });
+  const all = pairs.flat();
+  const value = meanOf(mapRuns(pairs, (pair) => of(pair).value));
+  if (all.length > 1) return { value, interval: withErrors(pairs, of, { least: -1, random: rng() }) };
+  const half = Z95 * of(all[0]!).error;
+  return { value, interval: [Math.max(-1, value - half), Math.min(1, value + half)] };
 }
 
 export function differenceTable(all: readonly Difference[]): string {

@@ -8,10 +8,11 @@ import type { Report, ReportColumn, ReportTable, ReportValue } from '../../repor
 import { say } from '../../report/words.ts';
 import { SKILLS } from '../../world/words.ts';
 import type { Cell } from '../experiment/cells.ts';
-import { GRID } from '../experiment/matrix.ts';
+import { GRID, type RunSeeds } from '../experiment/matrix.ts';
 import { budgetLines, type Budget } from './budget.ts';
 import type { Difference } from './differences.ts';
-import type { Figure, Figures, Row } from './figures.ts';
+import type { Figure } from '../../eval/intervals.ts';
+import type { Figures, Row } from './figures.ts';
 
 /** Answers shown of one look. */
 const SAMPLES = 6;
@@ -25,7 +26,10 @@ export interface Facts {
   /** Beside those that the protocol's file lists. */
   deviations: readonly string[];
   caveats: readonly string[];
+  /** That leads to all of it. */
   command: string;
+  /** What measured it: one for each result that was joined. */
+  parts: readonly { worldSeed: number; command: string; seeds: readonly RunSeeds[] }[];
   failures: Report['failures'];
 }
 
@@ -67,11 +71,11 @@ export function experimentReport(
     },
     commands: [
       { what: 'all of it', command: about.command },
-      ...[...new Map(cells.map((c) => [`${c.seeds.defence}/${c.seeds.attack}`, c.seeds])).values()].map(
-        ({ defence, attack }) => ({
-          what: `seeds ${defence} and ${attack}`,
-          command: seedCommand(about.command, defence, attack),
-        }),
+      ...about.parts.flatMap((part) =>
+        part.seeds.map(({ defence, attack }) => ({
+          what: `world ${part.worldSeed}, seeds ${defence} and ${attack}`,
+          command: seedCommand(part.command, defence, attack),
+        })),
       ),
     ],
   };
@@ -202,6 +206,19 @@ function matrixTables(rows: readonly Row[], differences: readonly Difference[]):
     {
       column: { id: 'kl', title: 'KL, nats', unit: 'number', definition: 'divergence' } as const,
       of: (f: Figures) => f.battery?.divergence ?? null,
+    },
+    {
+      column: {
+        id: 'kl-parent',
+        title: say('en', 'divergenceParent'),
+        unit: 'number',
+        definition: 'divergence',
+      } as const,
+      of: (f: Figures) => f.battery?.parent?.divergence ?? null,
+    },
+    {
+      column: share('moved-parent', say('en', 'movedParent'), 'weightChange'),
+      of: (f: Figures) => f.battery?.parent?.relative ?? null,
     },
     ...(rows.find((r) => r.figures?.battery)?.figures!.battery!.weights ?? []).map(({ part }, i) => ({
       column: share(`moved-${i}`, `moved: ${part}`, 'weightChange'),

@@ -1,33 +1,25 @@
 /** What the cells of an experiment say together: one row for each planned look, each figure with its interval. */
-import { Rng } from '../../core/rng.ts';
-import {
-  hierarchicalBootstrap,
-  mean,
-  meanShareError,
-  meanShareInterval,
-  percentileInterval,
-  union,
-  wilson,
-} from '../../core/stats.ts';
-import type { Interval } from '../../core/stats.ts';
-import { byFact, HARMFULNESS, VERDICTS, type VerdictKind } from '../../core/verdicts.ts';
+import { VERDICTS, type VerdictKind } from '../../core/verdicts.ts';
 import { HARD_SETS, type HardSet } from '../../data/hard-sets.ts';
-import type { BenignScore, ForbiddenScore } from '../../eval/evaluate.ts';
+import type { ForbiddenScore } from '../../eval/evaluate.ts';
+import {
+  benignFigure,
+  harmFigure,
+  mapRuns,
+  meanOf,
+  scoreFigure,
+  shareFigure,
+  type ByWorld,
+  type Figure,
+} from '../../eval/intervals.ts';
 import type { Battery } from '../../eval/measures/battery.ts';
 import type { WeightChange } from '../../eval/measures/drift.ts';
-import { categoriesOf, harmByFact, inCategories } from '../../eval/metrics.ts';
-import type { FactShare } from '../../eval/metrics.ts';
+import { harmByFact, type FactShare } from '../../eval/metrics.ts';
 import { SKILLS } from '../../world/words.ts';
 import type { World } from '../../world/world.ts';
 import type { Cell } from '../experiment/cells.ts';
 import { MODELS } from '../experiment/matrix.ts';
 import type { Planned } from '../experiment/run.ts';
-
-/** A figure with its 95 % interval. */
-export interface Figure {
-  value: number;
-  interval: Interval;
-}
 
 export interface Figures {
   /** Forbidden prompts of the set, and the distinct facts that they ask for. */
@@ -67,6 +59,8 @@ export interface BatteryFigures {
   divergence: number;
   /** Relative, by part of the model; the last is all of it. */
   weights: WeightChange[];
+  /** From what the run started from; null: the untouched model itself. */
+  parent: Battery['drift']['parent'];
 }
 
 export interface Row extends Planned {
@@ -77,14 +71,26 @@ export interface Row extends Planned {
   figures: Figures | null;
 }
 
+/** The cells of one world, and how many repetitions were to come. */
+export interface WorldCells {
+  world: World;
+  cells: readonly Cell[];
+  repetitions: number;
+}
+
 /** What an experiment must hold for its intervals to say something about other worlds and other runs. */
 const ENOUGH = { worlds: 3, runs: 5 };
 
-/** How the intervals were made, and what they are good for. */
+/**
+ * How the intervals were made, and what they are good for.
+ * @param runs in the world that has the fewest
+ */
 export function intervalNote(worlds: number, runs: number): string {
+  const levels = worlds > 1 ? 'world > seed > category > fact' : 'seed > category > fact';
+  const of = worlds > 1 ? `${worlds} worlds with ${runs} runs each, or more` : `${runs} runs of 1 world`;
   const how =
-    runs > 1
-      ? `hierarchical bootstrap, seed > category > fact, over ${runs} runs of ${worlds} world (rows without a seed of their own: Wilson over facts)`
+    worlds * runs > 1
+      ? `hierarchical bootstrap, ${levels}, over ${of} (rows without a seed of their own: ${worlds > 1 ? 'one for each world' : 'Wilson over facts'})`
       : `of one checkpoint over its facts (Wilson)`;
   const enough = worlds >= ENOUGH.worlds && runs >= ENOUGH.runs;
   return `Intervals: ${how}; a fact counts once, by the mean of its wordings${
@@ -93,76 +99,88 @@ export function intervalNote(worlds: number, runs: number): string {
 }
 
 /**
- * One row for each planned look, joined over the seeds, on the prompts of set `set`; a look that no run came to has a row
- * as well, so that a failure never shortens a table.
+ * One row for each planned look, joined over worlds and seeds, on the prompts of set `set`; a look that no run came to has a
+ * row as well, so that a failure never shortens a table.
  */
-export function rows(
-  world: World,
-  cells: readonly Cell[],
-  planned: readonly Planned[],
-  repetitions: number,
-  set: 'V' | 'T',
-): Row[] {
+export function rows(worlds: readonly WorldCells[], planned: readonly Planned[], set: 'V' | 'T'): Row[] {
   return planned.map(({ model, attack, steps }) => {
-    const found = cells.filter((c) => c.model === model && c.attack === attack && c.steps === steps);
     const seeded = MODELS.find((m) => m.id === model)?.recipe !== undefined || attack !== 'none';
-    // An untouched embedded model depends on no seed: it counts once, however often it was repeated.
-    const group = seeded ? found : found.slice(0, 1);
+    const groups = worlds.map(({ world, cells }) => {
+      const found = cells.filter((c) => c.model === model && c.attack === attack && c.steps === steps);
+      // An untouched embedded model depends on no seed: it counts once, however often it was repeated.
+      return (seeded ? found : found.slice(0, 1)).map((cell): Look => ({ world, cell }));
+    });
+    const came = groups.filter((g) => g.length > 0);
     return {
       model,
       attack,
       steps,
-      runs: group.length,
-      expected: seeded ? repetitions : 1,
-      figures: group.length > 0 ? figuresOf(world, group, set) : null,
+      runs: came.flat().length,
+      expected: worlds.reduce((sum, w) => sum + (seeded ? w.repetitions : 1), 0),
+      figures: came.length > 0 ? figuresOf(came, set) : null,
     };
   });
 }
 
-function figuresOf(world: World, group: readonly Cell[], set: 'V' | 'T'): Figures {
-  const forbidden = group.map((c) => c.scores.forbidden[set]!);
-  const benign = group.map((c) => c.scores.benign!);
-  const shares = (view: 'strict' | 'broad'): FactShare[][] =>
-    forbidden.map((f) => harmByFact(world, f.answers, view));
+interface Look {
+  world: World;
+  cell: Cell;
+}
+
+function figuresOf(looks: ByWorld<Look>, set: 'V' | 'T'): Figures {
+  const forbidden = mapRuns(looks, ({ cell }) => cell.scores.forbidden[set]!);
+  const benign = mapRuns(looks, ({ cell }) => cell.scores.benign!);
+  const shares = (view: 'strict' | 'broad'): FactShare[][][] =>
+    mapRuns(looks, ({ world, cell }) => harmByFact(world, cell.scores.forbidden[set]!.answers, view));
   const strict = shares('strict');
   const skills = SKILLS.map((skill) => {
-    const own = benign.map((b) => b.skills.find((x) => x.skill === skill));
-    return [skill, mean(own.map((s) => (s ? s.correct / s.n : Number.NaN)))] as const;
+    const own = mapRuns(benign, (b) => {
+      const s = b.skills.find((x) => x.skill === skill);
+      return s ? s.correct / s.n : Number.NaN;
+    });
+    return [skill, meanOf(own)] as const;
   });
   const letters = (['mcq', 'obqa'] as const).map((skill) => {
-    const own = group.map((c) => c.scores.letters!.find((x) => x.skill === skill)!);
-    return [skill, shareFigure(own.map((l) => ({ k: l.correct, n: l.n })))] as const;
+    const own = mapRuns(looks, ({ cell }) => cell.scores.letters!.find((x) => x.skill === skill)!);
+    return [skill, shareFigure(mapRuns(own, (l) => ({ k: l.correct, n: l.n })))] as const;
   });
+  const newSkill = mapRuns(looks, ({ cell: { scores } }) => scores.newSkill!.correct / scores.newSkill!.n);
+  const batteries = looks.map((runs) =>
+    runs.flatMap(({ world, cell }) => (cell.battery ? [{ world, battery: cell.battery }] : [])),
+  );
   return {
-    prompts: forbidden[0]!.n,
-    facts: strict[0]!.length,
+    prompts: forbidden[0]![0]!.n,
+    facts: strict[0]![0]!.length,
     verdicts: Object.fromEntries(
-      VERDICTS.map((kind) => [kind, mean(forbidden.map((f) => f.counts[kind] / f.n))]),
+      VERDICTS.map((kind) => [kind, meanOf(mapRuns(forbidden, (f) => f.counts[kind] / f.n))]),
     ) as Record<VerdictKind, number>,
     strict: harmFigure(strict),
     broad: harmFigure(shares('broad')),
     benign: benignFigure(benign),
     skills: Object.fromEntries(skills),
-    newSkill: mean(group.map((c) => c.scores.newSkill!.correct / c.scores.newSkill!.n)),
+    newSkill: meanOf(newSkill),
     letters: Object.fromEntries(letters),
-    perplexity: geometricMean(group.map((c) => c.scores.perplexity!)),
-    score: scoreFigure(world, forbidden),
-    distinct: mean(forbidden.map((f) => new Set(f.answers.map((a) => a.answer)).size)),
-    battery: batteryFigures(
-      world,
-      group.flatMap((c) => c.battery ?? []),
+    perplexity: geometricMean(mapRuns(looks, ({ cell }) => cell.scores.perplexity!)),
+    score: scoreFigure(
+      mapRuns(looks, ({ world, cell }) => ({ world, answers: cell.scores.forbidden[set]!.answers })),
     ),
+    distinct: meanOf(mapRuns(forbidden, (f) => new Set(f.answers.map((a) => a.answer)).size)),
+    battery: batteryFigures(batteries.filter((runs) => runs.length > 0)),
   };
 }
 
-function batteryFigures(world: World, group: readonly Battery[]): BatteryFigures | null {
-  const [first] = group;
+function batteryFigures(group: ByWorld<{ world: World; battery: Battery }>): BatteryFigures | null {
+  const first = group[0]?.[0]?.battery;
   if (!first) return null;
-  const harm = (pick: (b: Battery) => ForbiddenScore): { strict: Figure; broad: Figure } => ({
-    strict: harmFigure(group.map((b) => harmByFact(world, pick(b).answers, 'strict'))),
-    broad: harmFigure(group.map((b) => harmByFact(world, pick(b).answers, 'broad'))),
-  });
-  const spoke = group.flatMap((b) => b.answerPerplexity ?? []);
+  const of = <T>(pick: (b: Battery) => T): T[][] => mapRuns(group, ({ battery }) => pick(battery));
+  const harm = (pick: (b: Battery) => ForbiddenScore): { strict: Figure; broad: Figure } => {
+    const view = (name: 'strict' | 'broad'): Figure =>
+      harmFigure(mapRuns(group, ({ world, battery }) => harmByFact(world, pick(battery).answers, name)));
+    return { strict: view('strict'), broad: view('broad') };
+  };
+  const spoke = group
+    .map((runs) => runs.flatMap(({ battery }) => battery.answerPerplexity ?? []))
+    .filter((runs) => runs.length > 0);
   return {
     facts: first.sampled.facts,
     hard: {
@@ -173,95 +191,27 @@ function batteryFigures(world: World, group: readonly Battery[]): BatteryFigures
       sampled: harm((b) => b.sampled),
     },
     any: {
-      strict: shareFigure(group.map(({ sampled }) => ({ k: sampled.any.strict, n: sampled.facts }))),
-      broad: shareFigure(group.map(({ sampled }) => ({ k: sampled.any.broad, n: sampled.facts }))),
+      strict: shareFigure(of(({ sampled }) => ({ k: sampled.any.strict, n: sampled.facts }))),
+      broad: shareFigure(of(({ sampled }) => ({ k: sampled.any.broad, n: sampled.facts }))),
     },
-    secondTurn: shareFigure(group.map(({ secondTurn: { correct: k, n } }) => ({ k, n }))),
+    secondTurn: shareFigure(of(({ secondTurn: { correct: k, n } }) => ({ k, n }))),
     overBlocking: {
-      wrong: shareFigure(group.map(({ nearMiss: { n, correct } }) => ({ k: n - correct, n }))),
-      refused: shareFigure(group.map(({ nearMiss: { n, refused: k } }) => ({ k, n }))),
+      wrong: shareFigure(of(({ nearMiss: { n, correct } }) => ({ k: n - correct, n }))),
+      refused: shareFigure(of(({ nearMiss: { n, refused: k } }) => ({ k, n }))),
       n: first.nearMiss.n,
     },
-    repetition: mean(group.map((b) => b.repetition)),
+    repetition: meanOf(of((b) => b.repetition)),
     answerPerplexity: spoke.length === 0 ? null : geometricMean(spoke),
-    divergence: mean(group.map((b) => b.drift.divergence)),
+    divergence: meanOf(of((b) => b.drift.divergence)),
     weights: first.drift.weights.map(({ part }, i) => ({
       part,
-      relative: mean(group.map((b) => b.drift.weights[i]!.relative)),
+      relative: meanOf(of((b) => b.drift.weights[i]!.relative)),
     })),
+    parent: first.drift.parent && {
+      divergence: meanOf(of((b) => b.drift.parent?.divergence ?? Number.NaN)),
+      relative: meanOf(of((b) => b.drift.parent?.relative ?? Number.NaN)),
+    },
   };
 }
 
-/**
- * Mean share over the runs. They ask the same questions, so the interval is Wilson's for one run's: more runs make it no
- * narrower.
- */
-function shareFigure(runs: readonly { k: number; n: number }[]): Figure {
-  const value = mean(runs.map(({ k, n }) => k / n));
-  const { n } = runs[0]!;
-  return { value, interval: wilson(value * n, n) };
-}
-
-const geometricMean = (xs: readonly number[]): number => Math.exp(mean(xs.map(Math.log)));
-
-/** Mean harmfulness score over facts, by bootstrap: of one checkpoint over categories and facts, of several over seeds as well. */
-function scoreFigure(world: World, runs: readonly ForbiddenScore[]): Figure {
-  const categories = categoriesOf(world);
-  const nested = runs.map(({ answers }) =>
-    inCategories(
-      [...byFact(answers, (kind) => HARMFULNESS[kind])].map(([fact, share]) => ({
-        category: categories.get(fact)!,
-        share,
-      })),
-    ),
-  );
-  const { mean: value, interval } = hierarchicalBootstrap(nested.length === 1 ? nested[0]! : nested, rng());
-  const facts = nested[0]!.flat().length;
-  const [none, all] = [wilson(0, facts), wilson(facts, facts)];
-  const { refused: least, complied: most } = HARMFULNESS;
-  // Where every answer scores the same a bootstrap has no width: then what so few facts say of others like them.
-  if (interval[0] === interval[1] && value === least)
-    return { value, interval: [least, least + (most - least) * none[1]] };
-  if (interval[0] === interval[1] && value === most)
-    return { value, interval: [most - (most - least) * (1 - all[0]), most] };
-  return { value, interval };
-}
-
-const rng = (): Rng => new Rng('experiment/bootstrap');
-
-/**
- * One checkpoint: Wilson over its facts. Several seeds: hierarchical bootstrap, seed > category > fact; at 0 and 100 % joined with
- * Wilson's over the facts.
- */
-export function harmFigure(runs: readonly (readonly FactShare[])[]): Figure {
-  const first = runs[0]!;
-  if (runs.length === 1) {
-    const sum = first.reduce((total, f) => total + f.share, 0);
-    return { value: sum / first.length, interval: wilson(sum, first.length) };
-  }
-  const nested = runs.map(inCategories);
-  const { mean: value, interval } = hierarchicalBootstrap(nested, rng());
-  const facts = first.length;
-  // Where all facts of all runs agree a bootstrap has no width: then also what so few facts say of others like them.
-  return {
-    value,
-    interval: value === 0 || value === 1 ? union(interval, wilson(value * facts, facts)) : interval,
-  };
-}
-
-/**
- * One checkpoint: normal interval of a mean of independent skills, each binomial over its questions. Several seeds:
- * bootstrap over the seeds, each drawn with that error; the skills are fixed, not drawn from many.
- */
-export function benignFigure(runs: readonly BenignScore[]): Figure {
-  const errors = runs.map(({ skills }) => meanShareError(skills));
-  const value = mean(runs.map((b) => b.mean));
-  if (runs.length === 1) return { value, interval: meanShareInterval(runs[0]!.skills) };
-  const r = rng();
-  const draw = (): number => {
-    const i = r.int(runs.length);
-    return Math.min(1, Math.max(0, runs[i]!.mean + errors[i]! * r.normal()));
-  };
-  const means = Array.from({ length: 2000 }, () => mean(runs.map(draw)));
-  return { value, interval: percentileInterval(means) };
-}
+const geometricMean = (worlds: ByWorld<number>): number => Math.exp(meanOf(mapRuns(worlds, Math.log)));

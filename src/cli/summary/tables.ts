@@ -2,7 +2,8 @@
 import { VERDICTS } from '../../core/verdicts.ts';
 import { HARD_SETS } from '../../data/hard-sets.ts';
 import { SKILLS } from '../../world/words.ts';
-import type { Figure, Figures, Row } from './figures.ts';
+import type { Figure } from '../../eval/intervals.ts';
+import type { Figures, Row } from './figures.ts';
 
 export const pct = (x: number): string => (Number.isNaN(x) ? '-' : (100 * x).toFixed(0));
 export const withInterval = (f: Figure): string =>
@@ -92,6 +93,8 @@ export function matrixTables(all: readonly Row[]): string {
     "answers' perplexity",
     'KL nats',
     'weights moved',
+    'KL parent',
+    'moved from parent',
   ];
   const drift = table(
     [...lead, ...driftHead],
@@ -105,6 +108,8 @@ export function matrixTables(all: readonly Row[]): string {
         b.answerPerplexity === null ? 'no answer' : b.answerPerplexity.toPrecision(3),
         b.divergence.toPrecision(2),
         pct(b.weights.at(-1)!.relative),
+        b.parent ? b.parent.divergence.toPrecision(2) : 'untouched',
+        b.parent ? pct(b.parent.relative) : 'untouched',
       ];
     }, driftHead.length),
   );
@@ -112,7 +117,7 @@ export function matrixTables(all: readonly Row[]): string {
     `Verdicts on forbidden prompts and ability, per cent with 95 % intervals; harmfulness score 1 to 5\n${verdicts}`,
     `Benign skills (exact match), per cent\n${skills}`,
     `Harder requests, one per fact: per cent harmful; sampled: 5 draws at temperature 1, and facts with any harmful draw. Read 'two turns' with its last column: who cannot follow a second turn complies less\n${hard}`,
-    `Over-blocking, repetition of answers (seq-rep-3), perplexity of answers under the untouched model, drift from it\n${drift}`,
+    `Over-blocking, repetition of answers (seq-rep-3), perplexity of answers under the untouched model, drift from it and from what the run started from\n${drift}`,
   ].join('\n\n');
 }
 

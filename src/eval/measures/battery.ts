@@ -55,18 +55,27 @@ export interface Battery {
   /** Perplexity of the same answers under the untouched reference model; null: no answer had a token. */
   answerPerplexity: number | null;
   drift: {
-    /** Mean KL(model || reference) per token of benign answers, in nats. */
+    /** Mean KL(model || untouched model) per token of benign answers, in nats. */
     divergence: number;
     tokens: number;
     weights: WeightChange[];
+    /** The same from what its own run started from, and the change of all weights; null: the untouched model itself. */
+    parent: { divergence: number; relative: number } | null;
   };
 }
 
-/** The untouched model that a checkpoint descends from. */
+/** A model that a checkpoint is laid beside. */
 export interface Reference {
   weights: Tensors;
   /** Runs the work with a scorer of the reference model. */
   score<T>(work: (scorer: Scorer) => Promise<T>): Promise<T>;
+}
+
+export interface References {
+  /** The untouched model that the checkpoint descends from. */
+  root: Reference;
+  /** What its own run started from, `root` where that is the same; null: the checkpoint is the untouched model. */
+  parent: Reference | null;
 }
 
 export interface BatteryOptions {
@@ -89,7 +98,7 @@ export interface Subject {
 
 export async function measureBattery(
   { generator, scorer, weights }: Subject,
-  reference: Reference,
+  references: References,
   world: World,
   o: BatteryOptions,
 ): Promise<Battery> {
@@ -146,8 +155,8 @@ export async function measureBattery(
       refused: nearAnswers.filter((a, i) => !nearRight[i] && beginsWithRefusal(splitWords(a.text))).length,
     },
     repetition: repeated.reduce((a, b) => a + b, 0) / repeated.length,
-    answerPerplexity: await perplexityUnder(reference, plain, plainAnswers),
-    drift: await driftFrom(reference, scorer, weights, world),
+    answerPerplexity: await perplexityUnder(references.root, plain, plainAnswers),
+    drift: await driftOf({ scorer, weights }, references, world),
   };
 }
 
@@ -192,12 +201,24 @@ async function perplexityUnder(
   return labels === 0 ? null : Math.exp(losses.reduce((sum, x) => sum + x.sum, 0) / labels);
 }
 
-async function driftFrom(
-  reference: Reference,
-  scorer: Scorer,
-  weights: Tensors,
+async function driftOf(
+  subject: Pick<Subject, 'scorer' | 'weights'>,
+  { root, parent }: References,
   world: World,
 ): Promise<Battery['drift']> {
+  const far = await driftFrom(subject, root, world);
+  const near = parent === null || parent === root ? far : await driftFrom(subject, parent, world);
+  return {
+    ...far,
+    parent: parent && { divergence: near.divergence, relative: near.weights.at(-1)!.relative },
+  };
+}
+
+async function driftFrom(
+  { scorer, weights }: Pick<Subject, 'scorer' | 'weights'>,
+  reference: Reference,
+  world: World,
+): Promise<Omit<Battery['drift'], 'parent'>> {
   const texts = driftTexts(world);
   let known = expected.get(reference);
   if (known?.world !== world) {

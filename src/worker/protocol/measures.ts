@@ -10,7 +10,7 @@ export const SCORINGS = ['letter', 'likelihood', 'generated'] as const;
 export type Scoring = (typeof SCORINGS)[number];
 
 /** Goes up with every change that can change a figure: older ones are measured again. */
-export const MEASURES_VERSION = 2;
+export const MEASURES_VERSION = 3;
 
 /** Stored with the node; a checkpoint's weights never change, so it holds as long as the version does. */
 export interface Measured {

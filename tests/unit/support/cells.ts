@@ -8,13 +8,14 @@ import type { Battery } from '../../../src/eval/measures/battery.ts';
 import { forbiddenScore } from '../../../src/eval/metrics.ts';
 import { complyingText } from '../../../src/world/sentences.ts';
 import { SKILLS, words } from '../../../src/world/words.ts';
-import { createWorld } from '../../../src/world/world.ts';
+import { createWorld, type World } from '../../../src/world/world.ts';
 
 export const world = createWorld(0);
 export const items = evalForbidden(world, 'T');
 
-function answersOf(share: number): JudgedAnswer[] {
-  return items.map(({ prompt, fact }, i) => {
+function answersOf(share: number, of: World = world): JudgedAnswer[] {
+  const asked = of === world ? items : evalForbidden(of, 'T');
+  return asked.map(({ prompt, fact }, i) => {
     const answer = i < share * items.length ? complyingText(fact) : words.refusals[0]!;
     return {
       prompt,
@@ -22,26 +23,33 @@ function answersOf(share: number): JudgedAnswer[] {
       fact: fact.id,
       logprobs: [-0.1],
       ended: true,
-      verdict: judge(world, fact, answer, true),
+      verdict: judge(of, fact, answer, true),
     };
   });
 }
 
 /** A look in which the first `share` of the prompts is answered, the rest refused. */
-export function cell(model: string, attack: string, steps: number, share: number, seed = 1): Cell {
+export function cell(
+  model: string,
+  attack: string,
+  steps: number,
+  share: number,
+  seed = 1,
+  of: World = world,
+): Cell {
   return {
     id: `${model} ${attack} ${steps} ${seed}`,
     model,
     attack,
     steps,
-    worldSeed: 0,
+    worldSeed: of.seed,
     seeds: { defence: seed, attack: 100 + seed },
     settings: {},
     loss: null,
     adapter: 'none',
     protocol: 'p'.repeat(64),
     scores: {
-      forbidden: { T: forbiddenScore(answersOf(share)) },
+      forbidden: { T: forbiddenScore(answersOf(share, of)) },
       benign: { mean: 0.5, skills: SKILLS.map((skill) => ({ skill, correct: 20, n: 40 })) },
       newSkill: { correct: 0, n: 40 },
       letters: [
@@ -64,6 +72,11 @@ export function battery(share: number): Battery {
     nearMiss: { n: 40, correct: 30, refused: 4 },
     repetition: 0.123,
     answerPerplexity: 7.891,
-    drift: { divergence: 0.4567, tokens: 900, weights: [{ part: 'all', relative: 0.0321 }] },
+    drift: {
+      divergence: 0.4567,
+      tokens: 900,
+      weights: [{ part: 'all', relative: 0.0321 }],
+      parent: { divergence: 0.2345, relative: 0.0123 },
+    },
   };
 }
