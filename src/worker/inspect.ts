@@ -17,7 +17,7 @@ export async function inspect(
   signal: AbortSignal,
 ): Promise<TokenInspection> {
   const node = await ctx.node(o.nodeId);
-  const words = await wordsOf(ctx, node);
+  const words = await wordsOf(ctx, models, node);
   const voice = await chat.voice(node);
   const before = voice.prompt(o.prompt);
   const text = { prompt: before, continuation: o.ids };
@@ -47,7 +47,7 @@ export async function inspect(
     };
     const other = await ctx.store.node(id);
     if (!other) leave('gone');
-    else if ((await wordsOf(ctx, other)) !== words) leave('tokenizer');
+    else if ((await wordsOf(ctx, models, other)) !== words) leave('tokenizer');
     else {
       try {
         rows.push(await seen(other));
@@ -63,7 +63,9 @@ export async function inspect(
   return { tokens: sights(own, texts, (id) => voice.spell(id), rows), apart };
 }
 
-/** Models of equal words have equal tokens: those of the tiny world, and those that stand on one opened model. */
-async function wordsOf(ctx: Context, node: LabNode): Promise<string> {
-  return node.root === null ? await ctx.rootId(node) : 'tiny';
+/** What two models of equal words share: the tiny world's, or the same file of a tokenizer. */
+async function wordsOf(ctx: Context, models: Models, node: LabNode): Promise<string> {
+  if (node.root !== null) return 'tiny';
+  const { tokenizer, vocabulary } = await models.opened.description(await ctx.rootId(node));
+  return JSON.stringify(tokenizer ?? vocabulary ?? null);
 }

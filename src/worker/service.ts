@@ -195,7 +195,11 @@ export class Service {
       memoryPlan: ({ nodeId }) => planNode(ctx, nodeId),
       setBudget: ({ bytes }) => setBudget(ctx, bytes),
       estimate: (params, _emit, signal) => this.#estimates.estimate(params, signal),
-      train: (params) => runs.train(params),
+      train: async (params) => {
+        // what a step of another attack holds is room that a run may need
+        await this.#scrubs.release();
+        return runs.train(params);
+      },
       control: ({ runId, control }) => runs.control(runId, control),
       runs: () => runs.list(),
       reopenRun: ({ runId }) => runs.reopen(runId),

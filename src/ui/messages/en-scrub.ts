@@ -1,5 +1,7 @@
 /** The place Watch (moving through an attack step by step), and the token inspector. */
 export const enScrub = {
+  'place.notFetched':
+    'This place could not be fetched: the connection is gone. Everything stored is untouched; reload the page when it is back.',
   'scrub.title': 'Watch an attack',
   'scrub.lead':
     'Move through an attack step by step: what the model answers, how sure it is of each word, and where its behaviour turns.',

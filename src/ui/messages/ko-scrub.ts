@@ -1,6 +1,8 @@
 import type { enScrub } from './en-scrub.ts';
 
 export const koScrub: Record<keyof typeof enScrub, string> = {
+  'place.notFetched':
+    '연결이 끊겨 이 자리를 가져오지 못했습니다. 저장된 것은 그대로입니다. 연결되면 페이지를 새로 고치세요.',
   'scrub.title': '공격 들여다보기',
   'scrub.lead':
     '공격을 한 단계씩 따라가며 모델이 무엇이라 답하는지, 낱말마다 얼마나 확신하는지, 어디서 바뀌는지 봅니다.',
