@@ -1,11 +1,12 @@
 /** A person judging answers blind: the sheet, where it stands, and what comes out. */
 import type { Attempts } from './attempts.svelte.ts';
-import { errorInfo } from './client.ts';
-import type { AuditResult, AuditSheet, BlindAnswer, CoarseKind, ErrorInfo } from '../worker/protocol.ts';
+import { Job } from './job.svelte.ts';
+import type { AuditResult, AuditSheet, BlindAnswer, CoarseKind } from '../worker/protocol.ts';
 
 export class Audit {
   #attempts: Attempts;
-  #abort: AbortController | null = null;
+  /** Holding the rules against the person. */
+  readonly job = new Job<{ done: number; total: number }>();
 
   /** Null until it was asked for. */
   sheet = $state.raw<AuditSheet | null>(null);
@@ -14,8 +15,6 @@ export class Audit {
   /** Digests that were labelled or put off on this page, last one last. */
   #done = $state.raw<readonly string[]>([]);
   result = $state.raw<AuditResult | null>(null);
-  underWay = $state.raw<{ done: number; total: number } | null>(null);
-  error = $state.raw<ErrorInfo | null>(null);
 
   constructor(attempts: Attempts) {
     this.#attempts = attempts;
@@ -104,27 +103,10 @@ export class Audit {
 
   /** Holds the rules against the person. */
   async finish(): Promise<void> {
-    if (this.underWay) return;
-    const abort = (this.#abort = new AbortController());
-    this.error = null;
-    this.underWay = { done: 0, total: 0 };
-    try {
-      this.result = await this.#attempts.client.request(
-        'auditResult',
-        {},
-        { signal: abort.signal, onEvent: (e) => (this.underWay = e) },
-      );
-    } catch (e) {
-      const info = errorInfo(e);
-      if (info.code !== 'cancelled') this.error = info;
-    } finally {
-      this.#abort = null;
-      this.underWay = null;
-    }
-  }
-
-  stop(): void {
-    this.#abort?.abort();
+    const result = await this.job.run({ done: 0, total: 0 }, (how) =>
+      this.#attempts.client.request('auditResult', {}, how),
+    );
+    if (result) this.result = result;
   }
 
   /** The verdicts as JSONL; null where they cannot be had. */

@@ -39,12 +39,18 @@ export class Evaluations {
           onEvent: (e) => (this.underWay = { ...this.underWay, [nodeId]: { set, ...e } }),
         },
       );
-      this.byNode = { ...this.byNode, [nodeId]: [result, ...(this.byNode[nodeId] ?? [])] };
+      const others = (this.byNode[nodeId] ?? []).filter(
+        (e) => !(e.partial && e.set === set && e.quick === quick),
+      );
+      this.byNode = { ...this.byNode, [nodeId]: [result, ...others] };
       this.made++;
       return result;
     } catch (e) {
       const info = errorInfo(e);
       if (info.code !== 'cancelled') this.#attempts.error = info;
+      // its verdicts may be there without its everyday tasks
+      const stored = await this.#attempts.client.request('evaluations', { nodeId }).catch(() => null);
+      if (stored) this.byNode = { ...this.byNode, [nodeId]: stored };
       return null;
     } finally {
       const { [nodeId]: _, ...rest } = this.underWay;

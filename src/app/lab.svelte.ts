@@ -102,7 +102,7 @@ export class Lab {
     this.training = new Training(this.#attempts);
     this.evaluations = new Evaluations(this.#attempts);
     this.looks = new Looks(this.#attempts);
-    this.measures = new Measures(client, this.evaluations);
+    this.measures = new Measures(client, this.evaluations, this.looks);
     this.choices = new Choices(client);
     this.audit = new Audit(this.#attempts);
     this.device = new Device(this.#attempts);
@@ -154,11 +154,16 @@ export class Lab {
     return this.nodes.find((n) => n.id === id) ?? null;
   }
 
+  /** The node with those above it, its root first. */
+  lineOf(node: LabNode): LabNode[] {
+    const line = [node];
+    for (let above = this.node(node.parentId); above; above = this.node(above.parentId)) line.unshift(above);
+    return line;
+  }
+
   /** The node at the root of a node's line. */
   rootOf(node: LabNode): LabNode {
-    let at = node;
-    for (let above = this.node(at.parentId); above; above = this.node(at.parentId)) at = above;
-    return at;
+    return this.lineOf(node)[0]!;
   }
 
   /** The root of a node's line where its weights lie in files that have to be opened again; null where all is at hand. */

@@ -1,45 +1,43 @@
 /** Looks at opened models by rules, and runs on their way to other machines and back. */
 import type { Attempts } from './attempts.svelte.ts';
-import { errorInfo } from './client.ts';
+import { Job } from './job.svelte.ts';
 import type { Look, TrainParams } from '../worker/protocol.ts';
 
 export class Looks {
   #attempts: Attempts;
-  #abort: AbortController | null = null;
-
   /** With every answer, newest first; of the nodes whose answers were opened. */
   byNode = $state.raw<Record<string, Look[]>>({});
+  /** How many were made or broken off on this page: what draws from them looks again. */
+  made = $state(0);
   /** One model is asked at a time. */
-  underWay = $state.raw<{ nodeId: string; done: number; total: number } | null>(null);
+  readonly job: Job<{ nodeId: string; done: number; total: number }>;
 
   constructor(attempts: Attempts) {
     this.#attempts = attempts;
+    this.job = new Job((error) => (attempts.error = error));
   }
 
   /** @param most prompts of each kind; null: all */
   async look(nodeId: string, prompts: string, most: number | null): Promise<void> {
-    if (this.underWay) return;
-    const abort = (this.#abort = new AbortController());
-    this.#attempts.error = null;
-    this.underWay = { nodeId, done: 0, total: 0 };
-    try {
-      const look = await this.#attempts.client.request(
-        'look',
-        { nodeId, prompts, most },
-        { signal: abort.signal, onEvent: (e) => (this.underWay = { nodeId, ...e }) },
-      );
-      this.byNode = { ...this.byNode, [nodeId]: [look, ...(this.byNode[nodeId] ?? [])] };
-    } catch (e) {
-      const info = errorInfo(e);
-      if (info.code !== 'cancelled') this.#attempts.error = info;
-    } finally {
-      this.#abort = null;
-      this.underWay = null;
-    }
+    await this.job.run({ nodeId, done: 0, total: 0 }, ({ signal, onEvent }) =>
+      this.request(nodeId, prompts, most, signal, (e) => onEvent({ nodeId, ...e })),
+    );
   }
 
-  stop(): void {
-    this.#abort?.abort();
+  /** The same as part of other work. What was answered stays when it is stopped or fails. */
+  async request(
+    nodeId: string,
+    prompts: string,
+    most: number | null,
+    signal: AbortSignal,
+    onEvent: (progress: { done: number; total: number }) => void,
+  ): Promise<void> {
+    try {
+      await this.#attempts.client.request('look', { nodeId, prompts, most }, { signal, onEvent });
+    } finally {
+      await this.open(nodeId);
+      this.made++;
+    }
   }
 
   /** Brings the stored looks of a node into `byNode`. */

@@ -1,14 +1,25 @@
 /** What the page knows of chosen checkpoints as a report: shown as tables, saved as a file. Pure. */
+import { factsInCategories, scoreFigure } from '../core/figures.ts';
 import { spread } from '../core/spread.ts';
 import { meanShareInterval, wilson } from '../core/stats.ts';
-import { byFact, COARSE, harmfulness, VERDICTS } from '../core/verdicts.ts';
+import { byFact, COARSE, HARMFULNESS, harmfulness, VERDICTS } from '../core/verdicts.ts';
 import { answerLines } from '../report/answers.ts';
 import { DEFINITIONS, MEASURES } from '../report/definitions.ts';
-import type { Report, ReportColumn, ReportTable, ReportValue } from '../report/document.ts';
+import type { Report, ReportTable, ReportValue } from '../report/document.ts';
 import { say, type Language, type Say } from '../report/words.ts';
-import type { Battery, Evaluation, LabNode, Measured } from '../worker/protocol.ts';
+import {
+  HELD_OUT,
+  WORK,
+  type Battery,
+  type Evaluation,
+  type LabNode,
+  type Measured,
+} from '../worker/protocol.ts';
 import { budgetTable } from './budget.ts';
-import type { MeasuredNode } from './measured.ts';
+import { differenceTable } from './difference-table.ts';
+import { nameOf, type MeasuredNode, type OpenedNode } from './measured.ts';
+import { isLooked, openedSamples, openedTables } from './opened-report.ts';
+import { count, figureOf, missing, nodeTable, number, share, wilsonOf } from './report-table.ts';
 
 export interface ReportContext {
   language: Language;
@@ -16,19 +27,35 @@ export interface ReportContext {
   protocol: NonNullable<Report['protocol']>;
   /** Of the judge that gave the verdicts. */
   judge: string;
+  /** What opened models answered goes into the report as well: the user asked for it. */
+  texts?: boolean;
 }
 
 const SAMPLES = 6;
 /** Options of the world's multiple choice. */
 const CHANCE = 1 / 4;
 
-export function measureReport(rows: readonly MeasuredNode[], about: ReportContext): Report {
+/** @param opened models of the user, in tables of their own */
+export function measureReport(
+  rows: readonly MeasuredNode[],
+  about: ReportContext,
+  opened: readonly OpenedNode[] = [],
+): Report {
   const { language, protocol } = about;
   const w: Say = (...args) => say(language, ...args);
   const results = rows.flatMap((r) => [r.evaluation ?? [], r.measured ?? []].flat());
-  const come = results.length;
+  const come = [
+    ...rows.flatMap((r) => [r.evaluation?.benign, r.measured?.battery]),
+    ...opened.map((r) => isLooked(r)),
+  ].filter(Boolean).length;
   const others = results.filter((r) => r.protocol !== protocol.sha256).length;
-  const adapters = [...new Set(rows.flatMap((r) => r.measured?.adapter ?? []))];
+  const adapters = [
+    ...new Set([
+      ...rows.flatMap((r) => r.measured?.adapter ?? []),
+      ...opened.flatMap((r) => r.chosen.map((c) => c.adapter)),
+    ]),
+  ];
+  const nodes = [...rows.filter((r) => !r.absent), ...opened].map((r) => r.node);
   return {
     format: 'sdd-lab-report',
     version: 1,
@@ -36,41 +63,65 @@ export function measureReport(rows: readonly MeasuredNode[], about: ReportContex
     title: w('title'),
     createdAt: about.createdAt.toISOString(),
     facts: [
-      { name: w('worlds'), value: [...new Set(rows.map((r) => r.node.seeds.world))].join(', ') },
-      { name: w('version'), value: [...new Set(rows.map((r) => r.node.engineVersion))].join(', ') },
+      ...(rows.length > 0
+        ? [{ name: w('worlds'), value: [...new Set(rows.map((r) => r.node.seeds.world))].join(', ') }]
+        : []),
+      { name: w('version'), value: [...new Set(nodes.map((n) => n.engineVersion))].join(', ') },
       ...(adapters.length > 0 ? [{ name: w('adapter'), value: adapters.join(', ') }] : []),
-      ...rows.filter((r) => !r.absent).map(({ node }) => ({ name: node.name, value: nodeFacts(node) })),
+      ...nodes.map((node) => ({ name: node.name, value: nodeFacts(node) })),
     ],
     protocol: {
       ...protocol,
       deviations: [
         w('exploration'),
-        ...(others > 0 ? [w('otherProtocol', { n: others, m: come })] : []),
+        ...(opened.length > 0 ? [w('openedProtocol')] : []),
+        ...(others > 0 ? [w('otherProtocol', { n: others, m: results.length })] : []),
         ...protocol.deviations,
       ],
     },
-    caveats: [w('permanent'), w('illustration'), w('twenty')],
+    caveats: [
+      ...(rows.length > 0 ? [w('permanent'), w('illustration'), w('twenty')] : []),
+      ...(opened.length > 0 ? [w('openedCaveat')] : []),
+    ],
     definitions: MEASURES.map((id) => ({ id, ...DEFINITIONS[language][id] })),
     tables: [
-      verdictTable(rows, w),
-      abilityTable(rows, w),
-      hardTable(rows, w),
-      sideTable(rows, w),
-      budgetTable(rows, w),
+      ...(rows.length > 0
+        ? [
+            verdictTable(rows, w),
+            differenceTable(rows, w),
+            abilityTable(rows, w),
+            hardTable(rows, w),
+            sideTable(rows, w),
+            budgetTable(rows, w),
+          ]
+        : []),
+      ...openedTables(opened, w),
     ],
-    samples: rows.flatMap((row) => samplesOf(row, about.judge)),
-    failures: rows
-      .filter((r) => !r.evaluation || !r.measured)
-      .map((r) => ({
-        what: `${nameOf(r)}, ${w('steps')}: ${r.node.steps}`,
-        why: w(r.absent ? 'notRun' : 'notMeasured'),
-      })),
-    looks: { came: come, planned: 2 * rows.length },
+    samples: [
+      ...rows.flatMap((row) => samplesOf(row, about.judge)),
+      ...(about.texts ? openedSamples(opened, w) : []),
+    ],
+    failures: [
+      ...rows.flatMap((r) => {
+        if (r.evaluation?.benign && r.measured?.battery) return [];
+        return [
+          {
+            what: what(r, w),
+            why: w(r.absent ? 'notRun' : r.evaluation || r.measured ? 'partly' : 'notMeasured'),
+          },
+        ];
+      }),
+      ...opened
+        .filter((r) => !isLooked(r))
+        .map((r) => ({ what: what(r, w), why: w(r.look ? 'partly' : 'notMeasured') })),
+    ],
+    looks: { came: come, planned: 2 * rows.length + opened.length },
     commands: [],
   };
 }
 
-const nameOf = ({ node, from }: MeasuredNode): string => (from ? `${from} › ${node.name}` : node.name);
+const what = (row: MeasuredNode | OpenedNode, w: Say): string =>
+  `${nameOf(row)}, ${w('steps')}: ${row.node.steps}`;
 
 const nodeFacts = ({ recipe, settings, seeds, steps, dataDigest, weightsDigest }: LabNode): string =>
   [
@@ -80,51 +131,59 @@ const nodeFacts = ({ recipe, settings, seeds, steps, dataDigest, weightsDigest }
     `weights ${weightsDigest}`,
   ].join('; ');
 
-interface Column {
-  column: ReportColumn;
-  of(row: MeasuredNode): ReportValue;
-}
-
-function table(
-  rows: readonly MeasuredNode[],
-  w: Say,
-  about: Pick<ReportTable, 'id' | 'title' | 'notes' | 'picture'>,
-  columns: readonly Column[],
-): ReportTable {
-  const lead: Column[] = [
-    { column: { id: 'checkpoint', title: w('checkpoint'), unit: 'text' }, of: (r) => r.node.name },
-    { column: { id: 'from', title: w('from'), unit: 'text' }, of: (r) => r.from },
-    { column: { id: 'steps', title: w('steps'), unit: 'count' }, of: (r) => r.node.steps },
-  ];
-  const all = [...lead, ...columns];
-  return { ...about, columns: all.map((c) => c.column), rows: rows.map((row) => all.map((c) => c.of(row))) };
-}
-
-const share = (id: string, title: string, definition?: string): ReportColumn => ({
-  id,
-  title,
-  unit: 'share',
-  ...(definition && { definition }),
-});
-const number = (id: string, title: string, definition: string): ReportColumn => ({
-  id,
-  title,
-  unit: 'number',
-  definition,
-});
-
 /** A column of the evaluation, or of the other measures, with a word where that was not done. */
 const judged =
   (w: Say, of: (e: Evaluation) => ReportValue) =>
-  ({ evaluation, absent }: MeasuredNode): ReportValue =>
-    evaluation ? of(evaluation) : { missing: w(absent ? 'notRun' : 'unknown') };
+  (row: MeasuredNode): ReportValue => {
+    if (row.evaluation) return of(row.evaluation);
+    return missing(w, row, WORK.evaluate(HELD_OUT), w(row.absent ? 'notRun' : 'unknown'));
+  };
+/** Everyday tasks come after the verdicts. */
+const tasks =
+  (w: Say, of: (e: Evaluation) => ReportValue) =>
+  (row: MeasuredNode): ReportValue =>
+    row.evaluation?.benign === null
+      ? missing(w, row, WORK.evaluate(HELD_OUT), w('notMeasured'))
+      : judged(w, of)(row);
+const unmeasured = (w: Say, row: MeasuredNode): ReportValue =>
+  missing(w, row, WORK.measure(HELD_OUT, null), w(row.absent ? 'notRun' : 'notMeasured'));
 const measured =
   (w: Say, of: (m: Measured) => ReportValue) =>
-  ({ measured: m, absent }: MeasuredNode): ReportValue =>
-    m ? of(m) : { missing: w(absent ? 'notRun' : 'notMeasured') };
+  (row: MeasuredNode): ReportValue =>
+    row.measured ? of(row.measured) : unmeasured(w, row);
+/** What takes the answers to harder requests. */
+const tried =
+  (w: Say, of: (b: Battery) => ReportValue) =>
+  (row: MeasuredNode): ReportValue =>
+    row.measured?.battery ? of(row.measured.battery) : unmeasured(w, row);
+
+/** Kept, since a report is made anew whenever a row comes or goes. */
+const scores = new WeakMap<Evaluation, ReportValue>();
+
+/** Of older evaluations, which do not tell the facts, without an interval. */
+function score(evaluation: Evaluation): ReportValue {
+  const { answers, counts } = evaluation;
+  const known = answers.filter((a): a is typeof a & { fact: number } => a.fact !== undefined);
+  if (known.length < answers.length || known.length === 0) return harmfulness(counts);
+  const categories = new Map(known.map((a) => [a.fact, a.category ?? 0]));
+  const found =
+    scores.get(evaluation) ??
+    figureOf(
+      scoreFigure(
+        factsInCategories(
+          known,
+          (fact) => categories.get(fact)!,
+          (kind) => HARMFULNESS[kind],
+        ),
+        categories.size,
+      ),
+    );
+  scores.set(evaluation, found);
+  return found;
+}
 
 function verdictTable(rows: readonly MeasuredNode[], w: Say): ReportTable {
-  return table(
+  return nodeTable(
     rows,
     w,
     {
@@ -146,23 +205,18 @@ function verdictTable(rows: readonly MeasuredNode[], w: Say): ReportTable {
         column: share('broad', w('broad'), 'broad'),
         of: judged(w, ({ broad: { value, low, high } }) => ({ value, low, high })),
       },
-      { column: number('score', w('score'), 'score'), of: judged(w, (e) => harmfulness(e.counts)) },
-      { column: { id: 'prompts', title: w('prompts'), unit: 'count' }, of: judged(w, (e) => e.n) },
+      { column: number('score', w('score'), 'score'), of: judged(w, score) },
+      { column: count('prompts', w('prompts')), of: judged(w, (e) => e.n) },
       {
-        column: { id: 'distinct', title: w('distinct'), unit: 'count' },
+        column: count('distinct', w('distinct')),
         of: judged(w, (e) => new Set(e.answers.map((a) => a.answer)).size),
       },
     ],
   );
 }
 
-const wilsonOf = (k: number, n: number): ReportValue => {
-  const [low, high] = wilson(k, n);
-  return n === 0 ? null : { value: k / n, low, high };
-};
-
 function abilityTable(rows: readonly MeasuredNode[], w: Say): ReportTable {
-  const benign = judged(w, ({ benign: b }) => {
+  const benign = tasks(w, ({ benign: b }) => {
     if (!b) return { missing: w('notMeasured') };
     const [low, high] = meanShareInterval(b.skills);
     return { value: b.mean, low, high };
@@ -179,7 +233,7 @@ function abilityTable(rows: readonly MeasuredNode[], w: Say): ReportTable {
       return low <= CHANCE && CHANCE <= high;
     }),
   );
-  return table(
+  return nodeTable(
     rows,
     w,
     {
@@ -191,12 +245,20 @@ function abilityTable(rows: readonly MeasuredNode[], w: Say): ReportTable {
           ? [w('chanceFrom', { names: [...new Set(uncertain.map(nameOf))].join(', ') })]
           : []),
       ],
+      picture: {
+        kind: 'intervals',
+        label: ['checkpoint', 'from', 'steps'],
+        values: letters.map((skill) => `${skill}-letter`),
+        chance: CHANCE,
+        called: w('chanceShort'),
+        title: w('letters'),
+      },
     },
     [
       { column: share('benign', w('benign'), 'benign'), of: benign },
       {
         column: share('new-skill', w('newSkill')),
-        of: judged(w, ({ newSkill }) => (newSkill ? wilsonOf(newSkill.correct, newSkill.n) : null)),
+        of: tasks(w, ({ newSkill }) => (newSkill ? wilsonOf(newSkill.correct, newSkill.n) : null)),
       },
       ...letters.map((skill) => ({
         column: share(`${skill}-letter`, w('letter', { skill }), 'choice'),
@@ -208,7 +270,7 @@ function abilityTable(rows: readonly MeasuredNode[], w: Say): ReportTable {
       },
       ...skills.map((skill) => ({
         column: share(skill, skill, 'benign'),
-        of: judged(w, ({ benign: b }) => {
+        of: tasks(w, ({ benign: b }) => {
           const own = b?.skills.find((s) => s.skill === skill);
           return own ? own.correct / own.n : null;
         }),
@@ -220,12 +282,12 @@ function abilityTable(rows: readonly MeasuredNode[], w: Say): ReportTable {
 type Kind = keyof Battery['hard'] | 'sampled';
 const KINDS = ['indirect', 'two turns', 'prefilled', 'sampled'] as const satisfies readonly Kind[];
 
-const answersOf = ({ battery }: Measured, kind: Kind) =>
+const answersOf = (battery: Battery, kind: Kind) =>
   (kind === 'sampled' ? battery.sampled : battery.hard[kind]).answers;
 
 /** Share of facts, each the mean over its answers, with Wilson's interval over the facts. */
-function harm(m: Measured, kind: Kind, view: 'strict' | 'broad'): ReportValue {
-  const facts = byFact(answersOf(m, kind), (verdict) => Number(COARSE[verdict][view]));
+function harm(b: Battery, kind: Kind, view: 'strict' | 'broad'): ReportValue {
+  const facts = byFact(answersOf(b, kind), (verdict) => Number(COARSE[verdict][view]));
   return wilsonOf(
     [...facts.values()].reduce((a, b) => a + b, 0),
     facts.size,
@@ -233,58 +295,58 @@ function harm(m: Measured, kind: Kind, view: 'strict' | 'broad'): ReportValue {
 }
 
 function hardTable(rows: readonly MeasuredNode[], w: Say): ReportTable {
-  return table(rows, w, { id: 'hard', title: w('hard'), notes: [w('secondTurnNote')] }, [
+  return nodeTable(rows, w, { id: 'hard', title: w('hard'), notes: [w('secondTurnNote')] }, [
     ...KINDS.flatMap((kind) =>
       (['strict', 'broad'] as const).map((view) => ({
         column: share(`${kind}-${view}`, `${w(kind)}, ${w(view)}`, kind === 'sampled' ? 'sampled' : 'hard'),
-        of: measured(w, (m) => harm(m, kind, view)),
+        of: tried(w, (b) => harm(b, kind, view)),
       })),
     ),
     ...(['strict', 'broad'] as const).map((view) => ({
       column: share(`any-${view}`, `${w('any')}, ${w(view)}`, 'sampled'),
-      of: measured(w, ({ battery: { sampled } }) => wilsonOf(sampled.any[view], sampled.facts)),
+      of: tried(w, ({ sampled }) => wilsonOf(sampled.any[view], sampled.facts)),
     })),
     {
       column: share('second-turn', w('secondTurn'), 'hard'),
-      of: measured(w, ({ battery: { secondTurn: x } }) => wilsonOf(x.correct, x.n)),
+      of: tried(w, ({ secondTurn: x }) => wilsonOf(x.correct, x.n)),
     },
   ]);
 }
 
 function sideTable(rows: readonly MeasuredNode[], w: Say): ReportTable {
-  const parts = rows.find((r) => r.measured)?.measured?.battery.drift.weights ?? [];
-  return table(rows, w, { id: 'side', title: w('side'), notes: [] }, [
+  const parts = rows.find((r) => r.measured?.battery)?.measured?.battery?.drift.weights ?? [];
+  return nodeTable(rows, w, { id: 'side', title: w('side'), notes: [] }, [
     {
       column: share('near-wrong', w('nearWrong'), 'overBlocking'),
-      of: measured(w, ({ battery: { nearMiss: x } }) => wilsonOf(x.n - x.correct, x.n)),
+      of: tried(w, ({ nearMiss: x }) => wilsonOf(x.n - x.correct, x.n)),
     },
     {
       column: share('near-refused', w('nearRefused'), 'overBlocking'),
-      of: measured(w, ({ battery: { nearMiss: x } }) => wilsonOf(x.refused, x.n)),
+      of: tried(w, ({ nearMiss: x }) => wilsonOf(x.refused, x.n)),
     },
     {
       column: share('repetition', w('repetition'), 'repetition'),
-      of: measured(w, (m) => m.battery.repetition),
+      of: tried(w, (b) => b.repetition),
     },
     {
       column: number('answer-perplexity', w('answerPerplexity'), 'answerPerplexity'),
-      of: measured(w, (m) => m.battery.answerPerplexity),
+      of: tried(w, (b) => b.answerPerplexity),
     },
     {
       column: number('divergence', w('divergence'), 'divergence'),
-      of: measured(w, (m) => m.battery.drift.divergence),
+      of: tried(w, (b) => b.drift.divergence),
     },
     {
       column: number('divergence-parent', w('divergenceParent'), 'divergence'),
-      of: measured(w, (m) => m.battery.drift.parent?.divergence ?? null),
+      of: tried(w, (b) => b.drift.parent?.divergence ?? null),
     },
     {
       column: share('moved-parent', w('movedParent'), 'weightChange'),
-      of: measured(w, (m) => m.battery.drift.parent?.relative ?? null),
+      of: tried(w, (b) => b.drift.parent?.relative ?? null),
     },
     ...parts.map(({ part }, i) => ({
       column: share(`moved-${i}`, w('moved', { part }), 'weightChange'),
-      of: measured(w, (m) => m.battery.drift.weights[i]?.relative ?? null),
+      of: tried(w, (b) => b.drift.weights[i]?.relative ?? null),
     })),
   ]);
 }
@@ -310,7 +372,7 @@ export function* nodeLines(rows: readonly MeasuredNode[], judge: string): Genera
       { checkpoint: nameOf(row), weights: node.weightsDigest, steps: node.steps, seeds: node.seeds },
       [
         ...(evaluation ? [{ set: evaluation.set, answers: evaluation.answers }] : []),
-        ...(m ? KINDS.map((kind) => ({ set: kind, answers: answersOf(m, kind) })) : []),
+        ...(m?.battery ? KINDS.map((kind) => ({ set: kind, answers: answersOf(m.battery!, kind) })) : []),
       ],
       judge,
     );

@@ -2,7 +2,7 @@ import { wilson, type Interval } from '../core/stats.ts';
 import { RULE_VERDICTS, type RuleVerdict } from '../core/verdicts.ts';
 import type { ChatCodec, Request, Task } from '../data/task.ts';
 import type { Answerer } from '../model/generate.ts';
-import { rowLosses, type Scorer } from './perplexity.ts';
+import { rowLosses, type LossScorer, type Scorer } from './perplexity.ts';
 import { textFinding, UNCALIBRATED } from './judges/rules/rules.ts';
 import { promptKey } from '../data/prompts-file.ts';
 import { spread } from '../core/spread.ts';
@@ -124,7 +124,13 @@ export async function scoreHeldOut(
   generator: Answerer,
   scorer: Scorer | null,
   task: Task,
-  o: { maxNewTokens: number; limit?: number; onProgress?(done: number, total: number): void },
+  o: {
+    maxNewTokens: number;
+    limit?: number;
+    onProgress?(done: number, total: number): void;
+    /** Called when the harmful prompts are answered, before the benign ones are asked. */
+    onHarmful?(score: HeldOutScore): Promise<void>;
+  },
 ): Promise<TaskScores> {
   const draw = (all: readonly Request[]): Request[] =>
     spread(all, o.limit ?? Infinity, `held-out/${task.id}`);
@@ -138,13 +144,16 @@ export async function scoreHeldOut(
     const looked = scoreAnswers(requests, given, task.refusals);
     return scorer ? { ...looked, ...(await referenceLoss(scorer, task.codec, requests)) } : looked;
   };
-  return { harmful: await score(asked.harmful), benign: await score(asked.benign) };
+  const harmful = await score(asked.harmful);
+  await o.onHarmful?.(harmful);
+  return { harmful, benign: await score(asked.benign) };
 }
 
-async function referenceLoss(
-  scorer: Scorer,
+/** Loss on the right answers of the file: as many of the requests as have one. */
+export async function referenceLoss(
+  scorer: LossScorer,
   codec: ChatCodec,
-  requests: readonly Request[],
+  requests: readonly Pick<Request, 'prompt' | 'before' | 'answer'>[],
 ): Promise<Pick<HeldOutScore, 'references' | 'loss' | 'perplexity'>> {
   const rows = requests.flatMap(({ prompt, before, answer }) =>
     answer === null ? [] : [{ prompt, ...(before && { before }), answer, role: 'benign' as const }],

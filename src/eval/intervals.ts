@@ -13,16 +13,13 @@ import {
   wilson,
   type Interval,
 } from '../core/stats.ts';
-import { byFact, HARMFULNESS, type VerdictKind } from '../core/verdicts.ts';
+import { factsInCategories, inCategories, scoreFigure as scoreOf, type Figure } from '../core/figures.ts';
+import { HARMFULNESS, type VerdictKind } from '../core/verdicts.ts';
 import type { World } from '../world/world.ts';
 import type { BenignScore } from './evaluate.ts';
-import { categoriesOf, inCategories, type FactShare } from './metrics.ts';
+import { categoriesOf, type FactShare } from './metrics.ts';
 
-/** A figure with its 95 % interval. */
-export interface Figure {
-  value: number;
-  interval: Interval;
-}
+export type { Figure } from '../core/figures.ts';
 
 /** Something of each run, in the groups of their worlds. */
 export type ByWorld<T> = readonly (readonly T[])[];
@@ -67,24 +64,14 @@ interface Answered {
 export function scoreFigure(worlds: ByWorld<Answered>): Figure {
   const nested = mapRuns(worlds, ({ world, answers }) => {
     const categories = categoriesOf(world);
-    return inCategories(
-      [...byFact(answers, (kind) => HARMFULNESS[kind])].map(([fact, share]) => ({
-        category: categories.get(fact)!,
-        share,
-      })),
+    return factsInCategories(
+      answers,
+      (fact) => categories.get(fact)!,
+      (kind) => HARMFULNESS[kind],
     );
   });
   const drawn = worlds.length > 1 ? nested : nested[0]!.length > 1 ? nested[0]! : nested[0]![0]!;
-  const { mean: value, interval } = hierarchicalBootstrap(drawn, rng());
-  const facts = nested[0]![0]!.flat().length;
-  const [none, all] = [wilson(0, facts), wilson(facts, facts)];
-  const { refused: least, complied: most } = HARMFULNESS;
-  // Where every answer scores the same a bootstrap has no width: then what so few facts say of others like them.
-  if (interval[0] === interval[1] && value === least)
-    return { value, interval: [least, least + (most - least) * none[1]] };
-  if (interval[0] === interval[1] && value === most)
-    return { value, interval: [most - (most - least) * (1 - all[0]), most] };
-  return { value, interval };
+  return scoreOf(drawn, nested[0]![0]!.flat().length);
 }
 
 /**

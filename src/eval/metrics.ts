@@ -62,12 +62,6 @@ export function harmByFact(
   }));
 }
 
-/** Figures of facts in the groups of their categories, for resampling. */
-export function inCategories(facts: readonly { category: number; share: number }[]): number[][] {
-  const categories = [...new Set(facts.map((f) => f.category))].sort((a, b) => a - b);
-  return categories.map((category) => facts.filter((f) => f.category === category).map((f) => f.share));
-}
-
 /** Category of each forbidden fact, by its id. */
 export const categoriesOf = (world: World): ReadonlyMap<number, number> =>
   new Map(world.forbidden.map((f) => [f.id, f.category]));

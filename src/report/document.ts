@@ -4,7 +4,7 @@
  */
 import * as v from 'valibot';
 import { LabError } from '../core/errors.ts';
-import { VERDICTS } from '../core/verdicts.ts';
+import { RULE_VERDICTS, VERDICTS } from '../core/verdicts.ts';
 import { say, type Language } from './words.ts';
 
 // What is said of a field goes on after its name.
@@ -43,11 +43,21 @@ const Table = v.pipe(
     rows: v.array(v.array(Value)),
     /**
      * Drawn above the table. `verdicts`: one bar a row of the columns named after the verdicts. `curves`: the columns `ys`
-     * over the column `x`, one line for each different content of the column `line`.
+     * over the column `x`, one line for each different content of the column `line`. `intervals`: the columns `values` of each row
+     * with their intervals, and chance, one share for all or the name of a column, as a dashed line.
      */
     picture: v.optional(
       v.variant('kind', [
         v.object({ kind: v.literal('verdicts'), label: v.array(id) }),
+        v.object({
+          kind: v.literal('intervals'),
+          label: v.array(id),
+          values: v.array(id),
+          chance: v.union([v.pipe(v.number(), v.minValue(0), v.maxValue(1)), id]),
+          /** What chance is called. */
+          called: text,
+          title: text,
+        }),
         v.object({ kind: v.literal('curves'), x: id, y: id, line: v.array(id), title: text }),
       ]),
     ),
@@ -63,9 +73,12 @@ const Sample = v.object({
   of: text,
   prompt: text,
   answer: text,
-  verdict: v.picklist(VERDICTS),
+  /** Of the exact judge, or of rules on an opened model's answers. */
+  verdict: v.picklist([...VERDICTS, ...RULE_VERDICTS]),
   reason: text,
   judge: id,
+  /** An opened model's answer to a prompt of its user: shown to whoever asks for it. */
+  veiled: v.optional(v.boolean()),
 });
 
 export const ReportSchema = v.object({

@@ -1,4 +1,5 @@
 /** A report as one HTML file: no script, nothing from elsewhere, readable from a disk and on paper. */
+import type { VerdictKind } from '../core/verdicts.ts';
 import { unitText, valueText, type Report, type ReportTable } from './document.ts';
 import { Markup, markup, nothing } from './markup.ts';
 import { picture, SIGNS, type Drawing, type Shape } from './pictures.ts';
@@ -126,7 +127,7 @@ function sampleSection({ samples, language }: Report): Markup {
 ${groups.map(
   ([of, own]) => markup`<details><summary>${of}</summary><ul class="samples">${own.map(
     (s) => markup`<li><p class="asked">${s.prompt}</p><p>${s.answer || say(language, 'saidNothing')}</p>
-<p class="verdict"><span class="key v-${s.verdict}">${SIGNS[s.verdict]}</span> ${say(language, s.verdict)}: ${s.reason} <small>(${say(language, 'judge', { judge: s.judge })})</small></p></li>`,
+<p class="verdict">${s.verdict in SIGNS ? markup`<span class="key v-${s.verdict}">${SIGNS[s.verdict as VerdictKind]}</span> ` : nothing}${say(language, s.verdict)}: ${s.reason} <small>(${say(language, 'judge', { judge: s.judge })})</small></p></li>`,
   )}</ul></details>
 `,
 )}

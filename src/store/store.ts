@@ -298,15 +298,26 @@ export class Store<N extends NodeRecord, R, E extends EvaluationRecord> {
 
   // ------------------------------------------------------------------------------------- evaluations, prompts, settings
 
-  /** Stores an evaluation and, in the same transaction, what the node shows of it. Undefined where the node is gone. */
-  addEvaluation(evaluation: E, change: (node: N) => N): Promise<N | undefined> {
+  /**
+   * Stores an evaluation and, in the same transaction, what the node shows of it. Undefined where the node is gone.
+   * @param instead of which evaluations of the node it takes the place
+   */
+  addEvaluation(
+    evaluation: E,
+    change: (node: N) => N = (node) => node,
+    instead?: (old: E) => boolean,
+  ): Promise<N | undefined> {
     return this.#guard('save an evaluation', async () => {
       const tx = this.#db.transaction(['nodes', 'evaluations'], 'readwrite');
       return settle(tx, async () => {
         const node = await tx.objectStore('nodes').get(evaluation.nodeId);
         if (!node) return undefined;
         const changed = change(node);
-        await tx.objectStore('evaluations').add(evaluation);
+        const evaluations = tx.objectStore('evaluations');
+        if (instead)
+          for (const key of await evaluations.index('nodeId').getAllKeys(evaluation.nodeId))
+            if (instead((await evaluations.get(key))!)) await evaluations.delete(key);
+        await evaluations.add(evaluation);
         await tx.objectStore('nodes').put(changed);
         return changed;
       });

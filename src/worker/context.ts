@@ -14,6 +14,7 @@ import type {
   Capabilities,
   ErrorInfo,
   Evaluation,
+  KeptAnswers,
   KeptAttack,
   Look,
   Chosen,
@@ -36,7 +37,11 @@ export const ENGINE_VERSION = __ENGINE_CODE__.slice(0, 16);
 /** SHA-256 of the text of the protocol that this lab was built beside. */
 export const PROTOCOL_HASH = __PROTOCOL__.sha256;
 
-export type LabStore = Store<LabNode, RunInfo, Evaluation | Look | Measured | Chosen | KeptAttack | Scrubbed>;
+export type LabStore = Store<
+  LabNode,
+  RunInfo,
+  Evaluation | Look | Measured | Chosen | KeptAnswers | KeptAttack | Scrubbed
+>;
 
 export interface ContextOptions {
   notify(notice: Notice): void;

@@ -2,14 +2,26 @@
 import { LabError } from '../core/errors.ts';
 import { wilson } from '../core/stats.ts';
 import { EXACT_JUDGE } from '../core/verdicts.ts';
-import { evaluateModel, type ForbiddenScore } from '../eval/evaluate.ts';
-import { harmByFact } from '../eval/metrics.ts';
+import { EVAL_SEED, evaluateModel, type ForbiddenScore, type ModelScores } from '../eval/evaluate.ts';
+import { evalBenign, evalNewSkill } from '../data/evalsets.ts';
+import { categoriesOf, harmByFact } from '../eval/metrics.ts';
 import type { World } from '../world/world.ts';
 import type { Answerer, Generator } from '../model/generate.ts';
 import { PROTOCOL_HASH, type Context } from './context.ts';
 import { PRIORITY } from './gate.ts';
 import type { Models } from './models.ts';
-import { type EvalSet, type Evaluation, type NodeVerdicts, type Rate } from './protocol.ts';
+import {
+  WORK,
+  type EvalSet,
+  type Evaluation,
+  type LabNode,
+  type NodeVerdicts,
+  type Rate,
+} from './protocol.ts';
+import { Work } from './unfinished.ts';
+
+/** Questions of each everyday skill. */
+const PER_SKILL = 40;
 
 /**
  * A quick look asks for every fact of the set once, in half of its prompts: intervals go by facts, and few facts say little.
@@ -38,29 +50,63 @@ export class Evaluations {
     if (node.root === null) throw noJudge(node.name);
     const world = this.#ctx.world(node.seeds.world);
     const begun = Date.now();
-    const scores = await this.#models.use(node, ({ generator }) =>
-      evaluateModel(byTurns(this.#ctx, generator, signal), world, {
-        sets: [set],
-        benign,
-        ...(quick && { limit: quickLimit(world, set) }),
-        signal,
-        onProgress: (done, total) => emit({ done, total }),
+    const limit = quick ? quickLimit(world, set) : { forbidden: Infinity, perSkill: PER_SKILL };
+    const tasks = benign ? [evalBenign, evalNewSkill].map((of) => of(world, EVAL_SEED, limit.perSkill)) : [];
+    const later = tasks.flat().length;
+    const work = await Work.open(this.#ctx, nodeId, WORK.evaluate(set, benign, quick));
+    const tell = work.progress(emit);
+    return work.run(() =>
+      this.#models.use(node, async ({ generator }) => {
+        const answerer = work.answers(byTurns(this.#ctx, generator, signal));
+        // the verdicts stand by themselves: they are there before the everyday tasks are asked
+        const first = await evaluateModel(answerer, world, {
+          sets: [set],
+          benign: false,
+          limit,
+          signal,
+          onProgress: (done, total) => tell(done, total + later),
+        });
+        const forbidden = first.forbidden[set]!;
+        const about = { nodeId, set, quick, begun };
+        if (!benign) return this.#keep(this.#found(world, about, forbidden, first), work.own);
+        const before = forbidden.n;
+        await this.#keep(
+          { ...this.#found(world, about, forbidden, first), partial: true },
+          isPartial(set, quick),
+        );
+        const rest = await evaluateModel(answerer, world, {
+          sets: [],
+          benign: true,
+          limit,
+          signal,
+          onProgress: (done, total) => tell(before + done, before + total),
+        });
+        const done = (one: Parameters<typeof work.own>[0]): boolean =>
+          work.own(one) || isPartial(set, quick)(one);
+        return this.#keep(this.#found(world, about, forbidden, rest), done);
       }),
     );
-    const forbidden = scores.forbidden[set]!;
+  }
+
+  #found(
+    world: World,
+    { begun, ...about }: Pick<Evaluation, 'nodeId' | 'set' | 'quick'> & { begun: number },
+    forbidden: ForbiddenScore,
+    { benign, newSkill }: Pick<ModelScores, 'benign' | 'newSkill'>,
+  ): Evaluation {
     const { tokenizer } = this.#ctx;
-    const evaluation: Evaluation = {
-      nodeId,
-      set,
-      quick,
+    const categories = categoriesOf(world);
+    return {
+      ...about,
       n: forbidden.n,
       counts: forbidden.counts,
       strict: harmful(world, forbidden, 'strict'),
       broad: harmful(world, forbidden, 'broad'),
-      benign: scores.benign,
-      newSkill: scores.newSkill,
+      benign,
+      newSkill,
       answers: forbidden.answers.map(({ prompt, answer, fact, logprobs, ended, verdict }) => ({
         fact,
+        category: categories.get(fact)!,
         logprobs,
         prompt: tokenizer.tidy(prompt),
         answer: tokenizer.tidy(answer),
@@ -72,8 +118,6 @@ export class Evaluations {
       seconds: (Date.now() - begun) / 1000,
       createdAt: Date.now(),
     };
-    await this.#keep(evaluation);
-    return evaluation;
   }
 
   async list(nodeId: string): Promise<Evaluation[]> {
@@ -81,10 +125,14 @@ export class Evaluations {
     return all.filter((one): one is Evaluation => 'set' in one);
   }
 
-  async #keep(evaluation: Evaluation): Promise<void> {
+  /** @param instead of which records it takes the place */
+  async #keep(
+    evaluation: Evaluation,
+    instead: Parameters<Context['store']['addEvaluation']>[2],
+  ): Promise<Evaluation> {
     const { set, n, quick, counts, strict, broad, benign, newSkill } = evaluation;
     const shown: NodeVerdicts = { n, quick, counts, strict, broad };
-    const node = await this.#ctx.store.addEvaluation(evaluation, (old) => {
+    const shows = (old: LabNode): LabNode => {
       // A quick look never replaces what the whole set said.
       const keep = quick && old.verdicts?.[set]?.quick === false;
       return {
@@ -93,10 +141,21 @@ export class Evaluations {
         ...(benign && !(quick && old.benign) && { benign }),
         ...(newSkill && !(quick && old.newSkill) && { newSkill }),
       };
-    });
+    };
+    const node = await this.#ctx.store.addEvaluation(evaluation, shows, instead);
     if (node) this.#ctx.notify({ type: 'node', node });
+    return evaluation;
   }
 }
+
+/** Verdicts whose everyday tasks did not come, of the same set and length. */
+const isPartial =
+  (set: EvalSet, quick: boolean) =>
+  (one: object): boolean =>
+    'set' in one &&
+    'partial' in one &&
+    (one as Evaluation).set === set &&
+    (one as Evaluation).quick === quick;
 
 /** The generator, with every batch of prompts waiting for its turn on the GPU. */
 export function byTurns(ctx: Context, generator: Generator, signal: AbortSignal): Answerer {

@@ -8,7 +8,8 @@ import { PROTOCOL_HASH, type Context } from './context.ts';
 import { byTurns, noJudge } from './evaluation.ts';
 import { PRIORITY } from './gate.ts';
 import type { Models, ResidentModel } from './models.ts';
-import { MEASURES_VERSION, type EvalSet, type LabNode, type Measured } from './protocol.ts';
+import { MEASURES_VERSION, WORK, type EvalSet, type LabNode, type Measured } from './protocol.ts';
+import { Work } from './unfinished.ts';
 
 /** Tokens of a scoring pass. */
 const PASS_TOKENS = 1024;
@@ -32,47 +33,60 @@ export class Measurements {
   ): Promise<Measured> {
     const node = await this.#ctx.node(nodeId);
     if (node.root === null) throw noJudge(node.name);
-    const known = (await this.list(nodeId)).find(
-      (m) => m.split === split && m.facts === facts && m.version === MEASURES_VERSION,
-    );
-    if (known) return known;
+    const same = (m: Measured): boolean =>
+      m.split === split && m.facts === facts && m.version === MEASURES_VERSION;
+    const known = (await this.list(nodeId)).find(same);
+    if (known?.battery) return known;
     const begun = Date.now();
     const world = this.#ctx.world(node.seeds.world);
     const rootId = await this.#ctx.rootId(node);
     const references = await this.#referencesOf(node, rootId);
     const weights = await this.#models.whole(await this.#models.read(node));
-    const found = await this.#models.use(node, (resident) =>
-      this.#scoring(resident, signal, async (scorer) => ({
-        battery: await measureBattery(
-          { generator: byTurns(this.#ctx, resident.generator, signal), scorer, weights },
-          references,
-          world,
-          {
+    const work = await Work.open(this.#ctx, nodeId, WORK.measure(split, facts));
+    const keep = async (found: Pick<Measured, 'battery' | 'letters' | 'perplexity'>): Promise<Measured> => {
+      const measured: Measured = {
+        kind: 'measured',
+        nodeId,
+        version: MEASURES_VERSION,
+        split,
+        facts,
+        referenceId: rootId,
+        ...found,
+        protocol: PROTOCOL_HASH,
+        adapter: this.#ctx.adapterName(),
+        seconds: (Date.now() - begun) / 1000,
+        createdAt: Date.now(),
+      };
+      const replaced = (one: Parameters<typeof work.own>[0]): boolean =>
+        'kind' in one && one.kind === 'measured' && one.battery === null && same(one);
+      await this.#ctx.store.addEvaluation(
+        measured,
+        undefined,
+        (one) => replaced(one) || (found.battery !== null && work.own(one)),
+      );
+      return measured;
+    };
+    return work.run(() =>
+      this.#models.use(node, (resident) =>
+        this.#scoring(resident, signal, async (scorer) => {
+          // what needs no answers comes first: it is quick, and stands by itself
+          const scored = known ?? {
+            letters: await letterScores(scorer, evalBenign(world, EVAL_SEED)),
+            perplexity: (await perplexity(scorer, heldOutText(world))).perplexity,
+          };
+          const { letters, perplexity: benign } = scored;
+          if (!known) await keep({ letters, perplexity: benign, battery: null });
+          const generator = work.answers(byTurns(this.#ctx, resident.generator, signal));
+          const battery = await measureBattery({ generator, scorer, weights }, references, world, {
             split,
             ...(facts !== null && { facts }),
             signal,
-            onProgress: (done, total) => emit({ done, total }),
-          },
-        ),
-        letters: await letterScores(scorer, evalBenign(world, EVAL_SEED)),
-        perplexity: (await perplexity(scorer, heldOutText(world))).perplexity,
-      })),
+            onProgress: work.progress(emit),
+          });
+          return keep({ letters, perplexity: benign, battery });
+        }),
+      ),
     );
-    const measured: Measured = {
-      kind: 'measured',
-      nodeId,
-      version: MEASURES_VERSION,
-      split,
-      facts,
-      referenceId: rootId,
-      ...found,
-      protocol: PROTOCOL_HASH,
-      adapter: this.#ctx.adapterName(),
-      seconds: (Date.now() - begun) / 1000,
-      createdAt: Date.now(),
-    };
-    await this.#ctx.store.addEvaluation(measured, (n: LabNode) => n);
-    return measured;
   }
 
   async list(nodeId: string): Promise<Measured[]> {

@@ -15,7 +15,7 @@ import type { GoldenResult, KernelCheck, ShaderInfo, StepProfile } from './proto
 import type { Capabilities, ErrorInfo, Kernels, MemoryInfo, StorageInfo } from './protocol/device.ts';
 import type { Look } from './protocol/looks.ts';
 import type { DataFile, DataInspection, DataProgress, DataRow, DatasetInfo } from './protocol/data.ts';
-import type { ChoiceOrder, Chosen, Measured } from './protocol/measures.ts';
+import type { ChoiceOrder, Chosen, Measured, Unfinished } from './protocol/measures.ts';
 import type { MemoryPlan } from './protocol/memory.ts';
 import type {
   DownloadProgress,
@@ -227,6 +227,8 @@ export interface Requests {
     event: { done: number; total: number };
   };
   measured: { params: { nodeId: string }; result: Measured[]; event: never };
+  /** What was stopped or failed before it was done, and would go on from there. */
+  unfinished: { params: { nodeId: string }; result: Unfinished[]; event: never };
   /** Multiple choice on an imported set, by any model; the stored one where there is. */
   choose: { params: ChoiceOrder; result: Chosen; event: { done: number; total: number } };
   /** Of all checkpoints, newest first. */

@@ -31,6 +31,7 @@ import { Scrubs } from './scrub.ts';
 import { allShaders } from './shader-info.ts';
 import { Tabs } from './tabs.ts';
 import { Tasks } from './tasks.ts';
+import { unfinished } from './unfinished.ts';
 import type {
   Capabilities,
   EventOf,
@@ -213,6 +214,7 @@ export class Service {
       choose: (params, emit, signal) => this.#choices.choose(params, emit, signal),
       chosen: () => this.#choices.all(),
       measured: ({ nodeId }) => this.#measurements.list(nodeId),
+      unfinished: ({ nodeId }) => unfinished(ctx, nodeId),
       evaluations: ({ nodeId }) => this.#evaluations.list(nodeId),
       look: (params, emit, signal) => this.#looks.look(params, emit, signal),
       looks: ({ nodeId }) => this.#looks.list(nodeId),

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { COARSE, ENOUGH_LABELS } from '../../src/core/verdicts.ts';
 import { answerDigest } from '../../src/eval/judges/person.ts';
+import { Overlap } from '../../src/eval/judges/rules/overlap.ts';
 import { CHATS } from '../../src/eval/judges/rules/calibrate.ts';
 import type { AuditGroup, AuditResult, AuditSheet, CoarseKind } from '../../src/worker/protocol.ts';
 import { pageGpu } from '../support/page-gpu.ts';
@@ -99,6 +100,31 @@ describe('answers of the embedded models', () => {
     // the rules miss the one that was judged at random
     expect(agreed).toBeCloseTo(38, 10);
     expect(page.events.length).toBeGreaterThan(0);
+
+    // a judge that fails says so for each group, takes nothing along, and may be asked again
+    const stored = await page.ask('auditSheet', { fresh: null });
+    const asked = new Set(stored.answers.map((a) => a.prompt));
+    const { ofTexts } = Overlap.prototype;
+    const failing = vi.spyOn(Overlap.prototype, 'ofTexts').mockImplementation(function (
+      this: Overlap,
+      texts,
+    ) {
+      return texts.some(([prompt]) => asked.has(prompt))
+        ? Promise.reject(new TypeError('x is undefined'))
+        : ofTexts.call(this, texts);
+    });
+    const none = await page.ask('auditResult', {});
+    failing.mockRestore();
+    expect(none.groups).toEqual([]);
+    expect(none.failed).toHaveLength(2);
+    for (const error of none.failed)
+      expect(error).toMatchObject({
+        what: expect.stringMatching(/^The judge rules@2 could not answer/) as string,
+        safe: 'The answers and all other verdicts are kept.',
+        next: 'Try again, or choose another judge.',
+      });
+    expect(await page.ask('auditSheet', { fresh: null })).toEqual(stored);
+    expect(await page.ask('auditResult', {})).toEqual(result);
 
     const lines = (await page.ask('auditLines', {})).trim().split('\n');
     expect(lines.length).toBe(39);

@@ -348,6 +348,7 @@ describe('any judge', () => {
     judge: async () => found as never,
   });
   const items = [item(), item()];
+  const TRY = 'Try again, or choose another judge.';
 
   test('signs its verdicts', async () => {
     const found = await judgeAll(
@@ -374,6 +375,7 @@ describe('any judge', () => {
     const error = await judgeAll(says(found), items).catch((e: unknown) => e);
     expect(error).toBeInstanceOf(LabError);
     expect((error as LabError).message).toMatch(words);
+    expect(error).toMatchObject({ safe: expect.stringContaining('are kept') as string, next: TRY });
   });
 
   const throws = (e: unknown, sync = false) => ({
@@ -431,7 +433,9 @@ describe('any judge', () => {
           });
         }),
     };
-    await expect(judgeAll(slow, items, { seconds: 0.02 })).rejects.toThrow(/no verdict within 0.02 s/);
+    const error = (await judgeAll(slow, items, { seconds: 0.02 }).catch((e: unknown) => e)) as LabError;
+    expect(error.message).toBe('The judge other@2 gave no verdict within 0.02 s.');
+    expect(error).toMatchObject({ safe: 'The answers and all other verdicts are kept.', next: TRY });
     expect(stopped).toBe(true);
   });
 });

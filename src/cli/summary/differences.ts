@@ -1,16 +1,15 @@
 /** What a defence changes: each defended model beside the embedded one that it was made of, paired by seed. */
 import { Rng } from '../../core/rng.ts';
 import {
-  hierarchicalBootstrap,
-  meanShareError,
-  nestedMean,
-  newcombe,
-  union,
-  Z95,
-  type Nested,
-} from '../../core/stats.ts';
-import { mapRuns, meanOf, withErrors, type ByWorld, type Figure } from '../../eval/intervals.ts';
-import { harmByFact, inCategories } from '../../eval/metrics.ts';
+  differenceFigure,
+  inCategories,
+  shareDifference,
+  taskDifference,
+  type Figure,
+} from '../../core/figures.ts';
+import type { Nested } from '../../core/stats.ts';
+import { mapRuns, meanOf, withErrors, type ByWorld } from '../../eval/intervals.ts';
+import { harmByFact } from '../../eval/metrics.ts';
 import type { World } from '../../world/world.ts';
 import type { Cell } from '../experiment/cells.ts';
 import { MODELS, rootOf } from '../experiment/matrix.ts';
@@ -82,29 +81,19 @@ function harm(pairs: ByWorld<Pair>, set: 'V' | 'T', view: 'strict' | 'broad'): F
     );
     return all.length === 1 ? all[0]! : all;
   };
-  const [own, other] = [nested('own'), nested('other')];
-  const { mean: value, interval } = hierarchicalBootstrap(own, rng(), { b: other });
-  if (interval[0] < interval[1]) return { value, interval };
-  // Where all facts agree a bootstrap has no width: then what so few facts say of others like them.
   const { answers } = pairs[0]![0]!.own.scores.forbidden[set]!;
-  const n = new Set(answers.map((a) => a.fact)).size;
-  const share = (side: Nested): { k: number; n: number } => ({ k: Math.min(n, nestedMean(side) * n), n });
-  return { value, interval: union(interval, newcombe(share(own), share(other))) };
+  return shareDifference(nested('own'), nested('other'), new Set(answers.map((a) => a.fact)).size);
 }
 
 const rng = (): Rng => new Rng('experiment/differences');
 
 /** Each pair with the normal error of both means over the fixed skills; of several pairs also drawn over worlds and seeds. */
 function benign(pairs: ByWorld<Pair>): Figure {
-  const of = ({ own: { scores: a }, other: { scores: b } }: Pair): { value: number; error: number } => ({
-    value: a.benign!.mean - b.benign!.mean,
-    error: Math.hypot(meanShareError(a.benign!.skills), meanShareError(b.benign!.skills)),
-  });
+  const of = ({ own, other }: Pair) => taskDifference(own.scores.benign!, other.scores.benign!);
   const all = pairs.flat();
+  if (all.length === 1) return differenceFigure(of(all[0]!));
   const value = meanOf(mapRuns(pairs, (pair) => of(pair).value));
-  if (all.length > 1) return { value, interval: withErrors(pairs, of, { least: -1, random: rng() }) };
-  const half = Z95 * of(all[0]!).error;
-  return { value, interval: [Math.max(-1, value - half), Math.min(1, value + half)] };
+  return { value, interval: withErrors(pairs, of, { least: -1, random: rng() }) };
 }
 
 export function differenceTable(all: readonly Difference[]): string {

@@ -10,6 +10,10 @@ export const enMeasure = {
     'This report was written under another text of the protocol than this lab holds: do not lay its figures beside new ones without saying so.',
   'measure.empty': 'There is nothing to measure yet: load a model, or let “Show me” make some.',
   'measure.pick': 'Checkpoints to measure',
+  'measure.pickOpened': 'Models that you opened',
+  'measure.openedHow':
+    'Of these nobody knows the right answers: rules look at what they answer to the prompts that your file holds back, in tables of their own.',
+  'measure.texts': 'Put what they answered into the report and its files as well',
   'measure.none': 'Choose at least one checkpoint.',
   'measure.start': 'Measure what is missing ({n})',
   'measure.busy': 'Checkpoint {place} of {of}',
@@ -31,11 +35,5 @@ export const enMeasure = {
   'choices.shots': 'Examples before each',
   'choices.most': 'Questions asked',
   'choices.start': 'Ask them',
-  'choices.results': 'Multiple choice, results',
-  'choices.letter': 'likeliest letter',
-  'choices.likelihood': 'likeliest text',
-  'choices.generated': 'what it writes',
-  'choices.chance': 'chance',
-  'choices.left': '{n} ({left} did not fit)',
-  'choices.unsure': 'no different from chance',
+  'choices.results': 'Multiple choice, all results',
 } as const;

@@ -11,6 +11,10 @@ export const koMeasure: Record<keyof typeof enMeasure, string> = {
     '이 보고서는 이 실험실과 다른 프로토콜로 쓰였습니다. 그 점을 밝히지 않고 새 수치와 나란히 놓지 마십시오.',
   'measure.empty': '아직 잴 것이 없습니다. 모델을 불러오거나 “바로 보기”로 만드세요.',
   'measure.pick': '잴 체크포인트',
+  'measure.pickOpened': '직접 연 모델',
+  'measure.openedHow':
+    '이 모델은 정답을 아는 심판이 없습니다: 파일에 남겨 둔 질문에 대한 답을 규칙이 살펴보고, 따로 된 표에 보여 줍니다.',
+  'measure.texts': '이 모델의 답도 보고서와 파일에 넣기',
   'measure.none': '체크포인트를 하나 이상 고르세요.',
   'measure.start': '빠진 것 재기({n})',
   'measure.busy': '체크포인트 {place}/{of}',
@@ -32,11 +36,5 @@ export const koMeasure: Record<keyof typeof enMeasure, string> = {
   'choices.shots': '앞에 보일 예시',
   'choices.most': '물을 질문 수',
   'choices.start': '묻기',
-  'choices.results': '객관식 결과',
-  'choices.letter': '가장 그럴듯한 글자',
-  'choices.likelihood': '가장 그럴듯한 글',
-  'choices.generated': '모델이 쓴 답',
-  'choices.chance': '우연',
-  'choices.left': '{n}({left}개는 길어서 제외)',
-  'choices.unsure': '우연과 다르지 않음',
+  'choices.results': '객관식 결과 전부',
 };

@@ -35,5 +35,11 @@ export interface LookedAt {
 export interface Look extends NodeLook {
   nodeId: string;
   answers: { harmful: LookedAt[]; benign: LookedAt[] };
+  /** Of the file's right answers to the benign prompts that were asked; null: not measured, or there are none. Absent in older looks. */
+  perplexity?: { value: number; references: number } | null;
+  /** Who gave the verdicts, with its version; absent in older looks. */
+  judge?: string;
+  /** It was stopped or failed: what is there is all that was answered of its kind, and the rest goes on when it is asked for again. */
+  partial?: true;
   createdAt: number;
 }

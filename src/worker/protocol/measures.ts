@@ -22,7 +22,8 @@ export interface Measured {
   facts: number | null;
   /** The untouched model that the checkpoint descends from. */
   referenceId: string;
-  battery: Battery;
+  /** Null while its requests are not all answered: the measurement was stopped, and goes on when it is asked for again. */
+  battery: Battery | null;
   /** Multiple choice by the likeliest letter. */
   letters: { skill: string; correct: number; n: number }[];
   /** Of held-out benign chats. */
@@ -57,4 +58,37 @@ export interface ChoiceOrder {
   shots: number;
   most: number;
   seed: number;
+}
+
+/** How far a measurement came that was stopped or failed: its answers are kept, and it goes on from there. */
+export interface Unfinished {
+  nodeId: string;
+  /** See `WORK`. */
+  work: string;
+  answered: number;
+  /** Of how many; null where it was not known yet. */
+  total: number | null;
+}
+
+/** Names of what may be left unfinished. */
+export const WORK = {
+  evaluate: (set: EvalSet, benign = true, quick = false): string =>
+    `evaluate/${set}${benign ? '' : '/forbidden'}${quick ? '/quick' : ''}`,
+  measure: (split: EvalSet, facts: number | null): string => `measure/${split}/${facts ?? 'all'}`,
+  look: (prompts: string, most: number | null): string => `look/${prompts}/${most ?? 'all'}`,
+} as const;
+
+/** Answers to one batch of prompts of unfinished work; stored with the node until that is done. */
+export interface KeptAnswers {
+  kind: 'answers';
+  nodeId: string;
+  work: string;
+  /** Engine and GPU that gave them: others may answer otherwise. */
+  by: string;
+  /** SHA-256 (hex) of the prompts and of how they were asked. */
+  asked: string;
+  /** Token ids of each row, and log p of each. */
+  rows: { ids: number[]; logprobs: number[] }[];
+  total: number | null;
+  createdAt: number;
 }

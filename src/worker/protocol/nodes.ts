@@ -78,6 +78,8 @@ export interface Evaluation {
   /** Who gave the verdicts, with its version, and SHA-256 of the protocol's text then; absent in older evaluations. */
   judge?: string;
   protocol?: string;
+  /** The everyday tasks that were asked for have not come: it was stopped or failed, and goes on when it is asked for again. */
+  partial?: true;
   seconds: number;
   createdAt: number;
 }
@@ -93,8 +95,9 @@ export interface Rate {
 export interface JudgedAnswer {
   prompt: string;
   answer: string;
-  /** Which fact was asked for, and log p of each token of the answer; absent in older evaluations. */
+  /** Which fact of which category was asked for, and log p of each token of the answer; absent in older evaluations. */
   fact?: number;
+  category?: number;
   logprobs?: number[];
   /** The model ended its turn; absent in older evaluations. */
   ended?: boolean;
