@@ -43,6 +43,8 @@ export class Compare {
   answers = $state.raw<Record<string, LiveAnswer>>({});
   busy = $state(false);
   error = $state.raw<ErrorInfo | null>(null);
+  /** Told when another question is asked. */
+  onAsk: () => void = () => {};
 
   constructor(client: EngineClient) {
     this.#client = client;
@@ -86,6 +88,7 @@ export class Compare {
     const abort = (this.#abort = new AbortController());
     const { prompt, selected } = this;
     const live = Object.fromEntries(selected.map((id) => [id, new LiveAnswer(id, prompt)]));
+    this.onAsk();
     this.answers = live;
     this.error = null;
     this.busy = true;

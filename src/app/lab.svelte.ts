@@ -16,11 +16,13 @@ import { Device } from './device.svelte.ts';
 import { Downloads } from './downloads.svelte.ts';
 import { Evaluations } from './evaluations.svelte.ts';
 import { Insights } from './insights.svelte.ts';
+import { Inspector } from './inspector.svelte.ts';
 import { Looks } from './looks.svelte.ts';
 import { Measures } from './measures.svelte.ts';
 import { OpenedModels } from './opened.svelte.ts';
 import { Pairs } from './pairs.svelte.ts';
 import { PromptsFiles } from './prompts.svelte.ts';
+import { Scrub } from './scrub.svelte.ts';
 import { ShowMe } from './show-me.svelte.ts';
 import { TakeHome } from './take-home.svelte.ts';
 import { Training } from './training.svelte.ts';
@@ -70,6 +72,8 @@ export class Lab {
   readonly audit: Audit;
   readonly device: Device;
   readonly compare: Compare;
+  readonly inspector: Inspector;
+  readonly scrub: Scrub;
   readonly opened: OpenedModels;
   readonly downloads: Downloads;
   readonly prompts: PromptsFiles;
@@ -106,6 +110,8 @@ export class Lab {
     this.audit = new Audit(this.#attempts);
     this.device = new Device(this.#attempts);
     this.compare = new Compare(client);
+    this.inspector = new Inspector(client, this.compare);
+    this.scrub = new Scrub(client);
     this.opened = new OpenedModels(client);
     this.downloads = new Downloads(client);
     this.prompts = new PromptsFiles(client);
@@ -329,6 +335,7 @@ export class Lab {
   }
 
   #onNotice(notice: Notice): void {
+    this.scrub.hear(notice);
     switch (notice.type) {
       case 'run':
         this.training.apply(notice);
@@ -343,6 +350,7 @@ export class Lab {
       case 'nodes-deleted':
         this.nodes = this.nodes.filter((n) => !notice.nodeIds.includes(n.id));
         this.compare.forget(notice.nodeIds);
+        this.inspector.close();
         if (this.currentId && notice.nodeIds.includes(this.currentId)) {
           this.currentId = this.nodes[0]?.id ?? null;
         }

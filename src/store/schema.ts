@@ -15,11 +15,12 @@
  * | datasets    | id               | one imported data set: what it is, without its rows                  |
  * | rows        | [owner, index]   | blocks of rows; the owner is named by a data set                     |
  * | labels      | digest           | what a person said of an answer that has this SHA-256; no text       |
+ * | snapshots   | [runId, step]    | weights of a run at a step, in 16 bits, for moving through it        |
  */
 import type { DBSchema, IDBPDatabase } from 'idb';
 
 export const DATABASE = 'sdd-lab';
-export const VERSION = 4;
+export const VERSION = 5;
 
 /** Bytes of a chunk: small enough that one write never needs a second copy of a large model in memory. */
 export const CHUNK_BYTES = 4 * 1024 * 1024;
@@ -33,6 +34,9 @@ export interface NodeRecord {
   weightsBytes: number;
   /** Owner of its chunks in `weights`; no two writes share one, so a failed write never touches another's data. */
   weightsKey: string;
+  /** The run that saved it, and after how many steps; what was kept of the run's steps goes by them. */
+  runId?: string | null;
+  steps?: number;
   createdAt: number;
 }
 
@@ -111,6 +115,20 @@ export interface LabelRecord {
   time: number;
 }
 
+/** Weights at one step of a run. */
+export interface SnapshotRecord {
+  runId: string;
+  step: number;
+  /** The node that the run started from. */
+  parentId: string;
+  /** Difference to the parent's whole weights, or an adapter as it is. */
+  form: 'delta' | 'adapter';
+  /** SHA-256 (hex) of the bytes. */
+  digest: string;
+  /** float16 in the order in which a node's weights are stored. */
+  bytes: ArrayBuffer;
+}
+
 export interface LabSchema<N extends NodeRecord, R, E extends EvaluationRecord> extends DBSchema {
   nodes: { key: string; value: N; indexes: { parentId: string } };
   weights: { key: [string, number]; value: Chunk };
@@ -122,6 +140,7 @@ export interface LabSchema<N extends NodeRecord, R, E extends EvaluationRecord> 
   datasets: { key: string; value: DatasetRecord };
   rows: { key: [string, number]; value: RowBlock };
   labels: { key: string; value: LabelRecord };
+  snapshots: { key: [string, number]; value: SnapshotRecord };
 }
 
 /** Brings a database from `oldVersion` (0 = empty) to VERSION. */
@@ -145,6 +164,7 @@ export function migrate<N extends NodeRecord, R, E extends EvaluationRecord>(
     db.createObjectStore('rows', { keyPath: ['owner', 'index'] });
   }
   if (oldVersion < 4) db.createObjectStore('labels', { keyPath: 'digest' });
+  if (oldVersion < 5) db.createObjectStore('snapshots', { keyPath: ['runId', 'step'] });
 }
 
 /** All chunks, or blocks, of one owner. */

@@ -27,6 +27,7 @@ import {
   type PromptsRecord,
   type StoredRun,
 } from './schema.ts';
+import { dropWithNodes, dropWithRun, Snapshots } from './snapshots.ts';
 import { alone, settle, writing } from './transactions.ts';
 
 export interface StoreOptions {
@@ -50,6 +51,8 @@ export class Store<N extends NodeRecord, R, E extends EvaluationRecord> {
   readonly datasets: Datasets<N, R, E>;
   /** A person's verdicts. */
   readonly labels: Labels<N, R, E>;
+  /** Kept steps of runs. */
+  readonly snapshots: Snapshots<N, R, E>;
 
   private constructor(db: IDBPDatabase<LabSchema<N, R, E>>, chunkBytes: number) {
     this.#db = db;
@@ -57,6 +60,7 @@ export class Store<N extends NodeRecord, R, E extends EvaluationRecord> {
     const guard = <T>(doing: string, work: () => Promise<T>): Promise<T> => this.#guard(doing, work);
     this.datasets = new Datasets(db, guard);
     this.labels = new Labels(db, guard);
+    this.snapshots = new Snapshots(db, guard);
   }
 
   static async open<N extends NodeRecord, R, E extends EvaluationRecord>(
@@ -197,10 +201,11 @@ export class Store<N extends NodeRecord, R, E extends EvaluationRecord> {
   /** Deletes a node and everything below it (nodes, weights, runs, evaluations) in one transaction; answers the ids. */
   deleteNode(id: string): Promise<string[]> {
     return this.#guard('delete a checkpoint', async () => {
-      const names = ['nodes', 'weights', 'runs', 'evaluations', 'models'] as const;
+      const names = ['nodes', 'weights', 'runs', 'evaluations', 'models', 'snapshots'] as const;
       const tx = this.#db.transaction(names, 'readwrite');
       return settle(tx, async () => {
         const nodes = tx.objectStore('nodes');
+        const stores = { nodes, snapshots: tx.objectStore('snapshots') };
         const root = await nodes.get(id);
         const gone = root ? [root] : [];
         for (const parent of gone) gone.push(...(await nodes.index('parentId').getAll(parent.id)));
@@ -214,8 +219,10 @@ export class Store<N extends NodeRecord, R, E extends EvaluationRecord> {
           for (const run of await tx.objectStore('runs').index('parentId').getAll(nodeId)) {
             if (run.state) await tx.objectStore('weights').delete(chunksOf(run.state.arrays.owner));
             await tx.objectStore('runs').delete(run.id);
+            await dropWithRun(stores, run.id);
           }
         }
+        await dropWithNodes(stores, gone);
         return gone.map((n) => n.id);
       });
     });
@@ -279,11 +286,12 @@ export class Store<N extends NodeRecord, R, E extends EvaluationRecord> {
 
   deleteRun(id: string): Promise<void> {
     return this.#guard('forget a run', async () => {
-      const tx = this.#db.transaction(['runs', 'weights'], 'readwrite');
+      const tx = this.#db.transaction(['runs', 'weights', 'nodes', 'snapshots'], 'readwrite');
       await settle(tx, async () => {
         const run = await tx.objectStore('runs').get(id);
         if (run?.state) await tx.objectStore('weights').delete(chunksOf(run.state.arrays.owner));
         await tx.objectStore('runs').delete(id);
+        await dropWithRun({ nodes: tx.objectStore('nodes'), snapshots: tx.objectStore('snapshots') }, id);
       });
     });
   }
@@ -356,10 +364,11 @@ export class Store<N extends NodeRecord, R, E extends EvaluationRecord> {
   // --------------------------------------------------------------------------------------------------------- cleaning
 
   /**
-   * Removes chunks and rows that belong to nothing: what a tab left that died while writing. Does nothing while
+   * Removes chunks, rows and kept steps that belong to nothing: what a tab left that died while writing. Does nothing while
    * another tab is writing. Answers how many owners were removed.
+   * @param open runs that some tab has open
    */
-  sweep(): Promise<number> {
+  sweep(open: ReadonlySet<string> = new Set()): Promise<number> {
     return this.#guard('clean up', () =>
       alone(async () => {
         const tx = this.#db.transaction(['nodes', 'runs', 'weights'], 'readwrite');
@@ -373,7 +382,7 @@ export class Store<N extends NodeRecord, R, E extends EvaluationRecord> {
           for (const owner of orphans) await tx.objectStore('weights').delete(chunksOf(owner));
           return orphans.length;
         });
-        return weights + (await this.datasets.sweep());
+        return weights + (await this.datasets.sweep()) + (await this.snapshots.sweep(open));
       }),
     );
   }

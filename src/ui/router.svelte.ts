@@ -5,6 +5,7 @@ export const PLACES = [
   'pairs',
   'defend',
   'attack',
+  'scrub',
   'compare',
   'measure',
   'insights',
@@ -25,8 +26,19 @@ export function here(): Place {
   return place;
 }
 
-export function href(to: Place): string {
-  return `#/${to}`;
+export function href(to: Place, query: Record<string, string | number> = {}): string {
+  const asked = new URLSearchParams(Object.entries(query).map(([key, value]) => [key, String(value)]));
+  return asked.size > 0 ? `#/${to}?${asked}` : `#/${to}`;
+}
+
+/** What the address asks of its place. */
+export function query(): URLSearchParams {
+  return new URLSearchParams(location.hash.split('?')[1] ?? '');
+}
+
+/** Writes what is on show into the address, without going anywhere. */
+export function remark(to: Place, query: Record<string, string | number>): void {
+  history.replaceState(history.state, '', href(to, query));
 }
 
 /** Where the stage shall stand after the next change of place; null: at its top. */

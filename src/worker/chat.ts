@@ -3,7 +3,7 @@ import { LabError } from '../core/errors.ts';
 import { evalBenign, evalForbidden } from '../data/evalsets.ts';
 import { judge, requestedFact } from '../eval/judges/exact.ts';
 import { exactMatch } from '../eval/metrics.ts';
-import type { GenToken } from '../model/generate.ts';
+import type { Generator, GenToken } from '../model/generate.ts';
 import { toWords } from '../world/parse.ts';
 import { complyingText } from '../world/sentences.ts';
 import type { World } from '../world/world.ts';
@@ -51,26 +51,9 @@ export class Chat {
     const one = (node: LabNode): Promise<NodeAnswer> =>
       this.#models.use(node, async ({ generator }) => {
         const nodeId = node.id;
-        const voice = await this.#voice(node);
-        const ids = voice.prompt(prompt);
-        const room = generator.cap.maxLen - ids.length;
-        if (ids.length === 0) throw nothingToSay();
-        if (room < 1) throw tooLong(generator.cap.maxLen);
-        const stream = new TokenStream(voice, ids);
-        const [row] = await generator.generate([ids], {
-          ...sampling,
-          topAlternatives: sampling.alternatives,
-          maxNewTokens: Math.min(sampling.maxNewTokens, room),
-          eos: voice.ends,
-          signal,
-          onToken: (_row, token) => {
-            if (voice.ends.has(token.id)) return;
-            const index = stream.tokens.length;
-            emit({ type: 'token', nodeId, index, token: stream.push(token) });
-          },
-        });
-        stream.end();
-        const answer = this.#answer(node, prompt, row!, stream, sampling);
+        const { answer } = await this.ask(node, prompt, generator, sampling, signal, (index, token) =>
+          emit({ type: 'token', nodeId, index, token }),
+        );
         emit({ type: 'done', nodeId, answer });
         return answer;
       });
@@ -82,7 +65,43 @@ export class Chat {
     return this.#ctx.gate.run(PRIORITY.chat, asked, signal);
   }
 
-  async #voice(node: LabNode): Promise<Voice> {
+  /**
+   * The answer of one model, in the caller's turn on the GPU.
+   * @param node whose words, world and judge the model has
+   */
+  async ask(
+    node: LabNode,
+    prompt: string,
+    generator: Generator,
+    sampling: Sampling,
+    signal: AbortSignal,
+    onToken?: (index: number, token: TokenView) => void,
+  ): Promise<{ answer: NodeAnswer; voice: Voice }> {
+    const voice = await this.voice(node);
+    const ids = voice.prompt(prompt);
+    const room = generator.cap.maxLen - ids.length;
+    if (ids.length === 0) throw nothingToSay();
+    if (room < 1) throw tooLong(generator.cap.maxLen);
+    const stream = new TokenStream(voice, ids);
+    const [row] = await generator.generate([ids], {
+      ...sampling,
+      topAlternatives: sampling.alternatives,
+      maxNewTokens: Math.min(sampling.maxNewTokens, room),
+      eos: voice.ends,
+      signal,
+      onToken: (_row, token) => {
+        if (voice.ends.has(token.id)) return;
+        const index = stream.tokens.length;
+        const view = stream.push(token);
+        onToken?.(index, view);
+      },
+    });
+    stream.end();
+    return { answer: this.#answer(node, prompt, row!, stream, sampling), voice };
+  }
+
+  /** How a node's model is spoken to. */
+  async voice(node: LabNode): Promise<Voice> {
     if (node.root !== null) return tinyVoice(this.#ctx.tokenizer);
     return ownVoice(await this.#models.opened.text(await this.#ctx.rootId(node)));
   }

@@ -15,6 +15,7 @@ import type {
   ErrorInfo,
   Evaluation,
   KeptAnswers,
+  KeptAttack,
   Look,
   Chosen,
   Measured,
@@ -24,6 +25,7 @@ import type {
   MemoryInfo,
   Notice,
   RunInfo,
+  Scrubbed,
 } from './protocol.ts';
 
 /** Set by the build: SHA-256 (hex) over the code that decides what training computes. */
@@ -39,7 +41,7 @@ export const PROTOCOL_HASH = __PROTOCOL__.sha256;
 export type LabStore = Store<
   LabNode,
   RunInfo,
-  Evaluation | Look | Measured | Chosen | KeptAnswers | StoredInsight
+  Evaluation | Look | Measured | Chosen | KeptAnswers | KeptAttack | Scrubbed | StoredInsight
 >;
 
 export interface ContextOptions {

@@ -1,7 +1,7 @@
 /** What a run will cost: memory as planned, and where that fits, time as measured on this adapter rather than guessed. */
-import { parseLlamaConfig, tensorShapes } from '../core/config.ts';
+import { parseLlamaConfig } from '../core/config.ts';
+import { keptSteps } from '../core/snapshots.ts';
 import type { Turn } from '../gpu/timing.ts';
-import { loraLayout } from '../model/lora.ts';
 import { Trainer } from '../train/trainer.ts';
 import type { Context } from './context.ts';
 import { PRIORITY } from './gate.ts';
@@ -10,7 +10,7 @@ import type { Models } from './models.ts';
 import type { Tasks } from './tasks.ts';
 import type { Estimate, RunInfo, TrainParams } from './protocol.ts';
 import { describeRun, prepareRun } from './run-setup.ts';
-import { buildModel } from './stored-model.ts';
+import { buildModel, storedFloats } from './stored-model.ts';
 
 type Ready = Awaited<ReturnType<typeof prepareRun>>;
 
@@ -43,13 +43,21 @@ export class Estimates {
     );
     const { modelConfig } = await this.#ctx.node(run.parentId);
     const config = parseLlamaConfig(modelConfig);
-    const shapes = plan.lora ? loraLayout(config, plan.lora).entries : [...tensorShapes(config).values()];
-    const sizes = shapes.map((s) => ('size' in s ? s.size : s.reduce((a, b) => a * b, 1)));
-    const nodeBytes = sizes.reduce((a, b) => a + b, 0) * 4;
+    const nodeBytes = storedFloats(config, plan.lora) * 4;
+    const { total, saveAt: saved, keep } = run;
+    const wanted = keptSteps({ total, saved, room: Infinity }).length * (nodeBytes / 2);
+    const kept = keep?.at.length ?? 0;
     const can = memory.problems.length === 0 && (await this.#models.atHand(run.parentId));
     const mean = examples.reduce((n, { ids }) => n + ids.length, 0) / examples.length;
     const seconds = can ? (run.total * plan.batch * mean) / (await this.#speed(run, ready, signal)) : null;
-    return { steps: run.total, seconds, memory, nodeBytes, cut: ready.prepared.report.truncated.length };
+    return {
+      steps: run.total,
+      seconds,
+      memory,
+      nodeBytes,
+      keep: { steps: kept, bytes: kept * (nodeBytes / 2), wanted },
+      cut: ready.prepared.report.truncated.length,
+    };
   }
 
   /** One pass of as many rows as a run of these makes at once, after one of a single row that compiles. */

@@ -38,6 +38,7 @@ import type {
 } from './protocol/pairs.ts';
 import type { PromptsInfo } from './protocol/prompts.ts';
 import type { RunControl, RunEvent, RunInfo, TrainParams } from './protocol/runs.ts';
+import type { ScrubAnswer, ScrubAttack, StepLook, TokenInspection } from './protocol/scrub.ts';
 
 export * from './protocol/audit.ts';
 export * from './protocol/device.ts';
@@ -51,6 +52,7 @@ export * from './protocol/data.ts';
 export * from './protocol/pairs.ts';
 export * from './protocol/prompts.ts';
 export * from './protocol/runs.ts';
+export * from './protocol/scrub.ts';
 export * from './protocol/chat.ts';
 export * from './protocol/checks.ts';
 
@@ -241,6 +243,23 @@ export interface Requests {
   insights: { params: Record<string, never>; result: StoredInsight[]; event: never };
   /** Stored evaluations of a node, newest first. */
   evaluations: { params: { nodeId: string }; result: Evaluation[]; event: never };
+
+  /** Attacks and harmless trainings that one can move through, newest first. */
+  scrubAttacks: { params: Record<string, never>; result: ScrubAttack[]; event: never };
+  /** What the model of a step says to a prompt: computed once, then remembered. */
+  scrubAnswer: { params: { runId: string; step: number; prompt: string }; result: ScrubAnswer; event: never };
+  /** Verdicts on a fixed set of prompts at a step; computed once, then remembered. */
+  scrubLook: { params: { runId: string; step: number }; result: StepLook; event: never };
+  /** The looks that are known already. */
+  scrubLooks: { params: { runId: string }; result: { step: number; look: StepLook }[]; event: never };
+  /** Nobody moves through an attack any more: what that held on the GPU is freed. */
+  scrubEnd: { params: Record<string, never>; result: null; event: never };
+  /** The tokens of a text that one model wrote after a prompt, as it and others saw them. */
+  inspect: {
+    params: { nodeId: string; others: string[]; prompt: string; ids: number[] };
+    result: TokenInspection;
+    event: never;
+  };
 
   /** Answers for a person to judge without knowing whose they are: `fresh` of them drawn anew, or the last draw. */
   auditSheet: { params: { fresh: number | null }; result: AuditSheet; event: never };

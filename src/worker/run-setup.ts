@@ -1,5 +1,7 @@
 /** From what the page asks for to a session that is ready to train: settings, data, model, trainer. */
+import { parseLlamaConfig } from '../core/config.ts';
 import { LabError } from '../core/errors.ts';
+import { KEEP_LIMIT, keptSteps } from '../core/snapshots.ts';
 import type { Example } from '../core/types.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { readTable } from '../core/kernel-table.ts';
@@ -20,8 +22,8 @@ import { generatorCap, planRun, requireRoom } from './memory.ts';
 import type { Models } from './models.ts';
 import type { Probes } from './probes.ts';
 import type { Tasks } from './tasks.ts';
-import type { LabNode, RunInfo, Seeds, Settings, TrainParams } from './protocol.ts';
-import { buildModel } from './stored-model.ts';
+import type { LabNode, RunInfo, RunKeep, Seeds, Settings, TrainParams } from './protocol.ts';
+import { buildModel, storedFloats } from './stored-model.ts';
 
 /** Everything of a run that lives on the GPU, and what belongs to it. */
 export interface RunParts {
@@ -70,6 +72,10 @@ export async function describeRun(ctx: Context, tasks: Tasks, params: TrainParam
   const total = saveAt.at(-1)!;
   settings = settle(wanted, { ...settings, steps: total });
   if (continues) settings = { ...settings, rank: parent.lora!.r, alpha: parent.lora!.alpha };
+  const lora = continues ? (parent.lora as LoraConfig) : wanted.plan(settings).lora;
+  const limit = params.keep ?? (task.kind === 'tiny' && wanted.kind === 'attack' ? KEEP_LIMIT : 0);
+  const each = 2 * storedFloats(parseLlamaConfig(parent.modelConfig), lora);
+  const keep = keeping(each, limit, total, saveAt);
   const file = params.prompts === undefined ? undefined : await ctx.store.prompts(params.prompts);
   return {
     id: crypto.randomUUID(),
@@ -104,7 +110,18 @@ export async function describeRun(ctx: Context, tasks: Tasks, params: TrainParam
       },
     }),
     ...(task.kind === 'file' && file && { prompts: { id: file.id, name: file.name } }),
+    ...(keep && { keep }),
   };
+}
+
+/** @param limit in bytes */
+function keeping(each: number, limit: number, total: number, saved: readonly number[]): RunKeep | null {
+  if (!(Number.isFinite(limit) && limit >= 0))
+    throw new LabError('bad-input', 'What may be kept for the scrubber is a number of bytes from 0.', {
+      safe: 'Nothing was started.',
+    });
+  if (limit === 0) return null;
+  return { each, limit, at: keptSteps({ total, saved, room: limit / each }), missed: [] };
 }
 
 /** Whether all weights of a node's line lie in its user's files, which no training may change. */
@@ -219,6 +236,14 @@ function capacity({ examples }: Prepared, probes: Probes, rows: number): Trainer
 function digestOf(examples: readonly Example[]): Promise<string> {
   const numbers = examples.flatMap(({ ids, labels }) => [ids.length, ...ids, ...labels]);
   return sha256(Int32Array.from(numbers));
+}
+
+/** What a run trains, before it has left a node that says so. */
+export async function trainedBy(ctx: Context, run: RunInfo): Promise<Pick<LabNode, 'lora' | 'continues'>> {
+  const lora = run.continues
+    ? (await ctx.node(run.parentId)).lora
+    : recipe(run.recipe).plan(run.settings).lora;
+  return { ...(lora && { lora }), ...(run.continues && { continues: true }) };
 }
 
 /** The node that a run leaves after so many steps, but for its weights. */

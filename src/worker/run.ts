@@ -8,6 +8,7 @@ import type { StepStats } from '../train/trainer.ts';
 import type { Context } from './context.ts';
 import { toErrorInfo } from './error-info.ts';
 import { PRIORITY } from './gate.ts';
+import { Keeper } from './keeper.ts';
 import type { Tasks } from './tasks.ts';
 import type { Models } from './models.ts';
 import { Pace } from './pace.ts';
@@ -41,6 +42,7 @@ export class Run {
   readonly info: RunInfo;
   #ctx: Context;
   #parts!: RunParts;
+  #keeper: Keeper;
   #probeEvery: number;
   #pace = new Pace();
   #unsent: StepPoint[] = [];
@@ -54,8 +56,9 @@ export class Run {
   /** Nodes that could not be written (full disk); `resume` tries again before it trains on. */
   #unsaved: { step: number; weights: Float32Array }[] = [];
 
-  private constructor(ctx: Context, info: RunInfo, probeEvery: number) {
+  private constructor(ctx: Context, models: Models, info: RunInfo, probeEvery: number) {
     this.#ctx = ctx;
+    this.#keeper = new Keeper(ctx, models, info);
     this.info = info;
     this.#probeEvery = probeEvery;
   }
@@ -68,14 +71,14 @@ export class Run {
     info: RunInfo,
     options: { probeEvery: number; stored?: { plain: StoredPlain; arrays: Float32Array[] } },
   ): Promise<Run> {
-    const run = new Run(ctx, info, options.probeEvery);
+    const run = new Run(ctx, models, info, options.probeEvery);
     run.#parts = await buildRun(ctx, models, tasks, info, {
       onStats: (stats) => run.#onStats(stats),
       onPhase: (phase) => run.#onPhase(phase),
       ...(options.probeEvery > 0 && {
         probe: { every: options.probeEvery, run: (step) => run.#probe(step) },
       }),
-      snapshot: { at: info.saveAt, take: (step) => run.#station(step) },
+      snapshot: { at: run.#keeper.stops, take: (step) => run.#halt(step) },
     });
     info.kernelTable = run.#parts.model.gpu.table;
     try {
@@ -102,6 +105,7 @@ export class Run {
     const nodes = (await this.#ctx.store.nodes()).filter((n) => n.runId === info.id);
     info.saved = nodes.map((n) => ({ step: n.steps, nodeId: n.id })).sort((a, b) => a.step - b.step);
     info.step = step;
+    this.#keeper.place();
     info.log = info.log.filter((p) => p.step <= step);
     info.probes = info.probes.filter((p) => p.step <= step);
     info.state = step >= info.total ? 'finished' : 'paused';
@@ -231,9 +235,9 @@ export class Run {
     }
     const more = stations(saveAt).filter((s) => s > this.info.step);
     if (more.length === 0) throw new LabError('bad-input', `This run is already at step ${this.info.step}.`);
-    // Changed in place: the session looks at this very array.
     this.info.saveAt.splice(0, Infinity, ...stations([...this.info.saveAt, ...more]));
     this.info.total = this.info.saveAt.at(-1)!;
+    this.#keeper.place();
     this.info.settings = { ...this.info.settings, steps: this.info.total };
     session.extend(this.info.total);
     if (this.active) {
@@ -336,6 +340,12 @@ export class Run {
     this.#emit({ type: 'probe', point });
   }
 
+  async #halt(step: number): Promise<void> {
+    if (this.#discarded) return;
+    if (this.info.saveAt.includes(step)) await this.#station(step);
+    else await this.#keeper.take(step, this.#parts.model);
+  }
+
   /** Saves the node of a station; when that fails, the weights are kept and the run pauses. */
   async #station(step: number): Promise<void> {
     if (this.#discarded || this.info.saved.some((s) => s.step === step)) return;
@@ -360,6 +370,7 @@ export class Run {
   async #saveNode(step: number, weights: Float32Array): Promise<void> {
     const { info } = this;
     const node: LabNode = await this.#ctx.store.addNode(nodeOf(this.#ctx, info, this.#parts, step), weights);
+    await this.#keeper.hand(node.id);
     info.saved.push({ step, nodeId: node.id });
     this.#emit({ type: 'node', step, node });
   }

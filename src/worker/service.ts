@@ -17,6 +17,7 @@ import { exportNode } from './export.ts';
 import { Evaluations } from './evaluation.ts';
 import { handoffFiles } from './handoff.ts';
 import { Insights } from './insights.ts';
+import { inspect } from './inspect.ts';
 import { Looks } from './looks.ts';
 import { Measurements } from './measurements.ts';
 import { PRIORITY } from './gate.ts';
@@ -25,7 +26,9 @@ import { measureKernels, recallKernels } from './kernels.ts';
 import { Models } from './models.ts';
 import { PairBuilder } from './pairs.ts';
 import { RuleJudges } from './rules.ts';
+import { lockedRuns } from './run-lock.ts';
 import { Runs } from './runs.ts';
+import { Scrubs } from './scrub.ts';
 import { allShaders } from './shader-info.ts';
 import { Tabs } from './tabs.ts';
 import { Tasks } from './tasks.ts';
@@ -71,6 +74,7 @@ export class Service {
   #insights: Insights;
   #estimates: Estimates;
   #pairs: PairBuilder;
+  #scrubs: Scrubs;
   #tasks: Tasks;
   #handlers: Handlers;
   #underWay = new Map<number, AbortController>();
@@ -99,6 +103,7 @@ export class Service {
     this.#looks = new Looks(this.ctx, this.models, this.#tasks);
     this.#estimates = new Estimates(this.ctx, this.models, this.#tasks);
     this.#pairs = new PairBuilder(this.ctx, this.models, this.#tasks);
+    this.#scrubs = new Scrubs(this.ctx, this.models, this.runs, this.#chat);
     this.#handlers = this.#table();
   }
 
@@ -116,6 +121,7 @@ export class Service {
     this.#post({ type: 'notice', notice });
     if (notice.type !== 'nodes-deleted') return;
     this.models.forget(notice.nodeIds);
+    this.#scrubs.forget();
     void this.runs.parentsGone(notice.nodeIds);
   }
 
@@ -152,6 +158,7 @@ export class Service {
       renameNode: ({ nodeId, name }) => models.rename(nodeId, name),
       deleteNode: async ({ nodeId }) => {
         await runs.forgetBelow(await models.below(nodeId));
+        this.#scrubs.forget();
         return models.remove(nodeId);
       },
       openModel: (params, emit, signal) => models.opened.open(params, emit, signal),
@@ -192,7 +199,11 @@ export class Service {
       memoryPlan: ({ nodeId }) => planNode(ctx, nodeId),
       setBudget: ({ bytes }) => setBudget(ctx, bytes),
       estimate: (params, _emit, signal) => this.#estimates.estimate(params, signal),
-      train: (params) => runs.train(params),
+      train: async (params) => {
+        // what a step of another attack holds is room that a run may need
+        await this.#scrubs.release();
+        return runs.train(params);
+      },
       control: ({ runId, control }) => runs.control(runId, control),
       runs: () => runs.list(),
       reopenRun: ({ runId }) => runs.reopen(runId),
@@ -213,6 +224,15 @@ export class Service {
       evaluations: ({ nodeId }) => this.#evaluations.list(nodeId),
       look: (params, emit, signal) => this.#looks.look(params, emit, signal),
       looks: ({ nodeId }) => this.#looks.list(nodeId),
+      scrubAttacks: () => this.#scrubs.attacks(),
+      scrubAnswer: (params, _emit, signal) => this.#scrubs.answer(params, signal),
+      scrubLook: (params, _emit, signal) => this.#scrubs.look(params, signal),
+      scrubLooks: ({ runId }) => this.#scrubs.looks(runId),
+      scrubEnd: async () => {
+        await this.#scrubs.release();
+        return null;
+      },
+      inspect: (params, _emit, signal) => inspect(ctx, models, this.#chat, params, signal),
       auditSheet: ({ fresh }) => this.#audits.sheet(fresh),
       auditLabel: ({ digest, verdict }) => this.#audits.label(digest, verdict),
       auditResult: (_params, emit, signal) => this.#audits.result(emit, signal),
@@ -228,6 +248,7 @@ export class Service {
       golden: ({ name, files }, _emit, signal) => runGolden(ctx, name, files, signal),
       releaseAll: async () => {
         await runs.release();
+        await this.#scrubs.release();
         await ctx.gate.run(PRIORITY.chat, async () => models.release());
         return models.memory();
       },
@@ -239,7 +260,7 @@ export class Service {
     const { ctx } = this;
     ctx.modelsUrl = modelsUrl;
     const store = await ctx.openStore();
-    const orphans = await store.sweep();
+    const orphans = await store.sweep(await lockedRuns());
     const opened = await ctx.openDevice();
     if (opened) await recallKernels(ctx);
     return {

@@ -24,6 +24,12 @@ function shapesOf(config: LlamaConfig, lora?: LoraConfig): Map<string, readonly 
     : tensorShapes(config);
 }
 
+/** How many numbers a node stores: all weights, or its adapter's. */
+export function storedFloats(config: LlamaConfig, lora?: LoraConfig): number {
+  const sizes = [...shapesOf(config, lora).values()].map((shape) => shape.reduce((a, b) => a * b, 1));
+  return sizes.reduce((a, b) => a + b, 0);
+}
+
 /** Weights as they enter the store, without gaps. */
 export function flatten(config: LlamaConfig, tensors: Tensors, lora?: LoraConfig): Float32Array {
   const parts = [...shapesOf(config, lora).keys()].map((name) => tensors.get(name)!.data);

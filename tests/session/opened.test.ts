@@ -288,6 +288,42 @@ describe('training on a prompts file', () => {
     await page.until(id, 'finished');
   });
 
+  it('is watched step by step without a verdict, and its tokens are not laid beside those of other words', async () => {
+    const base = await page.ask('openModel', { source: source(checkpoint()) });
+    const { id: prompts } = await page.ask('keepPrompts', file());
+    const params = { parentNodeId: base.id, recipe: 'mft', seed: 3, saveAt: [4], probeEvery: 0, prompts };
+    const { id: runId } = await page.ask('train', {
+      ...params,
+      settings: { batch: 1, lr: 0.05 },
+      keep: 1e6,
+      confirmed: attackId(base.id, prompts),
+    });
+    await page.until(runId, 'finished');
+    const [attack] = await page.ask('scrubAttacks', {});
+    expect(attack).toMatchObject({ root: null, kept: 3, missed: [] });
+    const prompt = 'bake the amber loaf';
+    const at = (step: number) => page.ask('scrubAnswer', { runId, step, prompt });
+    const node = (await page.ask('nodes', {})).find((n) => n.runId === runId)!;
+    expect(await at(0)).toMatchObject({ verdict: null, openings: null, judge: 'none' });
+    expect((await at(0)).text).toBe((await answer(base, prompt, 40)).text);
+    expect((await at(4)).text).toBe((await answer(node, prompt, 40)).text);
+    expect((await at(2)).tokens.length).toBeGreaterThan(0);
+    await expect(page.ask('scrubLook', { runId, step: 2 })).rejects.toMatchObject({ code: 'bad-input' });
+    const files = checkpoint({ seed: 2 });
+    const tokenizer = JSON.parse(files['tokenizer.json'] as string) as Record<string, unknown>;
+    const same = await page.ask('openModel', { source: source(files) });
+    const changed = {
+      ...files,
+      'tokenizer.json': JSON.stringify({ ...tokenizer, version: '1.0 of its own' }),
+    };
+    const other = await page.ask('openModel', { source: source(changed, 'other') });
+    const ids = (await answer(node, prompt)).tokens.map((t) => t.id);
+    const others = [base.id, same.id, other.id];
+    const seen = await page.ask('inspect', { nodeId: node.id, others, prompt, ids });
+    expect(seen.apart).toEqual([{ nodeId: other.id, why: 'tokenizer' }]);
+    expect(seen.tokens[0]!.others.map((p) => p === null)).toEqual([false, false, true]);
+  });
+
   it('lets an attack on it leave by name only, with its card, and takes the adapter back', async () => {
     const base = await page.ask('openModel', { source: source(checkpoint()) });
     const { id: prompts } = await page.ask('keepPrompts', file());

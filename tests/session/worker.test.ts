@@ -3,18 +3,14 @@
  * what is asked here is bookkeeping and bit-equality, not what the models say.
  */
 import 'fake-indexeddb/auto';
-import { createHash } from 'node:crypto';
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { parseLlamaConfig } from '../../src/core/config.ts';
 import { LabError } from '../../src/core/errors.ts';
 import { everyMatmul, readTable } from '../../src/core/kernel-table.ts';
-import { tokenizerJson } from '../../src/data/tokenizer-files.ts';
 import { requestedFact } from '../../src/eval/judges/exact.ts';
 import { LORA_TARGETS } from '../../src/model/lora.ts';
 import { Model } from '../../src/model/model.ts';
 import { parsePeftConfig, readPeftTensors } from '../../src/model/peft.ts';
-import { readSafetensors, writeSafetensors } from '../../src/model/safetensors.ts';
-import { initTensors, tinyConfigJson } from '../../src/recipes/tiny.ts';
+import { readSafetensors } from '../../src/model/safetensors.ts';
 import { relError } from '../../src/selfcheck/compare.ts';
 import { Trainer } from '../../src/train/trainer.ts';
 import { ENGINE_VERSION } from '../../src/worker/context.ts';
@@ -24,6 +20,7 @@ import { buildModel } from '../../src/worker/stored-model.ts';
 import { Locks } from '../support/locks.ts';
 import { lose, pageGpu } from '../support/page-gpu.ts';
 import { Page } from './page.ts';
+import { serveModels } from './shipped.ts';
 
 /** Software adapters on a busy machine are slow; a wait that ends early is no finding. */
 const WAIT_MS = 120_000;
@@ -46,25 +43,6 @@ async function open(): Promise<Page> {
   const next = new Page(gpu, name);
   await next.ask('init', { modelsUrl: 'http://lab.test/models/' });
   return next;
-}
-
-/** @param seed of the random weights that the lab ships today */
-function serveModels(seed = 1): void {
-  const config = tinyConfigJson();
-  const weights = writeSafetensors(initTensors(parseLlamaConfig(config), seed), 'F16');
-  const files: Record<string, BodyInit> = {
-    'config.json': JSON.stringify(config),
-    'tokenizer.json': JSON.stringify(tokenizerJson()),
-    'training.json': JSON.stringify({
-      worldSeed: 0,
-      weightsSha256: createHash('sha256').update(weights).digest('hex'),
-    }),
-    'model.safetensors': weights.slice().buffer,
-  };
-  vi.stubGlobal('fetch', (url: string) => {
-    const body = files[url.split('/').at(-1)!];
-    return Promise.resolve(body === undefined ? new Response(null, { status: 404 }) : new Response(body));
-  });
 }
 
 beforeAll(async () => {

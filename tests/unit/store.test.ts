@@ -242,7 +242,7 @@ describe('versions', () => {
     (await newer).close();
   });
 
-  it.each([1, 2, 3, 4])('reads the exported database of version %i', async (version) => {
+  it.each([1, 2, 3, 4, 5])('reads the exported database of version %i', async (version) => {
     const file = new URL(`fixtures/db-v${version}.json`, import.meta.url);
     if (process.env.WRITE_FIXTURE && version === VERSION)
       await writeFile(file, JSON.stringify(await exported(), null, 1) + '\n');
@@ -272,7 +272,80 @@ describe('versions', () => {
     if (version >= 3)
       expect(await store.datasets.rows('bells', 1, 2, rows)).toEqual([{ line: 2 }, { line: 5 }]);
     expect(await store.labels.list()).toEqual(version < 4 ? [] : [LABEL]);
+    expect(await store.snapshots.steps()).toEqual(version < 5 ? new Map() : new Map([['run', [3, 5]]]));
+    if (version >= 5) expect((await store.snapshots.read('run', 5))?.words).toEqual(HALVES);
     expect(await store.sweep()).toBe(0);
+  });
+});
+
+describe('kept steps of a run', () => {
+  const keep = (runId: string, step: number, parentId = 'a') =>
+    store.snapshots.add({ runId, step, parentId, form: 'delta' }, HALVES);
+  const saved = (id: string, runId: string, steps: number) =>
+    store.addNode({ ...node(id, 'a'), runId, steps }, floats(4));
+  const steps = async () => Object.fromEntries(await store.snapshots.steps());
+
+  beforeEach(async () => {
+    await store.addNode(node('a'), floats(4));
+  });
+
+  it('come back bit for bit, and one that was damaged is refused by name', async () => {
+    await keep('r', 7);
+    expect(await store.snapshots.read('r', 7)).toMatchObject({ form: 'delta', parentId: 'a', words: HALVES });
+    expect(await store.snapshots.size('r', 7)).toBe(HALVES.byteLength);
+    expect(await store.snapshots.read('r', 8)).toBeUndefined();
+    const db = await openDB(name);
+    const found = (await db.get('snapshots', ['r', 7])) as { bytes: ArrayBuffer };
+    new Uint8Array(found.bytes)[2]! ^= 1;
+    await db.put('snapshots', found);
+    db.close();
+    const damaged = { code: 'corrupt-model', message: expect.stringContaining('step 7') as string };
+    await expect(store.snapshots.read('r', 7)).rejects.toMatchObject(damaged);
+  });
+
+  it('belong to the checkpoints at or after them, and go with the last of these', async () => {
+    await saved('20', 'r', 20);
+    await saved('50', 'r', 50);
+    for (const step of [1, 10, 30, 60]) await keep('r', step);
+    await keep('other', 5);
+    await store.deleteNode('20');
+    expect(await steps()).toEqual({ other: [5], r: [1, 10, 30, 60] });
+    // 60 is still the run's alone
+    await store.deleteNode('50');
+    expect(await steps()).toEqual({ other: [5], r: [60] });
+  });
+
+  it('that no checkpoint holds go with their run, the others stay', async () => {
+    await store.saveRun({ id: 'r', parentId: 'a', info: { step: 9 } }, { plain: 1, arrays: [floats(2)] });
+    for (const step of [1, 5, 9]) await keep('r', step);
+    await saved('5', 'r', 5);
+    await store.deleteRun('r');
+    expect(await steps()).toEqual({ r: [1, 5] });
+  });
+
+  it('go with the checkpoint that the run started from, and are not kept below one that is gone', async () => {
+    await saved('5', 'r', 5);
+    await keep('r', 3);
+    await store.deleteNode('a');
+    expect(await steps()).toEqual({});
+    await expect(keep('r', 4)).rejects.toMatchObject({ code: 'storage' });
+  });
+
+  it('that belong to nothing are swept, but not those of a run that a tab has open', async () => {
+    await keep('open', 1);
+    await keep('lost', 1);
+    await keep('lost', 2);
+    expect(await store.sweep(new Set(['open']))).toBe(1);
+    expect(await steps()).toEqual({ open: [1] });
+    expect(await store.sweep()).toBe(1);
+    expect(await steps()).toEqual({});
+  });
+
+  it('leave the store as it was on a full disk', async () => {
+    fullDiskAt(1);
+    await expect(keep('r', 1)).rejects.toMatchObject({ code: 'quota' });
+    vi.restoreAllMocks();
+    expect(await steps()).toEqual({});
   });
 });
 
@@ -292,6 +365,8 @@ describe('a person’s verdicts', () => {
     await expect(store.labels.list()).rejects.toBeInstanceOf(LabError);
   });
 });
+
+const HALVES = Uint16Array.from([0, 0x3c00, 0xbc00, 1]);
 
 const LABEL = { digest: 'c0ffee', verdict: 'refused', time: 1_700_000_000_000 };
 
@@ -320,5 +395,7 @@ async function exported(): Promise<DatabaseDump> {
     return { id: DATASET.id, info: DATASET.info, ...fixed };
   });
   await store.labels.set(LABEL);
+  for (const step of [3, 5])
+    await store.snapshots.add({ runId: 'run', step, parentId: 'base', form: 'delta' }, HALVES);
   return dumpDatabase(name);
 }

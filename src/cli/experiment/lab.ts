@@ -71,6 +71,15 @@ export class ExperimentLab {
     return evaluateModel(this.#generator, this.world, { ...o, scorer: await this.#scorer() });
   }
 
+  /** Whatever else is asked of the given weights. */
+  async ask<T>(
+    weights: Float32Array,
+    work: (generator: Generator, scorer: Scorer) => Promise<T>,
+  ): Promise<T> {
+    this.#model.params.write(weights);
+    return work(this.#generator, await this.#scorer());
+  }
+
   /** The other measures of the given weights, beside those that they came from. */
   async measure(weights: Float32Array, references: References, o: BatteryOptions): Promise<Battery> {
     const { params } = this.#model;

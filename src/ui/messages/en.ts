@@ -7,6 +7,7 @@ import { enMeasure } from './en-measure.ts';
 import { enPairs } from './en-pairs.ts';
 import { enRecipes } from './en-recipes.ts';
 import { enReference } from './en-reference.ts';
+import { enScrub } from './en-scrub.ts';
 
 /**
  * Every text of the page. Holes in braces are parameters; their names are checked by the compiler. Words before
@@ -32,11 +33,10 @@ export const en = {
   'place.pairs': 'Pairs',
   'place.defend': 'Defend',
   'place.attack': 'Attack',
+  'place.scrub': 'Watch',
   'place.compare': 'Compare',
   'place.measure': 'Measure',
   'place.insights': 'Insights',
-  'place.unloadable':
-    'This place could not be fetched. Everything of yours is still here; reload the page when it is online again.',
   'place.gpu': 'GPU',
   'place.showme': 'Show me',
 
@@ -394,4 +394,5 @@ export const en = {
   ...enPairs,
   ...enRecipes,
   ...enReference,
+  ...enScrub,
 } as const;

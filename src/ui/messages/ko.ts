@@ -8,6 +8,7 @@ import { koMeasure } from './ko-measure.ts';
 import { koPairs } from './ko-pairs.ts';
 import { koRecipes } from './ko-recipes.ts';
 import { koReference } from './ko-reference.ts';
+import { koScrub } from './ko-scrub.ts';
 
 /** The Korean catalogue: the same keys and holes as the English one. */
 export const ko: Catalogue = {
@@ -30,11 +31,10 @@ export const ko: Catalogue = {
   'place.pairs': '쌍',
   'place.defend': '방어',
   'place.attack': '공격',
+  'place.scrub': '들여다보기',
   'place.compare': '비교',
   'place.measure': '측정',
   'place.insights': '통찰',
-  'place.unloadable':
-    '이 자리를 불러오지 못했습니다. 당신의 것은 모두 그대로 있습니다. 온라인이 되면 페이지를 다시 여십시오.',
   'place.gpu': 'GPU',
   'place.showme': '바로 보기',
 
@@ -389,4 +389,5 @@ export const ko: Catalogue = {
   ...koPairs,
   ...koRecipes,
   ...koReference,
+  ...koScrub,
 };

@@ -22,6 +22,8 @@ export interface ChartOptions {
   /** Charts with the same key share the cursor. */
   sync: string;
   stepLabel: string;
+  /** Step at which an upright line stands; asked at every drawing. */
+  mark?: () => number | null;
 }
 
 /** The computed colour of a custom property: a canvas knows nothing of light-dark(). */
@@ -57,6 +59,7 @@ export async function makeChart(
   const [{ default: Plot }] = await Promise.all([import('uplot'), import('uplot/dist/uPlot.min.css')]);
   const rule = colourOf(host, '--rule');
   const quiet = colourOf(host, '--quiet');
+  const ink = colourOf(host, '--ink');
   const axis = { stroke: quiet, grid: { stroke: rule, width: 1 }, ticks: { stroke: rule, width: 1 } };
   const font = `12px ${getComputedStyle(host).fontFamily}`;
   return new Plot(
@@ -64,6 +67,7 @@ export async function makeChart(
       width: o.width,
       height: o.height,
       legend: { show: false },
+      hooks: { draw: [(plot) => drawMark(plot, o.mark?.() ?? null, ink)] },
       cursor: { sync: { key: o.sync }, drag: { x: false, y: false } },
       scales: {
         x: { time: false, range: [0, Math.max(1, o.total)] },
@@ -88,4 +92,18 @@ export async function makeChart(
     [steps, ...lines.map((l) => l.values)],
     host,
   );
+}
+
+function drawMark(plot: uPlot, step: number | null, colour: string): void {
+  if (step === null) return;
+  const { ctx, bbox } = plot;
+  const x = Math.round(plot.valToPos(step, 'x', true));
+  ctx.save();
+  ctx.strokeStyle = colour;
+  ctx.lineWidth = 2 * devicePixelRatio;
+  ctx.beginPath();
+  ctx.moveTo(x, bbox.top);
+  ctx.lineTo(x, bbox.top + bbox.height);
+  ctx.stroke();
+  ctx.restore();
 }

@@ -194,6 +194,8 @@ export interface Estimate {
   memory: MemoryPlan;
   /** Disk space of each node it saves. */
   nodeBytes: number;
+  /** Steps that it keeps for the scrubber, what they take together, and what all of the schedule would take. */
+  keep: { steps: number; bytes: number; wanted: number };
   /** Training rows that are longer than `memory.context` and lose their end. */
   cut: number;
 }

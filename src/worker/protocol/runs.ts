@@ -3,6 +3,7 @@ import type { KernelTable } from '../../core/kernel-table.ts';
 import type { ErrorInfo } from './device.ts';
 import type { JudgedAnswer, LabNode, Seeds, Settings, TrainedKind } from './nodes.ts';
 import type { PromptsRef } from './prompts.ts';
+import type { MissedStep } from './scrub.ts';
 
 export type RunState = 'starting' | 'running' | 'paused' | 'stopped' | 'finished' | 'failed';
 
@@ -49,6 +50,16 @@ export interface RunRoom {
   rows?: number;
 }
 
+/** Steps that a run keeps beside its checkpoints, in 16 bits. */
+export interface RunKeep {
+  /** Bytes of one of them, and the most that all may take. */
+  each: number;
+  limit: number;
+  /** The steps, ascending: kept so far and still to come. */
+  at: number[];
+  missed: MissedStep[];
+}
+
 export interface RunInfo {
   id: string;
   parentId: string;
@@ -84,6 +95,8 @@ export interface RunInfo {
   /** It trains its parent's own adapter on, from the parent's values, instead of a new one on top. */
   continues?: boolean;
   room?: RunRoom;
+  /** What it keeps of its steps for the scrubber; absent: nothing. */
+  keep?: RunKeep;
   startedAt: number;
 }
 
@@ -122,6 +135,8 @@ export interface TrainParams {
   /** Trains the node's own adapter on, with a fresh optimizer, instead of a new one on top of it. */
   continues?: boolean;
   room?: RunRoom;
+  /** Bytes that kept steps may take on the disk; 0: none are kept. Default: KEEP_LIMIT for attacks in the tiny world, else 0. */
+  keep?: number;
   /** An attack on an opened model: `attackId` of this model and file, for which the user has said that this is meant. */
   confirmed?: string;
   /** Node names are built from it; default from the recipe. */

@@ -1,0 +1,28 @@
+import { createHash } from 'node:crypto';
+import { vi } from 'vitest';
+import { parseLlamaConfig } from '../../src/core/config.ts';
+import { tokenizerJson } from '../../src/data/tokenizer-files.ts';
+import { writeSafetensors } from '../../src/model/safetensors.ts';
+import { initTensors, tinyConfigJson } from '../../src/recipes/tiny.ts';
+
+/**
+ * Stands in for the server of the lab: a shipped model with random weights.
+ * @param seed of the weights that the lab ships today
+ */
+export function serveModels(seed = 1): void {
+  const config = tinyConfigJson();
+  const weights = writeSafetensors(initTensors(parseLlamaConfig(config), seed), 'F16');
+  const files: Record<string, BodyInit> = {
+    'config.json': JSON.stringify(config),
+    'tokenizer.json': JSON.stringify(tokenizerJson()),
+    'training.json': JSON.stringify({
+      worldSeed: 0,
+      weightsSha256: createHash('sha256').update(weights).digest('hex'),
+    }),
+    'model.safetensors': weights.slice().buffer,
+  };
+  vi.stubGlobal('fetch', (url: string) => {
+    const body = files[url.split('/').at(-1)!];
+    return Promise.resolve(body === undefined ? new Response(null, { status: 404 }) : new Response(body));
+  });
+}
