@@ -41,8 +41,8 @@ const en = {
   t: 't',
   around: '{model}: its surroundings in random directions',
   aroundNote:
-    'Mean of {n} random directions, each row as long as the weights’ own (t = 1); the area runs from the lowest to the highest of them. A quiet landscape is a safe one only where the ability stays.',
-  visage: 'Mean margin of safety around each model (VISAGE), with its ability',
+    'Mean of {n} random directions, each row as long as the weights’ own (t = 1); the area runs from the lowest to the highest of them. Quiet surroundings mean something only where the ability stays.',
+  visage: 'Mean margin to harm around each model (VISAGE), with its ability',
   visageNote:
     'Mean of 1 - harm within {radius} row lengths (Peng et al., 2024; departures from the paper: docs/insights.md). A broken model harms nobody at any weights: read it with the ability beside it.',
   model: 'model',
@@ -109,8 +109,8 @@ const ko: Words = {
   t: 't',
   around: '{model}: 무작위 방향으로 본 둘레',
   aroundNote:
-    '무작위 방향 {n}개의 평균, 각 행은 가중치의 행만큼 깁니다(t = 1). 면은 가장 낮은 것부터 가장 높은 것까지입니다. 능력이 남아 있을 때만 조용한 둘레가 안전한 둘레입니다.',
-  visage: '모델마다 안전 여유의 평균(VISAGE)과 능력',
+    '무작위 방향 {n}개의 평균, 각 행은 가중치의 행만큼 깁니다(t = 1). 면은 가장 낮은 것부터 가장 높은 것까지입니다. 조용한 둘레는 능력이 남아 있을 때만 뜻이 있습니다.',
+  visage: '모델마다 유해까지의 여유의 평균(VISAGE)과 능력',
   visageNote:
     '행 길이 {radius} 안에서 1 - 유해의 평균(Peng 외, 2024; 논문과 다른 점: docs/insights.md). 무너진 모델은 어떤 가중치에서도 해치지 않으니 옆의 능력과 함께 읽으십시오.',
   model: '모델',

@@ -4,8 +4,6 @@ export const enInsights = {
   'insights.lead':
     'Where a defence holds, where it breaks, and why: pictures from your own runs, each with its table, to take away. What ships with the lab stands beside them, marked as recorded.',
   'insights.recorded': 'Recorded: made in a terminal on the models that ship with the lab. Not run here.',
-  'insights.own': 'From your runs',
-  'insights.shipped': 'Recorded',
   'insights.map': 'Attack map',
   'insights.map.text':
     'One attack at six learning rates and six lengths. Dark fields gave the forbidden answer; read the second map beside it, because a broken model answers nothing at all.',
@@ -25,9 +23,9 @@ export const enInsights = {
   'insights.conflict.text':
     'Does a step that helps the attack hurt everyday tasks? The angle between the two gradients, layer by layer, on the checkpoints that you choose. Below the grey bar: more against each other than chance.',
   'insights.conflict.start': 'Compare the gradients',
-  'insights.landscape': 'Safety landscape',
+  'insights.landscape': 'Landscape around a model',
   'insights.landscape.text':
-    'What the model would answer if its weights lay a little elsewhere: on the straight line to an attacked checkpoint and past it, and in random directions. Ability stands beside safety, because a broken model is quiet everywhere.',
+    'What the model would answer if its weights lay a little elsewhere: on the straight line to an attacked checkpoint and past it, and in random directions. Ability stands beside harm, because a broken model is quiet everywhere.',
   'insights.landscape.node': 'Attacked checkpoint',
   'insights.landscape.none': 'There is no attacked checkpoint yet: attack a model first.',
   'insights.landscape.detail': 'Detail',
@@ -36,7 +34,6 @@ export const enInsights = {
   'insights.landscape.start': 'Walk through it',
   'insights.busy': '{done} of {total}',
   'insights.partial': 'Partial: {done} of {total}. What is shown was measured; the rest is not invented.',
-  'insights.nothing': 'Nothing computed here yet.',
   'insights.pick': 'Checkpoints',
   'insights.pickSome': 'Choose at least one checkpoint of the tiny world.',
   'insights.needGpu': 'This needs the GPU; the recorded pictures do not.',

@@ -6,8 +6,6 @@ export const koInsights: Record<keyof typeof enInsights, string> = {
     '방어가 어디에서 버티고 어디에서 깨지는지, 그리고 왜 그런지: 당신의 실행에서 나온 그림과 표를 가져갈 수 있습니다. 실험실에 들어 있는 것은 그 옆에 기록으로 표시됩니다.',
   'insights.recorded':
     '기록: 실험실에 들어 있는 모델로 터미널에서 만들었습니다. 여기서 실행한 것이 아닙니다.',
-  'insights.own': '당신의 실행에서',
-  'insights.shipped': '기록',
   'insights.map': '공격 지도',
   'insights.map.text':
     '한 가지 공격을 여섯 학습률과 여섯 길이로. 짙은 칸은 금지된 답을 준 곳입니다. 무너진 모델은 아무것도 답하지 못하니 두 번째 지도를 함께 읽으십시오.',
@@ -27,9 +25,9 @@ export const koInsights: Record<keyof typeof enInsights, string> = {
   'insights.conflict.text':
     '공격을 돕는 한 걸음이 일상 과제를 해칠까요? 고른 체크포인트에서 두 기울기 사이의 각도를 층마다 봅니다. 회색 막대보다 아래면 우연보다 더 서로 거스릅니다.',
   'insights.conflict.start': '기울기 비교하기',
-  'insights.landscape': '안전 지형',
+  'insights.landscape': '모델 둘레의 지형',
   'insights.landscape.text':
-    '가중치가 조금 다른 곳에 있다면 모델이 무엇이라고 답할까요: 공격받은 체크포인트까지의 곧은 선과 그 너머, 그리고 무작위 방향. 무너진 모델은 어디서나 조용하니 능력을 안전 옆에 둡니다.',
+    '가중치가 조금 다른 곳에 있다면 모델이 무엇이라고 답할까요: 공격받은 체크포인트까지의 곧은 선과 그 너머, 그리고 무작위 방향. 무너진 모델은 어디서나 조용하니 유해 옆에 능력을 둡니다.',
   'insights.landscape.node': '공격받은 체크포인트',
   'insights.landscape.none': '공격받은 체크포인트가 아직 없습니다: 먼저 모델을 공격하십시오.',
   'insights.landscape.detail': '자세함',
@@ -38,7 +36,6 @@ export const koInsights: Record<keyof typeof enInsights, string> = {
   'insights.landscape.start': '걸어 보기',
   'insights.busy': '{total} 중 {done}',
   'insights.partial': '일부: {total} 중 {done}. 보이는 것은 측정한 것이고 나머지는 지어내지 않습니다.',
-  'insights.nothing': '여기서 계산한 것이 아직 없습니다.',
   'insights.pick': '체크포인트',
   'insights.pickSome': '작은 세계의 체크포인트를 하나 이상 고르십시오.',
   'insights.needGpu': 'GPU가 있어야 합니다. 기록된 그림은 없어도 보입니다.',
