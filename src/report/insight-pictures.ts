@@ -90,6 +90,36 @@ const across = (from: number, to: number): ((x: number) => number) => {
   return (x) => PLOT.left + (room * (x - from)) / (to - from || 1);
 };
 
+interface Drawn {
+  x: number;
+  y: number;
+  low: number;
+  high: number;
+}
+
+/** Points in one column of the picture. */
+const DENSE = 4;
+
+/** What can be seen of many points: of those in one column the first, the lowest, the highest and the last, in their order. */
+function thinned(points: readonly Drawn[]): readonly Drawn[] {
+  if (points.length <= DENSE * WIDTH) return points;
+  const columns = new Map<number, Drawn[]>();
+  for (const q of points) {
+    const at = Math.round(q.x);
+    const kept = columns.get(at);
+    if (kept) kept.push(q);
+    else columns.set(at, [q]);
+  }
+  return [...columns.values()].flatMap((own) => {
+    const low = own.reduce((a, b) => (b.y < a.y ? b : a));
+    const high = own.reduce((a, b) => (b.y > a.y ? b : a));
+    const wide = { low: Math.min(...own.map((q) => q.low)), high: Math.max(...own.map((q) => q.high)) };
+    return own
+      .filter((q, i) => i === 0 || q === low || q === high || i === own.length - 1)
+      .map((q) => ({ ...q, ...wide }));
+  });
+}
+
 /** Shares over a number; where a value has an interval, its spread as an area behind the line. */
 export function lines(table: ReportTable, p: Picture<'lines'>): Drawing | null {
   const xAt = columnAt(table, p.x);
@@ -109,13 +139,14 @@ export function lines(table: ReportTable, p: Picture<'lines'>): Drawing | null {
   columns.forEach((at, i) => {
     const { title } = table.columns[at]!;
     const [style, dash] = [`line l${i % COLOURS}`, DASHES[i % DASHES.length]!];
-    const points = table.rows.flatMap((row) => {
+    const all = table.rows.flatMap((row) => {
       const [x, value] = [numberOf(row[xAt]), row[at]];
       const y = numberOf(value);
       if (x === null || y === null) return [];
       const spread = value !== null && typeof value === 'object' && 'low' in value ? value : null;
       return [{ x: place(x), y, low: spread?.low ?? y, high: spread?.high ?? y }];
     });
+    const points = thinned(all);
     if (points.some((q) => q.low < q.high))
       shapes.push({
         is: 'area',

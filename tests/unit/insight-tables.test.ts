@@ -158,6 +158,33 @@ describe('pictures and files', () => {
   });
 });
 
+test('a line of ten thousand points keeps every peak that can be seen', () => {
+  const table = (n: number): ReportTable => ({
+    id: 'l',
+    title: 'l',
+    notes: [],
+    columns: [
+      { id: 't', title: 't', unit: 'number' },
+      { id: 'y', title: 'y', unit: 'share' },
+    ],
+    rows: Array.from({ length: n }, (_, i) => [i / (n - 1), i === 7777 ? 1 : 0.5 + 0.1 * Math.sin(i)]),
+    picture: { kind: 'lines', x: 't', ys: ['y'], title: 'l' },
+  });
+  const path = (n: number): string[] => {
+    const shape = picture(table(n))!.shapes.find((s) => s.is === 'path');
+    return shape?.is === 'path' ? shape.points.split(' ') : [];
+  };
+  expect(path(50)).toHaveLength(50);
+  const many = path(10_000);
+  expect(many.length).toBeLessThan(4 * 720);
+  const heights = many.map((p) => Number(p.split(',')[1]));
+  // The one point at 1 stands at the top of the plot.
+  expect(heights.filter((y) => y === Math.min(...heights))).toHaveLength(1);
+  expect(Math.min(...heights)).toBe(12);
+  const places = many.map((p) => Number(p.split(',')[0]));
+  expect(places.every((x, i) => i === 0 || x >= places[i - 1]!)).toBe(true);
+});
+
 describe('what ships is read and checked', () => {
   afterEach(() => vi.unstubAllGlobals());
   const serve = (text: string, status = 200): void => {
