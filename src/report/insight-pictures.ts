@@ -18,8 +18,8 @@ const distinct = <T>(xs: readonly T[]): T[] => [...new Set(xs)];
 const point = (x: number, y: number): string => `${x.toFixed(1)},${y.toFixed(1)}`;
 
 const CELL = { width: 84, least: 56, height: 34, left: 150, top: 8 };
-/** On stronger fields the letters are those of fills. */
-const STRONG = 0.55;
+/** Of the strongest field: on more of it the letters, in the colour of all others, could not be read in both themes. */
+const STRONGEST = 0.5;
 
 /** A field for each row; each says its figure, so that nobody has to read the colour. */
 export function heat(table: ReportTable, p: Picture<'heat'>): Drawing | null {
@@ -41,9 +41,11 @@ export function heat(table: ReportTable, p: Picture<'heat'>): Drawing | null {
     const field: Shape =
       share === null
         ? { is: 'rect', style: 'gap', ...box }
-        : { is: 'rect', style: 'heat', strength: share, ...box };
-    const style = share !== null && share > STRONG ? 'in' : 'step';
-    return [field, { is: 'text', style, ...middle, text: share === null ? said : text(row, valueAt) }];
+        : { is: 'rect', style: 'heat', strength: STRONGEST * share, ...box };
+    return [
+      field,
+      { is: 'text', style: 'step', ...middle, text: share === null ? said : text(row, valueAt) },
+    ];
   });
   const bottom = top(ys.length);
   return {
