@@ -105,11 +105,14 @@ export class Scrub {
       if (source?.kind !== 'run') return;
       const now = this.attacks.find((a) => a.runId === source.attack.runId);
       if (!now) return this.close();
-      const last = (attack: ScrubAttack): number | undefined => attack.steps.at(-1)?.step;
+      const { steps } = source.attack;
       this.source = { kind: 'run', attack: now };
-      if (last(now) === last(source.attack)) return;
-      // it went on: the answers were held against a step that is not the last one any more
+      if (JSON.stringify(now.steps) === JSON.stringify(steps)) return;
+      // it went on: answers were held against another last step, and a saved step has weights of its own
+      const same = (step: number): boolean =>
+        steps.some((s) => s.step === step && now.steps.some((n) => n.step === step && n.from === s.from));
       this.#answers = {};
+      this.#looks = Object.fromEntries(Object.entries(this.#looks).filter(([step]) => same(Number(step))));
       if (this.#watched) this.#show();
     } catch (e) {
       this.attacks ??= [];
