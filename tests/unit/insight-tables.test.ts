@@ -321,6 +321,10 @@ describe('from the user’s own runs', () => {
       { missing: 'not judged' },
       { missing: 'not run' },
     ]);
+    const names = picture(matrix!)!.shapes.flatMap((s) =>
+      s.is === 'text' && s.text.startsWith('mft') ? [s] : [],
+    );
+    expect(names[1]!.x - names[0]!.x).toBeGreaterThan(6 * names[0]!.text.length);
     expect(gaps).toMatchObject([{ model: { id: 'sdd' }, attack: 'mft', steps: [100] }]);
     // undefended: broken by the first look; defended: held as far as was looked
     expect(pareto!.rows.map((r) => [r[0], value(r[1]!), r[2], r[3]])).toEqual([
