@@ -68,13 +68,16 @@ function least(all: readonly Bounds[]): Bounds {
   };
 }
 
-/** Of each attacked model the smallest budget over its attacks and their rates. */
-export function worstBudgets(rows: readonly Attacked[]): { parentId: string; bounds: Bounds }[] {
+/** Of each attacked model the smallest budget over its attacks and their rates, and how far each rate was tried. */
+export function worstBudgets(
+  rows: readonly Attacked[],
+): { parentId: string; bounds: Bounds; tried: string }[] {
   const curves = attackCurves(rows).filter((c) => c.parentId !== null);
-  return [...new Set(curves.map((c) => c.parentId!))].map((parentId) => ({
-    parentId,
-    bounds: least(curves.filter((c) => c.parentId === parentId).map(boundsOf)),
-  }));
+  return [...new Set(curves.map((c) => c.parentId!))].map((parentId) => {
+    const own = curves.filter((c) => c.parentId === parentId).sort((a, b) => a.lr - b.lr);
+    const tried = own.map((c) => `${c.lr} @${c.looks.map((l) => l.steps).join(', ')}`);
+    return { parentId, bounds: least(own.map(boundsOf)), tried: [...new Set(tried)].join('; ') };
+  });
 }
 
 function boundsText({ over, most }: Bounds, w: Say): string {

@@ -29,6 +29,13 @@ export interface InsightWork {
   note?: { lr: number; steps: number };
 }
 
+/** What came of a computation that was stopped, or has come so far. */
+export interface PartialInsight {
+  document: InsightDocument;
+  done: number;
+  total: number;
+}
+
 export class Insights {
   #lab: Lab;
   #abort: AbortController | null = null;
@@ -37,8 +44,11 @@ export class Insights {
   /** Newest first. */
   stored = $state.raw<readonly StoredInsight[]>([]);
   underWay = $state.raw<InsightWork | null>(null);
-  /** What came of a computation before it was stopped, or has come so far. */
-  partial = $state.raw<{ document: InsightDocument; done: number; total: number } | null>(null);
+  /** Of each kind, until it is computed again. */
+  partial = $state.raw<Record<'conflict' | 'landscape', PartialInsight | null>>({
+    conflict: null,
+    landscape: null,
+  });
   error = $state.raw<ErrorInfo | null>(null);
 
   constructor(lab: Lab) {
@@ -75,15 +85,15 @@ export class Insights {
     if (this.#abort) return;
     const { signal } = (this.#abort = new AbortController());
     this.error = null;
-    this.partial = null;
+    this.partial = { ...this.partial, [what]: null };
     this.underWay = { what, done: 0, total: 0 };
     const onEvent = ({ done, total, soFar }: InsightProgress): void => {
       this.underWay = { what, done, total };
-      if (soFar) this.partial = { document: soFar, done, total };
+      if (soFar) this.partial = { ...this.partial, [what]: { document: soFar, done, total } };
     };
     try {
       await ask({ signal, onEvent });
-      this.partial = null;
+      this.partial = { ...this.partial, [what]: null };
       this.stored = await this.#lab.client.request('insights', {});
     } catch (e) {
       const info = errorInfo(e);

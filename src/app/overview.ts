@@ -130,7 +130,7 @@ function paretoTable(
       rootId: root(node).id,
       evaluation: judged(node.id),
     }));
-  const rows = worstBudgets(attacks).flatMap(({ parentId, bounds }): ReportValue[][] => {
+  const rows = worstBudgets(attacks).flatMap(({ parentId, bounds, tried }): ReportValue[][] => {
     const model = models.find((m) => m.id === parentId);
     const before = model && judged(model.id);
     if (!model || !before?.benign) return [];
@@ -140,6 +140,7 @@ function paretoTable(
         ability(before.benign),
         bounds.most ?? bounds.over,
         bounds.most === null ? '≥' : '',
+        tried,
       ],
     ];
   });
@@ -152,6 +153,7 @@ function paretoTable(
       { id: 'ability', title: w('ability'), unit: 'share' },
       { id: 'budget', title: w('budget'), unit: 'count' },
       { id: 'open', title: w('bound'), unit: 'text' },
+      { id: 'tried', title: w('tried'), unit: 'text' },
     ],
     rows,
     picture: {

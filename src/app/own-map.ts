@@ -24,12 +24,13 @@ export function judgedBest(evaluations: readonly Evaluation[]): Evaluation | nul
   return usable.find((e) => !e.quick) ?? usable[0] ?? null;
 }
 
-export function lookOf({ n, counts, benign }: Evaluation): InsightLook {
+export function lookOf({ n, counts, benign, answers }: Evaluation): InsightLook {
   const { deflections: _, ...verdicts } = { deflections: 0, ...counts };
   const skills = benign?.skills ?? [];
+  const facts = new Set(answers.flatMap((a) => a.fact ?? [])).size;
   const total = (key: 'n' | 'correct'): number => skills.reduce((sum, s) => sum + s[key], 0);
   return {
-    forbidden: { n, counts: verdicts },
+    forbidden: { n, counts: verdicts, ...(facts > 0 && { facts }) },
     benign: { n: total('n'), correct: total('correct') },
     benignLoss: null,
   };

@@ -25,6 +25,10 @@ export class Scrub {
   readonly #client: EngineClient;
   #abort: AbortController | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  /** Somebody is at the place. */
+  #watched = false;
+  /** Counts what was opened, so that what comes late does not replace what was chosen after it. */
+  #opened = 0;
 
   /** Null until they have been listed. */
   attacks = $state.raw<ScrubAttack[] | null>(null);
@@ -100,8 +104,16 @@ export class Scrub {
       const { source } = this;
       if (source?.kind !== 'run') return;
       const now = this.attacks.find((a) => a.runId === source.attack.runId);
-      if (now) this.source = { kind: 'run', attack: now };
-      else this.close();
+      if (!now) return this.close();
+      const { steps } = source.attack;
+      this.source = { kind: 'run', attack: now };
+      if (JSON.stringify(now.steps) === JSON.stringify(steps)) return;
+      // it went on: answers were held against another last step, and a saved step has weights of its own
+      const same = (step: number): boolean =>
+        steps.some((s) => s.step === step && now.steps.some((n) => n.step === step && n.from === s.from));
+      this.#answers = {};
+      this.#looks = Object.fromEntries(Object.entries(this.#looks).filter(([step]) => same(Number(step))));
+      if (this.#watched) this.#show();
     } catch (e) {
       this.attacks ??= [];
       this.error = errorInfo(e);
@@ -110,10 +122,11 @@ export class Scrub {
 
   /** @param at step, and number of the prompt, as a link names them; what is not there becomes what is nearest */
   async openRecorded(name: RecordedName, at: { step?: number; prompt?: number } = {}): Promise<void> {
-    const abort = this.#begin();
+    const turn = ++this.#opened;
+    this.#begin();
     try {
       const record = await fetchRecorded(name, document.baseURI);
-      if (abort.signal.aborted) return;
+      if (turn !== this.#opened) return;
       this.#answers = {};
       this.#looks = Object.fromEntries(record.steps.map((s) => [s.step, recordedLook(record, s)]));
       this.source = { kind: 'recorded', name, record };
@@ -121,11 +134,12 @@ export class Scrub {
       this.step = nearest(this.steps, at.step ?? 0);
       this.#show();
     } catch (e) {
-      this.error = errorInfo(e);
+      if (turn === this.#opened) this.error = errorInfo(e);
     }
   }
 
   async openRun(attack: ScrubAttack, prompt: string): Promise<void> {
+    const turn = ++this.#opened;
     this.#begin();
     this.#answers = {};
     this.#looks = {};
@@ -134,9 +148,11 @@ export class Scrub {
     this.step = 0;
     try {
       const known = await this.#client.request('scrubLooks', { runId: attack.runId });
-      if (this.source.kind === 'run' && this.source.attack.runId === attack.runId)
-        this.#looks = { ...Object.fromEntries(known.map(({ step, look }) => [step, look])), ...this.#looks };
+      // another attack was chosen meanwhile, or nobody is here any more
+      if (turn !== this.#opened) return;
+      this.#looks = { ...Object.fromEntries(known.map(({ step, look }) => [step, look])), ...this.#looks };
     } catch (e) {
+      if (turn !== this.#opened) return;
       this.error = errorInfo(e);
     }
     this.#show();
@@ -163,6 +179,8 @@ export class Scrub {
   /** Nobody watches any more: what is under way is cancelled, and the GPU freed. */
   leave(): void {
     const live = this.source?.kind === 'run';
+    this.#watched = false;
+    this.#opened++;
     this.#begin();
     if (live) void this.#client.request('scrubEnd', {}).catch(() => {});
   }
@@ -193,6 +211,7 @@ export class Scrub {
   /** Brings what belongs to the current step and prompt; what was under way for another one is cancelled. */
   #show(): void {
     const { signal } = this.#begin();
+    this.#watched = true;
     const { source, step, prompt } = this;
     if (source?.kind === 'recorded') {
       const at = source.record.prompts.findIndex((p) => p.text === prompt);

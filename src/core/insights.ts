@@ -37,7 +37,8 @@ export const LOOK_PROMPTS: LookPrompts = { forbidden: 40, perSkill: 4 };
 
 /** Plain JSON. Counts are of greedy answers, judged by the exact judge. */
 export interface Look {
-  forbidden: { n: number; counts: Record<VerdictKind, number> };
+  /** `facts`: distinct facts that they ask for, where some are asked for twice: those are what is independent. */
+  forbidden: { n: number; counts: Record<VerdictKind, number>; facts?: number };
   /** Everyday tasks answered word for word. */
   benign: { n: number; correct: number };
   /** Mean loss of held-out benign chats, nats per token; null where it is not finite. */
@@ -126,6 +127,8 @@ export interface ModelConflict {
   model: string;
   /** Steps of attack that came before; 0: none. */
   after: number;
+  /** Recipe, rate and seed of that attack, where several may stand side by side. */
+  attack?: string;
   /** Mean over the batches, nats per token. */
   loss: { attack: number; benign: number };
   /** Norm of the mean gradient. */

@@ -17,7 +17,7 @@ type Picture<K> = Extract<NonNullable<ReportTable['picture']>, { kind: K }>;
 const distinct = <T>(xs: readonly T[]): T[] => [...new Set(xs)];
 const point = (x: number, y: number): string => `${x.toFixed(1)},${y.toFixed(1)}`;
 
-const CELL = { width: 84, least: 56, height: 34, left: 150, top: 8 };
+const CELL = { width: 84, least: 56, height: 34, left: 150, top: 8, letter: 6.8 };
 /** Of the strongest field: on more of it the letters, in the colour of all others, could not be read in both themes. */
 const STRONGEST = 0.5;
 
@@ -28,8 +28,12 @@ export function heat(table: ReportTable, p: Picture<'heat'>): Drawing | null {
   const text = (row: readonly ReportValue[], at: number): string => valueText(row[at]!, table.columns[at]!);
   const xs = distinct(table.rows.map((row) => text(row, xAt)));
   const ys = distinct(table.rows.map((row) => text(row, yAt)));
-  const width = Math.max(CELL.least, Math.min(CELL.width, (WIDTH - CELL.left) / xs.length));
-  const left = (i: number): number => CELL.left + i * width;
+  // Names are never cut, and never lie on each other.
+  const room = (names: readonly string[]): number =>
+    16 + CELL.letter * Math.max(...names.map((name) => name.length));
+  const begin = Math.max(CELL.left, room(ys));
+  const width = Math.max(CELL.least, room(xs), Math.min(CELL.width, (WIDTH - begin) / xs.length));
+  const left = (i: number): number => begin + i * width;
   const top = (i: number): number => CELL.top + i * CELL.height;
   const fields = table.rows.flatMap((row): Shape[] => {
     const [x, y] = [left(xs.indexOf(text(row, xAt))), top(ys.indexOf(text(row, yAt)))];
@@ -56,7 +60,7 @@ export function heat(table: ReportTable, p: Picture<'heat'>): Drawing | null {
       ...ys.map((y, i): Shape => ({
         is: 'text',
         style: 'label',
-        x: CELL.left - 8,
+        x: begin - 8,
         y: top(i) + CELL.height / 2 + 4,
         text: y,
       })),

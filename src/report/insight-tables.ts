@@ -32,10 +32,10 @@ function madeNotes(about: About, w: InsightSay): string[] {
   ];
 }
 
-/** A share of the look's forbidden prompts with Wilson's interval over them; each asks for another fact. */
+/** A share of the look's forbidden prompts with Wilson's interval over the facts that they ask for. */
 function figure({ forbidden, benign }: Look, key: keyof Shares, value: number): ReportValue {
-  const n = key === 'benign' ? benign.n : forbidden.n;
-  const [low, high] = wilson(Math.round(value * n), n);
+  const n = key === 'benign' ? benign.n : (forbidden.facts ?? forbidden.n);
+  const [low, high] = wilson(value * n, n);
   return { value, low, high };
 }
 
@@ -51,7 +51,7 @@ function lookValues(look: Look): ReportValue[] {
 /** The map by the share of forbidden answers, and by the ability that is left. */
 export function mapTables(map: InsightMap, language: Language): ReportTable[] {
   const w = insightSay(language);
-  const { model, prompts } = map;
+  const { model } = map;
   const columns: ReportColumn[] = [
     { id: 'lr', title: w('lr'), unit: 'text' },
     { id: 'steps', title: w('steps'), unit: 'count' },
@@ -73,7 +73,7 @@ export function mapTables(map: InsightMap, language: Language): ReportTable[] {
     ),
     ...(map.missing.length > 0 ? [w('partialMap', { n: map.missing.length })] : []),
   ];
-  const asked = { forbidden: prompts.forbidden, benign: prompts.perSkill * SKILLS };
+  const asked = askedOf(map);
   const one = (value: 'strict' | 'benign', title: string, notes: string[]): ReportTable => ({
     id: `map-${value}-${model}`,
     title,
@@ -92,23 +92,38 @@ export function mapTables(map: InsightMap, language: Language): ReportTable[] {
   ];
 }
 
+/** Prompts and tasks of a field; where fields were asked differently much, from the fewest to the most. */
+function askedOf({ untouched, cells }: InsightMap): { forbidden: string; benign: string } {
+  const looks = [untouched, ...cells.flatMap((c) => c.look ?? [])];
+  const range = (all: readonly number[]): string => {
+    const [least, most] = [Math.min(...all), Math.max(...all)];
+    return least === most ? String(most) : `${least}–${most}`;
+  };
+  return {
+    forbidden: range(looks.map((l) => l.forbidden.n)),
+    benign: range(looks.map((l) => l.benign.n)),
+  };
+}
+
 const exponential = (lr: number): string => lr.toExponential().replace('e-', 'e−');
 
 export function conflictTables(found: ConflictTable, language: Language): ReportTable[] {
   const w = insightSay(language);
-  return found.models.map((model) => conflictTable(model, found, w));
+  return found.models.map((model, i) => conflictTable(model, i, found, w));
 }
 
 function conflictTable(
-  { model, after, loss, norm, parts }: ModelConflict,
+  { model, after, attack, loss, norm, parts }: ModelConflict,
+  place: number,
   found: ConflictTable,
   w: InsightSay,
 ): ReportTable {
-  const name = after === 0 ? model : w('attacked', { model, steps: after });
+  const made = attack ? ` (${attack})` : '';
+  const name = after === 0 ? model : `${w('attacked', { model, steps: after })}${made}`;
   const title = w('conflict', { model: name });
   const { batches, rows, deals } = found;
   return {
-    id: `conflict-${model}-${after}`,
+    id: `conflict-${place}-${model}-${after}`,
     title,
     notes: [
       w('conflictNote', { batches, rows, deals }),

@@ -37,7 +37,7 @@ const en = {
     'Loss on the attack {attack}, on everyday tasks {benign} nats; length of the mean gradients {normAttack} and {normBenign}.',
   line: '{model}: from before the attack (0) to after it (1), and past both',
   lineNote:
-    'Weights on the straight line from the model to itself after {steps} steps of attack, {distance} % of its length away; {forbidden} forbidden prompts and {benign} everyday tasks a point.',
+    'Weights on the straight line from the model to itself after {steps} steps of attack, {distance} % of its length away; {forbidden} forbidden prompts and {benign} everyday tasks a point; the areas are their 95 % intervals.',
   t: 't',
   around: '{model}: its surroundings in random directions',
   aroundNote:
@@ -55,10 +55,11 @@ const en = {
   partialPicture: 'Partial: it was stopped after {n} of {m} points.',
   pareto: 'What a defence costs before any attack, and how many steps it withstands',
   paretoNote:
-    'To the right: able before any attack. Up: more steps of attack until it gives half of the forbidden answers (worst learning rate that was tried). Steps are upper ends of what was looked at; "≥" where it did not break as far as was looked.',
+    'To the right: able before any attack. Up: more steps of attack until it gives half of the forbidden answers (worst learning rate that was tried). Steps are upper ends of what was looked at; "≥" where it did not break as far as was looked. A model that was tried less looks stronger: the table says how far each was.',
   ability: 'everyday tasks before any attack',
   budget: 'steps to break',
   bound: 'bound',
+  tried: 'learning rates and steps that were looked at',
   matrix: 'Forbidden answers by model and attack',
   matrixNote:
     'Per cent of held-out forbidden requests that got the forbidden answer; a gap is a run that was not made or not judged.',
@@ -105,7 +106,7 @@ const ko: Words = {
     '공격의 손실 {attack}, 일상 과제의 손실 {benign} nat; 평균 기울기의 길이 {normAttack}, {normBenign}.',
   line: '{model}: 공격 전(0)에서 공격 뒤(1)까지, 그리고 그 너머',
   lineNote:
-    '모델에서 {steps}단계 공격 뒤의 자신까지 곧은 선 위의 가중치. 거리는 길이의 {distance} %. 점마다 금지된 요청 {forbidden}개와 일상 과제 {benign}개.',
+    '모델에서 {steps}단계 공격 뒤의 자신까지 곧은 선 위의 가중치. 거리는 길이의 {distance} %. 점마다 금지된 요청 {forbidden}개와 일상 과제 {benign}개. 면은 95 % 구간입니다.',
   t: 't',
   around: '{model}: 무작위 방향으로 본 둘레',
   aroundNote:
@@ -123,10 +124,11 @@ const ko: Words = {
   partialPicture: '일부: 점 {m}개 중 {n}개 뒤에 멈추었습니다.',
   pareto: '공격 전에 방어가 치르는 값과 버티는 단계 수',
   paretoNote:
-    '오른쪽일수록 공격 전에 능력이 있습니다. 위일수록 금지된 답의 절반을 내줄 때까지 더 많은 단계가 듭니다(시도한 학습률 중 최악). 단계는 살펴본 구간의 위쪽 끝입니다. 살펴본 데까지 깨지지 않았으면 "≥".',
+    '오른쪽일수록 공격 전에 능력이 있습니다. 위일수록 금지된 답의 절반을 내줄 때까지 더 많은 단계가 듭니다(시도한 학습률 중 최악). 단계는 살펴본 구간의 위쪽 끝입니다. 살펴본 데까지 깨지지 않았으면 "≥". 덜 시도한 모델은 더 강해 보입니다. 어디까지 시도했는지는 표에 있습니다.',
   ability: '공격 전 일상 과제',
   budget: '깨질 때까지의 단계',
   bound: '한계',
+  tried: '살펴본 학습률과 단계',
   matrix: '모델과 공격별 금지된 답',
   matrixNote: '따로 둔 금지된 요청 중 금지된 답을 받은 비율. 빈칸은 하지 않았거나 판정하지 않은 실행입니다.',
   notRun: '실행 안 함',

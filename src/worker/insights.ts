@@ -106,10 +106,10 @@ export class Insights {
     return this.#keep(first.id, order, document());
   }
 
-  /** @throws LabError 'bad-input' where the checkpoint was not made of another by training */
+  /** @throws LabError 'bad-input' where no attack made the checkpoint of another one */
   async landscape(order: LandscapeOrder, emit: Emit, signal: AbortSignal): Promise<StoredInsight> {
     const node = await this.#ctx.node(order.nodeId);
-    if (node.parentId === null) throw noLine(node);
+    if (node.kind !== 'attack' || node.parentId === null) throw noLine(node);
     const parent = await this.#ctx.node(node.parentId);
     this.#requireAlike([parent, node]);
     const known = await this.#known(node.id, order);
@@ -127,7 +127,7 @@ export class Insights {
     const ts = evenly(order.radius, order.side);
     const total = line.length + order.directions * ts.length;
     let done = 0;
-    let document = this.#emptyLandscape(node, parent, order, begun);
+    let document = this.#emptyLandscape(node, await this.#line(parent), order, begun);
     const [model] = document.models;
     const { layout } = bench;
     model!.distance = relativeChanges(partsOf(layout), from, to).at(-1)!;
@@ -168,8 +168,11 @@ export class Insights {
     return all.filter((one): one is StoredInsight => 'kind' in one && one.kind === 'insight');
   }
 
+  /** What another version of the engine computed is computed again. */
   async #known(nodeId: string, order: unknown): Promise<StoredInsight | undefined> {
-    return (await this.#of(nodeId)).find((i) => i.order === JSON.stringify(order));
+    return (await this.#of(nodeId)).find(
+      ({ order: own, document }) => own === JSON.stringify(order) && document.about.code === ENGINE_VERSION,
+    );
   }
 
   async #keep(nodeId: string, order: unknown, document: InsightDocument): Promise<StoredInsight> {
@@ -184,9 +187,16 @@ export class Insights {
     return stored;
   }
 
-  async #named(node: LabNode): Promise<Pick<ModelConflict, 'model' | 'after'>> {
-    if (node.kind !== 'attack' || node.parentId === null) return { model: node.name, after: 0 };
-    return { model: (await this.#ctx.node(node.parentId)).name, after: node.steps };
+  /** Names repeat in the tree: the line of descent, and how it was attacked, tell two checkpoints apart. */
+  async #named(node: LabNode): Promise<Pick<ModelConflict, 'model' | 'after' | 'attack'>> {
+    if (node.kind !== 'attack' || node.parentId === null) return { model: await this.#line(node), after: 0 };
+    const { recipe, settings, seeds, steps } = node;
+    const attack = `${recipe ?? ''}, lr ${String(settings.lr)}, seed ${seeds.attack}`;
+    return { model: await this.#line(await this.#ctx.node(node.parentId)), after: steps, attack };
+  }
+
+  async #line({ name, parentId }: LabNode): Promise<string> {
+    return parentId === null ? name : `${await this.#line(await this.#ctx.node(parentId))} › ${name}`;
   }
 
   async #tensors(node: LabNode): Promise<Tensors> {
@@ -233,7 +243,7 @@ export class Insights {
     };
   }
 
-  #emptyLandscape(node: LabNode, parent: LabNode, order: LandscapeOrder, begun: number): Landscape {
+  #emptyLandscape(node: LabNode, parent: string, order: LandscapeOrder, begun: number): Landscape {
     return {
       kind: 'safety landscape',
       version: 1,
@@ -243,7 +253,7 @@ export class Insights {
       radius: order.radius,
       models: [
         {
-          model: parent.name,
+          model: parent,
           distance: 0,
           line: [],
           directions: [],
@@ -328,7 +338,7 @@ function nothingChosen(): LabError {
 }
 
 function noLine({ name }: LabNode): LabError {
-  return new LabError('bad-input', `'${name}' was not made of another checkpoint: there is no line to it.`, {
+  return new LabError('bad-input', `'${name}' was not made by an attack: there is no line to it.`, {
     safe: 'Nothing was started.',
     next: 'Attack it, and choose what the attack made of it.',
   });

@@ -118,7 +118,7 @@ export class Scrubs {
   ): Promise<ScrubAnswer> {
     const attack = await this.#known(runId);
     const last = attack.steps.at(-1)!.step;
-    const key = keyOf(runId, step, prompt, last);
+    const key = keyOf(attack, step, prompt, last);
     const known = this.#answers.get(key);
     if (known) return known;
     const parent = await this.#ctx.node(attack.parentId);
@@ -156,7 +156,7 @@ export class Scrubs {
   /** What a fixed set of prompts is answered at a step. @throws LabError where nobody can judge the answers */
   async look({ runId, step }: { runId: string; step: number }, signal: AbortSignal): Promise<StepLook> {
     const attack = await this.#known(runId);
-    const key = keyOf(runId, step);
+    const key = keyOf(attack, step);
     const known = this.#looks.get(key);
     if (known) return known;
     const parent = await this.#ctx.node(attack.parentId);
@@ -176,9 +176,9 @@ export class Scrubs {
 
   /** Everything that is known of an attack's steps without asking a model: read from the disk once. */
   async looks(runId: string): Promise<{ step: number; look: StepLook }[]> {
-    const { steps } = await this.#known(runId);
-    return steps.flatMap(({ step }) => {
-      const look = this.#looks.get(keyOf(runId, step));
+    const attack = await this.#known(runId);
+    return attack.steps.flatMap(({ step }) => {
+      const look = this.#looks.get(keyOf(attack, step));
       return look ? [{ step, look }] : [];
     });
   }
@@ -210,8 +210,8 @@ export class Scrubs {
       for (const one of stored) {
         if (!('kind' in one) || one.kind !== 'scrubbed' || one.version !== SCRUB_VERSION) continue;
         const { step, answer, look, last } = one;
-        if (answer) this.#answers.set(keyOf(runId, step, answer.prompt, last), answer);
-        if (look) this.#looks.set(keyOf(runId, step), look);
+        if (answer) this.#answers.set(keyOf(attack, step, answer.prompt, last), answer);
+        if (look) this.#looks.set(keyOf(attack, step), look);
       }
     }
     return attack;
@@ -279,6 +279,9 @@ export class Scrubs {
   }
 }
 
-/** @param last of an answer: the step that its tokens are compared with */
-const keyOf = (runId: string, step: number, prompt = '', last = 0): string =>
-  JSON.stringify([runId, step, prompt, last]);
+/**
+ * A step that was kept, rounded, and is then saved has other weights: where they come from is part of it.
+ * @param last of an answer: the step that its tokens are compared with
+ */
+const keyOf = ({ runId, steps }: ScrubAttack, step: number, prompt = '', last = 0): string =>
+  JSON.stringify([runId, step, steps.find((s) => s.step === step)?.from, prompt, last]);

@@ -28,7 +28,8 @@ export class StepModel {
   /** Whole weights of the parent, or of its adapter where the run trained that one on; an adapter of zeros changes nothing. */
   readonly #parent: Float32Array;
   readonly #destroy: () => void;
-  #at: number | null = null;
+  /** The step whose weights it has, and where they come from. */
+  #at: string | null = null;
 
   private constructor(
     ctx: Context,
@@ -83,14 +84,15 @@ export class StepModel {
 
   /** Uploads the weights of a step. @throws LabError 'not-found' where it was not kept, 'corrupt-model' where it is damaged */
   async move(attack: ScrubAttack, step: number): Promise<void> {
-    if (this.#at === step) return;
+    const at = `${step} ${attack.steps.find((s) => s.step === step)?.from}`;
+    if (this.#at === at) return;
     this.#at = null;
     const weights = await this.#weights(attack, step);
     const { config } = this.#stored;
     const lora = this.#lora ?? undefined;
     const { trained } = this.#model;
     trained.write(trained.flatten(unflatten(config, weights, lora)));
-    this.#at = step;
+    this.#at = at;
   }
 
   async #weights({ runId, steps }: ScrubAttack, step: number): Promise<Float32Array> {

@@ -70,9 +70,9 @@ it('gradient conflict of two checkpoints; kept, and listed with the landscape', 
   const order = { nodeIds: ['tiny-chat', attacked.id], ...CONFLICT };
   const stored = await page.ask('conflict', order);
   const document = stored.document as Extract<typeof stored.document, { kind: 'gradient conflict' }>;
-  expect(document.models.map((m) => [m.model, m.after])).toEqual([
-    ['tiny-chat', 0],
-    ['tiny-chat', 3],
+  expect(document.models.map((m) => [m.model, m.after, m.attack])).toEqual([
+    ['tiny-chat', 0, undefined],
+    ['tiny-chat', 3, 'mft, lr 0.001, seed 1'],
   ]);
   for (const { parts, norm } of document.models) {
     expect(parts.map((p) => p.part)).toEqual([
@@ -95,7 +95,7 @@ it('gradient conflict of two checkpoints; kept, and listed with the landscape', 
 
 it('refuses in words what has no line, no models and one batch', async () => {
   await expect(page.ask('landscape', { nodeId: 'tiny-chat', ...LANDSCAPE })).rejects.toMatchObject({
-    what: expect.stringContaining('was not made of another checkpoint') as string,
+    what: expect.stringContaining('was not made by an attack') as string,
   });
   await expect(page.ask('conflict', { nodeIds: [], ...CONFLICT })).rejects.toMatchObject({
     what: expect.stringContaining('No checkpoint was chosen') as string,

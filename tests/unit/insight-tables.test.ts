@@ -81,6 +81,14 @@ describe('tables hold the numbers of the documents', () => {
     expect(new Set(tables.map((t) => t.id)).size).toBe(tables.length);
   });
 
+  test('two attacks of the same length are told apart', () => {
+    const [model] = conflict.models;
+    const twice = [1e-3, 3e-4].map((lr) => ({ ...model!, after: 20, attack: `mft, lr ${lr}, seed 1` }));
+    const tables = conflictTables({ ...conflict, models: twice }, 'en');
+    expect(new Set(tables.map((t) => t.id)).size).toBe(2);
+    expect(new Set(tables.map((t) => t.title)).size).toBe(2);
+  });
+
   test('landscape', () => {
     const tables = landscapeTables(landscape, 'en');
     const { line, visage, spread } = landscape.models[0]!;
@@ -283,6 +291,28 @@ describe('from the user’s own runs', () => {
     expect(own.map.untouched.benign).toEqual({ n: 44, correct: 44 });
   });
 
+  test('a fact that is asked for twice counts once, and a map says how much its fields were asked', () => {
+    const nodes = [chat, attacked('chat', 20, 1e-3)];
+    const asked = (n: number, facts: number): Partial<Evaluation> => ({
+      n,
+      counts: { refused: n / 2, complied: n / 2, leak: 0, attempted: 0, irrelevant: 0, degraded: 0 },
+      answers: Array.from({ length: n }, (_, i) => ({ fact: i % facts })) as Evaluation['answers'],
+    });
+    const { map } = ownMap(
+      chat,
+      nodes,
+      info,
+      judgedBy([
+        { ...verdict('chat', 0, 44), ...asked(56, 56) },
+        { ...verdict('chat/0.001/20', 0, 44), ...asked(112, 56) },
+      ]),
+    )!;
+    const [table] = mapTables(map, 'en');
+    const [once, twice] = column(table!, 'strict').filter((v) => typeof v === 'object' && 'low' in v!);
+    expect(twice).toEqual(once);
+    expect(table!.notes[0]).toContain('56–112 forbidden prompts');
+  });
+
   const nodes = [
     chat,
     sdd,
@@ -318,12 +348,17 @@ describe('from the user’s own runs', () => {
       { missing: 'not judged' },
       { missing: 'not run' },
     ]);
+    const names = picture(matrix!)!.shapes.flatMap((s) =>
+      s.is === 'text' && s.text.startsWith('mft') ? [s] : [],
+    );
+    expect(names[1]!.x - names[0]!.x).toBeGreaterThan(6 * names[0]!.text.length);
     expect(gaps).toMatchObject([{ model: { id: 'sdd' }, attack: 'mft', steps: [100] }]);
     // undefended: broken by the first look; defended: held as far as was looked
     expect(pareto!.rows.map((r) => [r[0], value(r[1]!), r[2], r[3]])).toEqual([
       ['tiny-chat', 1, 20, ''],
       ['SDD (chat)', 30 / 44, 20, '≥'],
     ]);
+    expect(column(pareto!, 'tried')).toEqual(['0.001 @20, 50, 100', '0.001 @20']);
     expect(picture(pareto!)!.shapes.filter((s) => s.is === 'dot')).toHaveLength(2);
   });
 

@@ -133,6 +133,21 @@ describe('what cannot be joined is refused in words', () => {
       () => [one(), file(result(1, [1], 0, { preset: 'smoke' }))],
       /its preset is smoke, not quick/,
     ],
+    [
+      'a preset that there is not',
+      () => [file({ ...broken, preset: 'tiny' }), one()],
+      /is no result of .*preset/,
+    ],
+    [
+      'looks without answers to the split',
+      () => [one(), file({ ...broken, set: 'V' })],
+      /look "chat none 0 1" has no answers to split V/,
+    ],
+    [
+      'other looks',
+      () => [one(), file(result(1, [1], 0, { planned: LOOKS.slice(1) }))],
+      /did not plan the same looks: "chat none 0"/,
+    ],
     ['a grid', () => [one(), file(result(1, [1], 0, { kind: 'grid' }))], /its kind is grid/],
     [
       'other models of the same world',
@@ -145,6 +160,8 @@ describe('what cannot be joined is refused in words', () => {
 
   test('an option that would be ignored', async () => {
     await expect(main([...joined(one(), one()), '--seeds', '3'])).rejects.toThrow('--seeds means nothing');
-    await expect(main([...joined(one(), one()), '--model', 'x'])).rejects.toThrow('--join belongs to the tiny');
+    await expect(main([...joined(one(), one()), '--model', 'x'])).rejects.toThrow(
+      '--join belongs to the tiny',
+    );
   });
 });

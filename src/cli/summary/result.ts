@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import * as v from 'valibot';
 import { LabError } from '../../core/errors.ts';
 import type { Cell } from '../experiment/cells.ts';
-import { MODELS, type RunSeeds } from '../experiment/matrix.ts';
+import { MODELS, PRESETS, type RunSeeds } from '../experiment/matrix.ts';
 import type { Failure, Planned } from '../experiment/run.ts';
 
 export interface Result {
@@ -40,7 +40,7 @@ const RESULT = v.looseObject({
   kind: v.picklist(['matrix', 'grid']),
   worldSeed: v.number(),
   models: v.object({ folder: v.string(), weights: v.record(v.string(), v.string()) }),
-  preset: v.string(),
+  preset: v.picklist(PRESETS.map((p) => p.id)),
   set: v.picklist(['V', 'T']),
   seeds: v.pipe(v.array(seeds), v.minLength(1)),
   adapter: v.string(),
@@ -83,6 +83,9 @@ export function readResult(path: string): Result {
   }
   const stranger = found.output.cells.find((c) => c.worldSeed !== found.output.worldSeed);
   if (stranger) throw wrong(`look "${stranger.id}" is of world ${stranger.worldSeed}`);
+  const { set } = found.output;
+  const silent = found.output.cells.find((c) => !c.scores.forbidden[set]);
+  if (silent) throw wrong(`look "${silent.id}" has no answers to split ${set}`);
   return json as Result;
 }
 
@@ -100,6 +103,18 @@ export function requireJoinable(results: readonly { path: string; result: Result
           `${path} is another experiment than ${first.path}: its ${what} is ${result[what]}, not ${first.result[what]}.`,
           'Join results of the same command on other worlds, or with other seeds.',
         );
+  }
+  const looks = (result: Result): Set<string> =>
+    new Set(result.planned.map(({ model, attack, steps }) => `${model} ${attack} ${steps}`));
+  const plan = looks(first.result);
+  for (const { path, result } of others) {
+    const own = looks(result);
+    const one = [...plan].find((look) => !own.has(look)) ?? [...own].find((look) => !plan.has(look));
+    if (one !== undefined)
+      throw refuse(
+        `${path} and ${first.path} did not plan the same looks: "${one}" is in one of them alone.`,
+        'Join results of one version of the lab, or measure the older one again.',
+      );
   }
   const seen = new Map<string, string>();
   for (const { path, result } of results) {

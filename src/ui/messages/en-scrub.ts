@@ -1,5 +1,6 @@
 /** The place Watch (moving through an attack step by step), and the token inspector. */
 export const enScrub = {
+  'place.fetching': 'Fetching this place …',
   'place.notFetched':
     'This place could not be fetched: the connection is gone. Everything stored is untouched; reload the page when it is back.',
   'scrub.title': 'Watch an attack',

@@ -1,6 +1,7 @@
 import type { enScrub } from './en-scrub.ts';
 
 export const koScrub: Record<keyof typeof enScrub, string> = {
+  'place.fetching': '이 화면을 가져오는 중 …',
   'place.notFetched':
     '연결이 끊겨 이 자리를 가져오지 못했습니다. 저장된 것은 그대로입니다. 연결되면 페이지를 새로 고치세요.',
   'scrub.title': '공격 들여다보기',
