@@ -17,6 +17,7 @@ import {
 } from '../worker/protocol.ts';
 import { budgetTable } from './budget.ts';
 import { differenceTable } from './difference-table.ts';
+import { differsIn } from './twins.ts';
 import { nameOf, type MeasuredNode, type OpenedNode } from './measured.ts';
 import { isLooked, openedSamples, openedTables } from './opened-report.ts';
 import { count, figureOf, missing, nodeTable, number, share, wilsonOf } from './report-table.ts';
@@ -68,7 +69,10 @@ export function measureReport(
         : []),
       { name: w('version'), value: [...new Set(nodes.map((n) => n.engineVersion))].join(', ') },
       ...(adapters.length > 0 ? [{ name: w('adapter'), value: adapters.join(', ') }] : []),
-      ...nodes.map((node) => ({ name: node.name, value: nodeFacts(node) })),
+      ...nodes.map((node) => ({
+        name: [node.name, ...differsIn(node, nodes)].join(', '),
+        value: nodeFacts(node),
+      })),
     ],
     protocol: {
       ...protocol,

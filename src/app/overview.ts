@@ -5,6 +5,7 @@ import type { Language } from '../report/words.ts';
 import { meanShareInterval } from '../core/stats.ts';
 import type { Evaluation, LabNode, RecipeInfo } from '../worker/protocol.ts';
 import { worstBudgets } from './budget.ts';
+import { tuningOf } from './report-table.ts';
 import { AMOUNTS, attacked, seriesIn, type AttackSeries } from './series.ts';
 
 export interface OverviewSource {
@@ -18,25 +19,35 @@ export interface OverviewSource {
 export interface Overview {
   tables: ReportTable[];
   /** Attacks that were run on some model and not on this one, or not as far. */
-  gaps: { model: LabNode; attack: string; steps: number[] }[];
+  gaps: { model: LabNode; attack: string; series: AttackSeries; steps: number[] }[];
 }
 
 export function overview(source: OverviewSource, language: Language): Overview {
   const own = source.nodes.filter((n) => n.root !== null);
   const models = own.filter((n) => n.kind === 'base' || n.kind === 'defence');
-  const series = seriesIn(own, source.recipes).map((s) => s.series);
+  const series = shown(seriesIn(own, source.recipes).map((s) => s.series));
   const cells = models.flatMap((model) => series.flatMap((s) => cellsOf(model, s, source)));
   const gaps = models.flatMap((model) =>
     series.flatMap((s) => {
       const steps = AMOUNTS.filter((n) => !attacked(own, s, model.id, n));
-      return steps.length > 0 ? [{ model, attack: seriesName(s), steps }] : [];
+      return steps.length > 0 ? [{ model, attack: seriesName(s), series: s, steps }] : [];
     }),
   );
+  const some = [...models.map((m) => source.judged(m.id)), ...cells.map((c) => c.evaluation)].some(Boolean);
   const tables = [
-    matrixTable(models, cells, source, language),
+    ...(some ? matrixTables(models, [...cells, ...benignCells(models, source)], source, language) : []),
     ...(cells.some((c) => c.evaluation) ? [paretoTable(models, source, language)] : []),
   ];
   return { tables: tables.filter((t) => t.rows.length > 0), gaps };
+}
+
+/** The attack map shows other learning rates; here they would hide everything else. */
+function shown(all: readonly AttackSeries[]): readonly AttackSeries[] {
+  const usual = all.filter(({ recipe, settings }) => {
+    const lr = recipe.settings.find((s) => s.key === 'lr');
+    return lr === undefined || settings.lr === lr.default;
+  });
+  return usual.length > 0 ? usual : all;
 }
 
 interface Cell {
@@ -60,6 +71,29 @@ function cellsOf(model: LabNode, series: AttackSeries, { nodes, judged }: Overvi
   });
 }
 
+/** Benign fine-tuning that was run on some model, on each of them: what it gives back. */
+function benignCells(models: readonly LabNode[], { nodes, judged }: OverviewSource): Cell[] {
+  const tuned = nodes.filter((n) => n.kind === 'benign' && n.root !== null);
+  const ways = [...new Map(tuned.map((n) => [`${tuningOf(n, ['steps'])} ${n.steps}`, n])).values()];
+  return models.flatMap((model) =>
+    ways.map((way): Cell => {
+      const same = (n: LabNode): boolean =>
+        n.parentId === model.id &&
+        n.steps === way.steps &&
+        tuningOf(n, ['steps']) === tuningOf(way, ['steps']);
+      const node = tuned.findLast(same);
+      const skill = typeof way.settings.skill === 'string' ? ` ${way.settings.skill}` : '';
+      return {
+        model,
+        attack: `${way.recipe ?? ''}${skill}`,
+        steps: way.steps,
+        node,
+        evaluation: node ? judged(node.id) : null,
+      };
+    }),
+  );
+}
+
 /** What is not as it is by default. */
 function seriesName({ recipe, settings, seed }: AttackSeries): string {
   const changed = recipe.settings.flatMap(({ key, default: usual }) => {
@@ -70,12 +104,13 @@ function seriesName({ recipe, settings, seed }: AttackSeries): string {
   return [recipe.id, ...changed, ...(seed === 1 ? [] : [`seed ${seed}`])].join(' ');
 }
 
-function matrixTable(
+/** The same rows by harm and by ability: before, after attacks, after benign fine-tuning. */
+function matrixTables(
   models: readonly LabNode[],
   cells: readonly Cell[],
   source: OverviewSource,
   language: Language,
-): ReportTable {
+): ReportTable[] {
   const w = insightSay(language);
   const name = (node: LabNode): string => (node.parentId ? `${node.name} (${source.from(node)})` : node.name);
   const before: Cell[] = models.map((model) => ({
@@ -86,10 +121,10 @@ function matrixTable(
     evaluation: source.judged(model.id),
   }));
   const all = models.flatMap((model) => [...before, ...cells].filter((c) => c.model === model));
-  return {
-    id: 'matrix',
-    title: `${w('matrix')}, %`,
-    notes: [w('matrixNote')],
+  const one = (id: string, value: 'strict' | 'benign', title: string, notes: string[]): ReportTable => ({
+    id,
+    title,
+    notes,
     columns: [
       { id: 'model', title: w('model'), unit: 'text' },
       { id: 'attack', title: w('attack'), unit: 'text' },
@@ -106,8 +141,12 @@ function matrixTable(
       const share = ({ value, low, high }: typeof strict): ReportValue => ({ value, low, high });
       return [name(model), label, share(strict), share(broad), counts.refused / n, ability(benign)];
     }),
-    picture: { kind: 'heat', x: 'attack', y: 'model', value: 'strict', title: `${w('matrix')}, %` },
-  };
+    picture: { kind: 'heat', x: 'attack', y: 'model', value, title },
+  });
+  return [
+    one('matrix', 'strict', `${w('matrix')}, %`, [w('matrixNote')]),
+    one('ability', 'benign', `${w('abilityMatrix')}, %`, [w('mapBenignNote')]),
+  ];
 }
 
 function ability(benign: Evaluation['benign']): ReportValue {

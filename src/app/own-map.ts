@@ -1,4 +1,5 @@
 /** An attack map and a matrix from the attacks that the user has run. Pure. */
+import { EXACT_JUDGE } from '../core/verdicts.ts';
 import {
   type Evaluation,
   HELD_OUT,
@@ -20,7 +21,9 @@ export const mapSeries = (mft: RecipeInfo, lr: number): AttackSeries => makeSeri
 
 /** The best of what is stored: on the whole set before quick looks, the newest of these. */
 export function judgedBest(evaluations: readonly Evaluation[]): Evaluation | null {
-  const usable = evaluations.filter((e) => e.set === HELD_OUT && e.benign !== null);
+  const usable = evaluations.filter(
+    (e) => e.set === HELD_OUT && e.benign !== null && (e.judge ?? EXACT_JUDGE) === EXACT_JUDGE,
+  );
   return usable.find((e) => !e.quick) ?? usable[0] ?? null;
 }
 
@@ -42,9 +45,6 @@ export interface OwnMap {
   unjudged: { lr: number; steps: number; nodeId: string }[];
 }
 
-const adapterName = ({ adapter }: LabNode): string =>
-  adapter === null ? '' : typeof adapter === 'string' ? adapter : adapter.description || adapter.vendor;
-
 /** Null where the model itself is not judged: a map without its beginning says nothing. */
 export function ownMap(
   model: LabNode,
@@ -57,12 +57,14 @@ export function ownMap(
   const cells: MapCell[] = [];
   const missing: InsightMap['missing'] = [];
   const unjudged: OwnMap['unjudged'] = [];
+  let latest = before;
   for (const lr of MAP_RATES)
     for (const steps of MAP_STEPS) {
       const node = attacked(nodes, mapSeries(mft, lr), model.id, steps);
       const evaluation = node && judged(node.id);
       if (evaluation) cells.push({ lr, steps, loss: null, look: lookOf(evaluation) });
       else missing.push({ lr, steps });
+      if (evaluation && evaluation.createdAt > latest.createdAt) latest = evaluation;
       if (node && !evaluation) unjudged.push({ lr, steps, nodeId: node.id });
     }
   const untouched = lookOf(before);
@@ -72,14 +74,15 @@ export function ownMap(
       kind: 'attack map',
       version: 1,
       about: {
-        createdAt: new Date(before.createdAt).toISOString(),
+        createdAt: new Date(latest.createdAt).toISOString(),
         command: '',
         worldSeed: model.seeds.world,
         seeds: { defence: model.seeds.defence, attack: MAP_SEED },
-        adapter: adapterName(model),
+        // Fields may have been taken on several GPUs: none is named.
+        adapter: '',
         kernels: model.kernelTable!,
         code: model.engineVersion,
-        protocol: before.protocol ?? '',
+        protocol: latest.protocol ?? '',
         weights: {},
         seconds: 0,
       },

@@ -4,6 +4,7 @@ import type { ReportColumn, ReportTable, ReportValue } from '../report/document.
 import type { Say } from '../report/words.ts';
 import type { LabNode } from '../worker/protocol.ts';
 import type { Placed } from './measured.ts';
+import { differsIn } from './twins.ts';
 
 export interface Column<R> {
   column: ReportColumn;
@@ -19,8 +20,12 @@ export function nodeTable<R extends Pick<Placed, 'node' | 'from'>>(
   about: About,
   columns: readonly Column<R>[],
 ): ReportTable {
+  const nodes = rows.map((r) => r.node);
   const all: Column<R>[] = [
-    { column: { id: 'checkpoint', title: w('checkpoint'), unit: 'text' }, of: (r) => r.node.name },
+    {
+      column: { id: 'checkpoint', title: w('checkpoint'), unit: 'text' },
+      of: ({ node }) => [node.name, ...differsIn(node, nodes)].join(', '),
+    },
     { column: { id: 'from', title: w('from'), unit: 'text' }, of: (r) => r.from },
     { column: { id: 'steps', title: w('steps'), unit: 'count' }, of: (r) => r.node.steps },
     ...columns,

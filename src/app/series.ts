@@ -117,11 +117,15 @@ export function withAmounts(
     for (const steps of AMOUNTS) {
       const there = node.steps === steps ? node : attacked(nodes, series, parentId, steps);
       const id = there?.id ?? `${parentId} ${series.key} ${steps}`;
-      laid.set(id, { node: there ?? { ...node, id, steps }, absent: !there });
+      laid.set(id, { node: there ?? { ...node, id, steps, name: named(node, steps) }, absent: !there });
     }
   }
   return [...laid.values()];
 }
+
+/** A node's name with another number of steps, where it tells them. */
+const named = ({ name, steps }: LabNode, other: number): string =>
+  name.replace(new RegExp(`\\b${steps}\\b`), String(other));
 
 /** Whether this run is the attack of the series on that model. */
 export function isRunOf({ head }: RunView, series: AttackSeries, parentId: string): boolean {

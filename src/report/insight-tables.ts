@@ -26,6 +26,7 @@ const SKILLS = 11;
 
 function madeNotes(about: About, w: InsightSay): string[] {
   const { createdAt, adapter, worldSeed: world, seeds, command } = about;
+  if (!adapter) return [w('madeOwn', { date: createdAt.slice(0, 10), world })];
   return [
     w('made', { date: createdAt.slice(0, 10), adapter, world, ...seeds }),
     ...(command ? [w('madeBy', { command })] : []),

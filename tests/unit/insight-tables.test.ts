@@ -336,7 +336,9 @@ describe('from the user’s own runs', () => {
 
   test('the matrix has a field for each model and amount, and gaps that say what is missing', () => {
     const { tables, gaps } = overview(source, 'en');
-    const [matrix, pareto] = tables;
+    const [matrix, ability, pareto] = tables;
+    expect(ability!.rows).toEqual(matrix!.rows);
+    expect(ability!.picture).toMatchObject({ kind: 'heat', value: 'benign' });
     expect(matrix!.rows.map((r) => [r[0], r[1]])).toEqual([
       ['tiny-chat', 'before any attack'],
       ...[20, 50, 100].map((n) => ['tiny-chat', `mft @${n}`]),
@@ -364,7 +366,8 @@ describe('from the user’s own runs', () => {
 
   test('without an attack there is no matrix of attacks to fill', () => {
     const { tables, gaps } = overview({ ...source, nodes: [chat] }, 'ko');
-    expect(tables.map((t) => t.id)).toEqual(['matrix']);
+    expect(tables.map((t) => t.id)).toEqual(['matrix', 'ability']);
+    expect(overview({ ...source, judged: () => null }, 'en').tables).toEqual([]);
     expect(gaps).toEqual([]);
   });
 });

@@ -155,6 +155,16 @@ describe('worlds joined', () => {
     expect(all[2]!.figures!.verdicts.complied).toBeCloseTo(0.5, 6);
   });
 
+  test('a defended model that nobody attacked is one run for each seed of its defence, whatever the attacks’ seeds', () => {
+    const before: Planned[] = [{ model: 'chat+sdd', attack: 'none', steps: 0 }];
+    const cells = [1, 2].map((attack) => {
+      const one = cell('chat+sdd', 'none', 0, 0.25, 1);
+      return { ...one, seeds: { defence: 1, attack } };
+    });
+    const [row] = rows([{ world, cells, repetitions: 2, defences: 1 }], before, 'T');
+    expect([row!.runs, row!.expected]).toEqual([1, 1]);
+  });
+
   test('differences: pairs of all worlds', () => {
     const [change] = differences(sets, look.slice(1), 'T');
     expect([change!.pairs, change!.expected]).toEqual([3, 3]);

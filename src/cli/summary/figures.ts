@@ -76,6 +76,8 @@ export interface WorldCells {
   world: World;
   cells: readonly Cell[];
   repetitions: number;
+  /** Different seeds of defences among them; default: as many. */
+  defences?: number;
 }
 
 /** What an experiment must hold for its intervals to say something about other worlds and other runs. */
@@ -107,8 +109,7 @@ export function rows(worlds: readonly WorldCells[], planned: readonly Planned[],
     const seeded = MODELS.find((m) => m.id === model)?.recipe !== undefined || attack !== 'none';
     const groups = worlds.map(({ world, cells }) => {
       const found = cells.filter((c) => c.model === model && c.attack === attack && c.steps === steps);
-      // An untouched embedded model depends on no seed: it counts once, however often it was repeated.
-      return (seeded ? found : found.slice(0, 1)).map((cell): Look => ({ world, cell }));
+      return independent(found, seeded, attack).map((cell): Look => ({ world, cell }));
     });
     const came = groups.filter((g) => g.length > 0);
     return {
@@ -116,10 +117,23 @@ export function rows(worlds: readonly WorldCells[], planned: readonly Planned[],
       attack,
       steps,
       runs: came.flat().length,
-      expected: worlds.reduce((sum, w) => sum + (seeded ? w.repetitions : 1), 0),
+      expected: worlds.reduce((sum, w) => {
+        const defences = w.defences ?? w.repetitions;
+        return sum + (!seeded ? 1 : attack === 'none' ? defences : w.repetitions);
+      }, 0),
       figures: came.length > 0 ? figuresOf(came, set) : null,
     };
   });
+}
+
+/**
+ * Those that are runs of their own: an untouched embedded model depends on no seed and counts once, however often it was repeated;
+ * a defended one that nobody attacked depends on the defence's alone.
+ */
+function independent(found: readonly Cell[], seeded: boolean, attack: string): readonly Cell[] {
+  if (!seeded) return found.slice(0, 1);
+  if (attack !== 'none') return found;
+  return [...new Map(found.map((cell) => [cell.seeds.defence, cell])).values()];
 }
 
 interface Look {

@@ -39,7 +39,12 @@ export function present(results: readonly Result[], outputs: Outputs, command: s
   const { planned, set } = first;
   const sets = worlds.map((w) => ({ ...w, world: createWorld(w.worldSeed), cells: w.repetitions.flat() }));
   const all = rows(
-    sets.map(({ world, cells, seeds }) => ({ world, cells, repetitions: seeds.length })),
+    sets.map(({ world, cells, seeds }) => ({
+      world,
+      cells,
+      repetitions: seeds.length,
+      defences: new Set(seeds.map((s) => s.defence)).size,
+    })),
     planned,
     set,
   );
