@@ -10,7 +10,6 @@
  *
  * The weights of a step are those of the page's snapshots: rounded to 16 bits, but for the first step and the last one.
  */
-import { execFileSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -36,10 +35,11 @@ import { correctOn, verdictOn } from '../worker/chat.ts';
 import type { EmbeddedName, RecordedAnswer, RecordedAttack, RecordedStep } from '../worker/protocol.ts';
 import { tinyVoice } from '../worker/voice.ts';
 import { writeAtomic } from './checkpoint-file.ts';
-import { codeDigest } from './code-digest.ts';
+import { codeDigest, commitNow } from './code-digest.ts';
 import { ExperimentLab } from './experiment/lab.ts';
 import { readModelFolder } from './model-folder.ts';
 import { openNodeGpu } from './node-gpu.ts';
+import { whole } from './options.ts';
 import { Progress } from './progress.ts';
 
 const MODELS = join('public', 'models');
@@ -64,9 +64,10 @@ export async function main(argv: string[]): Promise<number> {
     },
   });
   const [out] = positionals;
-  const [lr, total, seed] = [Number(values.lr), Number(values.steps), Number(values.seed)];
-  if ((!values.compare && !out?.endsWith('.json')) || ![lr, total, seed].every((x) => x > 0))
-    throw new LabError('bad-input', 'A file to write and numbers above zero are wanted.', {
+  const [total, seed] = [whole('--steps', values.steps, 1), whole('--seed', values.seed, 1)];
+  const lr = Number(values.lr);
+  if ((!values.compare && !out?.endsWith('.json')) || !(lr > 0))
+    throw new LabError('bad-input', 'A JSON file to write and a learning rate above zero are wanted.', {
       next: 'For example: npm run record -- public/recorded/sdd-mft.json --lr 0.001 --steps 100',
     });
   const folder = readModelFolder(join(MODELS, `tiny-${values.parent}`));
@@ -96,7 +97,9 @@ export async function main(argv: string[]): Promise<number> {
   if (values.compare) {
     for (const [step, { same, n }] of compared) console.log(`step ${step}: ${same} of ${n} answers the same`);
     const sum = (key: 'same' | 'n'): number => compared.reduce((all, [, c]) => all + c[key], 0);
-    console.log(`all steps: ${sum('same')} of ${sum('n')} (${((100 * sum('same')) / sum('n')).toFixed(2)} %)`);
+    console.log(
+      `all steps: ${sum('same')} of ${sum('n')} (${((100 * sum('same')) / sum('n')).toFixed(2)} %)`,
+    );
     return 0;
   }
   const set = watchSet(world);
@@ -131,7 +134,7 @@ export async function main(argv: string[]): Promise<number> {
     seeds: { world: world.seed, defence: seed, attack: seed + 100 },
     adapter: gpu.info.description,
     date: new Date().toISOString().slice(0, 10),
-    commit: commit(),
+    commit: commitNow()?.slice(0, 12) ?? 'unknown',
     code: codeDigest().slice(0, 16),
     prompts: prompts.map(({ text, forbidden }) => ({ text: tidy(text), forbidden })),
     asked: {
@@ -258,8 +261,4 @@ function recorded(
     judge: 'exact-rules',
     greedy: true,
   };
-}
-
-function commit(): string {
-  return execFileSync('git', ['rev-parse', '--short=12', 'HEAD'], { encoding: 'utf8' }).trim();
 }
