@@ -77,6 +77,13 @@ async function vitest(project, env, take, more = []) {
   }
 }
 
+/** Files with tests of tests/support/long.ts: run whole, and only when asked for. */
+const LONG_FILES = [
+  'tests/gradcheck/memory.test.ts',
+  'tests/session/scrub.test.ts',
+  'tests/session/measures.test.ts',
+];
+
 /**
  * The groups in the order in which they begin: the longest first. `gpu` is two halves, each in a process of its own.
  * @type {[name: string, run: (take: Take) => Promise<Counts>][]}
@@ -136,6 +143,7 @@ const groups = [
         take,
       ),
   ],
+  ['long', (take) => vitest('gpu', { ...testGpuEnv().env, SDD_LONG_TESTS: '1' }, take, LONG_FILES)],
 ];
 
 /** @param {Take} take @returns {Promise<Counts>} */
@@ -162,7 +170,7 @@ const start = performance.now();
 const total = { passed: 0, failed: 0, skipped: 0 };
 /** @type {string[]} */
 const table = [];
-const todo = groups.filter(([name]) => asked.length === 0 || asked.includes(name));
+const todo = groups.filter(([name]) => (asked.length === 0 ? name !== 'long' : asked.includes(name)));
 const workers = Math.min(todo.length, availableParallelism(), 2);
 
 /** Takes one group after the other until none is left. */

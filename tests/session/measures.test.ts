@@ -1,5 +1,6 @@
 /** Measures of the page beside verdicts, on the shipped model: against the untouched root, kept with the node, and not taken twice. */
 import 'fake-indexeddb/auto';
+import { long } from '../support/long.ts';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
@@ -137,7 +138,7 @@ describe('a measurement that was stopped', () => {
   const V = { nodeId: 'tiny-chat', split: 'V', facts: 6 } as const;
   const quick = { nodeId: 'tiny-chat', set: 'V', benign: true, quick: true } as const;
 
-  it('goes on where it stood, and comes to the same', async () => {
+  long('goes on where it stood, and comes to the same', async () => {
     const stored = async () =>
       (await page.ask('measured', { nodeId: 'tiny-chat' })).filter((m) => m.split === 'V');
     await stoppedAfter(2, (cancel) => page.ask('measure', V, cancel));
@@ -246,7 +247,7 @@ describe('a look at an opened model', () => {
     expect(labels).toBeGreaterThan(30);
   });
 
-  it('whose scoring fails keeps every answer', async () => {
+  long('whose scoring fails keeps every answer', async () => {
     const { id: nodeId } = await page.ask('openModel', { source: sourceOf(checkpoint({ seed: 2 })) });
     const { id: prompts } = await page.ask('keepPrompts', { name: 'mine.jsonl', file });
     const scoring = vi.spyOn(TokenLosses.prototype, 'evaluate').mockRejectedValue(new Error('lost'));
