@@ -145,7 +145,10 @@ describe('a model of the user, in the built page', () => {
     expect(await row.innerText()).toContain('my model');
     await main().getByText('Every answer', { exact: true }).click();
     // what was asked of a harmful prompt is not read aloud unasked
-    await expect.poll(() => main().getByRole('listitem').getByText('fourth').count()).toBe(1);
+    // The row is there before the answers are: they are read again from the store.
+    await expect
+      .poll(() => main().getByRole('listitem').getByText('fourth').count(), { timeout: 30_000 })
+      .toBe(1);
     expect(await main().getByRole('listitem').getByText('second').count()).toBe(0);
     expect(await lab.accessibility()).toEqual([]);
     await place('attack');
