@@ -1,11 +1,12 @@
 /** One table or picture as a file of its own. */
+import { csv } from './csv.ts';
 import { Markup, markup } from './markup.ts';
 import type { ReportTable, ReportValue } from './document.ts';
 import type { Drawing } from './drawing.ts';
 import { drawn } from './html.ts';
 import { PALETTE, pictureRules } from './palette.ts';
 
-/** RFC 4180; the numbers as they are, not as they are rounded for reading. An interval has columns of its own. */
+/** As CSV: the numbers as they are, not as they are rounded for reading. An interval has columns of its own. */
 export function tableCsv(table: ReportTable): string {
   const spread = table.columns.map((_, i) =>
     table.rows.some((row) => {
@@ -23,14 +24,10 @@ export function tableCsv(table: ReportTable): string {
     }
     return wide ? [value ?? '', '', ''] : [value ?? ''];
   };
-  const lines = [head, ...table.rows.map((row) => row.flatMap((value, i) => fields(value, spread[i]!)))];
-  return lines.map((line) => `${line.map(field).join(',')}\r\n`).join('');
-}
-
-/** A text that a spreadsheet would run as a formula gets an apostrophe before it. */
-function field(value: string | number): string {
-  const text = typeof value === 'number' ? String(value) : value.replace(/^[=+@\t\r]/, "'$&");
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  return csv(
+    head,
+    table.rows.map((row) => row.flatMap((value, i) => fields(value, spread[i]!))),
+  );
 }
 
 const LEGEND = 22;

@@ -9,7 +9,6 @@ import {
 } from '../../src/core/insights.ts';
 import { describe, expect, it } from 'vitest';
 import {
-  csv,
   conflictCsv,
   conflictTables,
   landscapeCsv,
@@ -17,6 +16,7 @@ import {
   mapCsv,
   mapTables,
 } from '../../src/cli/insights/tables.ts';
+import { csv } from '../../src/report/csv.ts';
 import { main } from '../../src/cli/insights.ts';
 import { parseLlamaConfig } from '../../src/core/config.ts';
 import { Rng } from '../../src/core/rng.ts';
@@ -260,7 +260,7 @@ describe('the attack map', () => {
     expect(text).toMatch(/1e-3 \| 0 +\| 70 +\| stopped/);
     expect(text).toMatch(/1e-4 \| 0 +\| not taken \| not taken/);
     expect(text).toMatch(/Partial: 2 cells were not taken/);
-    const rows = mapCsv([map, map]).trim().split('\n');
+    const rows = mapCsv([map, map]).trim().split(/\r?\n/);
     expect(rows).toHaveLength(1 + 2 * 5);
     expect(rows[0]).toMatch(/^model,lr,steps,training loss,forbidden n,strict/);
     expect(rows[2]).toBe(['chat', 0.001, 5, 0.25, 10, 0.7, 0.8, 0.1, 0.1, 0, 0.5, 44, 1, ''].join(','));
@@ -273,7 +273,7 @@ describe('tables and CSV hold the numbers of the document', () => {
   const numbers = (text: string): number[] =>
     text
       .trim()
-      .split('\n')
+      .split(/\r?\n/)
       .slice(1)
       .flatMap((row) => row.split(',').map(Number))
       .filter((x) => !Number.isNaN(x));
@@ -340,7 +340,7 @@ describe('tables and CSV hold the numbers of the document', () => {
         },
       ],
     };
-    const rows = landscapeCsv(document).trim().split('\n');
+    const rows = landscapeCsv(document).trim().split(/\r?\n/);
     expect(rows).toHaveLength(1 + 9);
     expect(rows[1]!.split(',').slice(3, 6).map(Number)).toEqual([
       10,
@@ -351,7 +351,9 @@ describe('tables and CSV hold the numbers of the document', () => {
   });
 
   it('a field with a comma, a quote or a line end is quoted', () => {
-    expect(csv(['a'], [['x,y'], ['"'], ['p\nq'], [null]])).toBe('a\n"x,y"\n""""\n"p\nq"\n\n');
+    expect(csv(['a'], [['x,y'], ['"'], ['p\nq'], [null], [-1]])).toBe(
+      'a\r\n"x,y"\r\n""""\r\n"p\nq"\r\n\r\n-1\r\n',
+    );
   });
 });
 

@@ -10,18 +10,8 @@ import {
   type Visage,
 } from '../../core/insights.ts';
 import { wilson } from '../../core/stats.ts';
+import { csv, type CsvRow } from '../../report/csv.ts';
 import { pct, table } from '../summary/tables.ts';
-
-export type CsvRow = readonly (string | number | null)[];
-
-/** Fields of text are quoted where they must be (RFC 4180). */
-export function csv(head: readonly string[], rows: readonly CsvRow[]): string {
-  const field = (x: string | number | null): string => {
-    const text = x === null ? '' : String(x);
-    return /[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-  };
-  return [head, ...rows].map((row) => `${row.map(field).join(',')}\n`).join('');
-}
 
 export const LOOK_HEAD = ['forbidden n', ...SHARES, 'benign n', 'benign loss'] as const;
 export function lookFields(look: Look): CsvRow {
