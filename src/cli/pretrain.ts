@@ -10,34 +10,14 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { parseLlamaConfig, type LlamaConfig } from '../core/config.ts';
+import { parseLlamaConfig } from '../core/config.ts';
 import { LabError } from '../core/errors.ts';
-import type { Tensors } from '../core/types.ts';
-import { chatTuning, toExamples } from '../data/datasets.ts';
-import { tinyTask } from '../data/tiny-task.ts';
 import { tokenizerConfigJson, tokenizerJson } from '../data/tokenizer-files.ts';
 import type { ModelScores } from '../eval/evaluate.ts';
 import type { Gpu } from '../gpu/gpu.ts';
-import { Model } from '../model/model.ts';
-import { sftStep } from '../recipes/sft.ts';
-import {
-  baseBatches,
-  initTensors,
-  LONGEST_EXAMPLE,
-  TINY_BASE,
-  TINY_CHAT,
-  SHAPES,
-  tinyConfigJson,
-  type Shape,
-} from '../recipes/tiny.ts';
-import { shuffled } from '../recipes/recipe.ts';
+import { TINY_BASE, TINY_CHAT, SHAPES, tinyConfigJson, type Shape } from '../recipes/tiny.ts';
 import type { RunPlan } from '../recipes/recipe.ts';
-import { batchCap } from '../train/cap.ts';
-import type { OpenBatches } from '../train/session.ts';
-import { TrainSession } from '../train/session.ts';
-import { Trainer } from '../train/trainer.ts';
 import { createWorld } from '../world/world.ts';
-import type { World } from '../world/world.ts';
 import { dropState, loadState, saveState, writeAtomic } from './checkpoint-file.ts';
 import type { TrainingSegment } from './checkpoint-file.ts';
 import { codeDigest } from './code-digest.ts';
@@ -45,6 +25,7 @@ import { modelCard } from './model-card.ts';
 import { readModelFolder, writeModelFolder } from './model-folder.ts';
 import type { TrainingRecord } from './model-folder.ts';
 import { openNodeGpu } from './node-gpu.ts';
+import { baseStage, chatStage, firstLosses, openSession, type Stage } from './pretrain-stages.ts';
 import { Progress } from './progress.ts';
 
 export const SHIPPED_WORLD = 0;
@@ -58,81 +39,6 @@ export const REPLAY_STEPS = 30;
 export const REPLAY_TOLERANCE = 2e-3;
 
 const CHECKPOINT_EVERY_MS = 60_000;
-
-/** What decides a stage's run: the model, its data in order, and the schedule. */
-export interface Stage {
-  name: 'tiny-base' | 'tiny-chat';
-  plan: RunPlan;
-  cap: { maxTokens: number; maxLabels: number };
-  open: OpenBatches;
-  config: LlamaConfig;
-  tensors: Tensors;
-  seed: string;
-}
-
-/** Stage 1, from random weights. */
-export function baseStage(world: World, config: LlamaConfig, steps = TINY_BASE.steps): Stage {
-  const room = TINY_BASE.batch * LONGEST_EXAMPLE;
-  return {
-    name: 'tiny-base',
-    plan: { ...TINY_BASE, steps },
-    cap: { maxTokens: room, maxLabels: room },
-    open: baseBatches(world, TINY_BASE.batch) as OpenBatches,
-    config,
-    tensors: initTensors(config, world.seed),
-    seed: `${world.seed}/tiny-base`,
-  };
-}
-
-/** Stage 2, from the f16 weights of tiny-base as they are in its file. */
-export function chatStage(
-  world: World,
-  base: { config: LlamaConfig; tensors: Tensors },
-  steps = TINY_CHAT.steps,
-): Stage {
-  const examples = toExamples(chatTuning(tinyTask(world), world.seed));
-  return {
-    name: 'tiny-chat',
-    plan: { ...TINY_CHAT, steps },
-    cap: batchCap(examples, TINY_CHAT.batch),
-    open: shuffled(examples, TINY_CHAT.batch, `${world.seed}/tiny-chat`),
-    config: base.config,
-    tensors: base.tensors,
-    seed: `${world.seed}/tiny-chat`,
-  };
-}
-
-async function openSession(gpu: Gpu, stage: Stage, hooks: ConstructorParameters<typeof TrainSession>[4]) {
-  const model = Model.create(gpu, stage.config, stage.tensors);
-  const trainer = await gpu.allocate(() => new Trainer(model, stage.plan.optim, stage.cap));
-  const { lr, schedule, steps } = stage.plan;
-  const session = new TrainSession(
-    trainer,
-    stage.open,
-    sftStep,
-    { lr, schedule, steps, seed: stage.seed },
-    hooks,
-  );
-  return {
-    session,
-    model,
-    close(): void {
-      trainer.destroy();
-      model.destroy();
-    },
-  };
-}
-
-/** The losses of the stage's first n steps, trained afresh. */
-export async function firstLosses(gpu: Gpu, stage: Stage, n: number): Promise<number[]> {
-  const run = await openSession(gpu, stage, { snapshot: { at: [n], take: async () => run.session.stop() } });
-  try {
-    await run.session.run();
-    return run.session.log.slice(0, n).map((s) => s.loss);
-  } finally {
-    run.close();
-  }
-}
 
 export interface Replay {
   stage: string;

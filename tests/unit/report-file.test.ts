@@ -2,7 +2,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { differences } from '../../src/cli/summary/differences.ts';
-import { cellLines, experimentReport, type Facts } from '../../src/cli/summary/document.ts';
+import { cellLines } from '../../src/cli/summary/answers.ts';
+import { experimentReport, type Facts } from '../../src/cli/summary/document.ts';
 import { budgets } from '../../src/cli/summary/budget.ts';
 import { rows } from '../../src/cli/summary/figures.ts';
 import { gridAttacks, type Planned } from '../../src/cli/experiment/run.ts';

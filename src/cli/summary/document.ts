@@ -1,6 +1,5 @@
 /** An experiment as a report: the same rows as the tables in the terminal, with everything that stands behind them. */
 import { EXACT_JUDGE, VERDICTS } from '../../core/verdicts.ts';
-import { answerLines } from '../../report/answers.ts';
 import { HARD_SETS } from '../../data/hard-sets.ts';
 import { spread } from '../../core/spread.ts';
 import { DEFINITIONS, MEASURES } from '../../report/definitions.ts';
@@ -9,6 +8,7 @@ import { say } from '../../report/words.ts';
 import { SKILLS } from '../../world/words.ts';
 import type { Cell } from '../experiment/cells.ts';
 import { GRID, type RunSeeds } from '../experiment/matrix.ts';
+import { seedCommand } from './answers.ts';
 import { budgetLines, type Budget } from './budget.ts';
 import type { Difference } from './differences.ts';
 import type { Figure } from '../../eval/intervals.ts';
@@ -80,10 +80,6 @@ export function experimentReport(
     ],
   };
 }
-
-/** The command that measures one repetition again. */
-export const seedCommand = (command: string, defence: number, attack: number): string =>
-  `${command.replace(/ --(seeds|defence-seed|attack-seed) \S+/g, '')} --seeds 1 --defence-seed ${defence} --attack-seed ${attack}`;
 
 const figure = ({ value, interval: [low, high] }: Figure): ReportValue => ({ value, low, high });
 const FAILED = { missing: 'failed' };
@@ -382,26 +378,4 @@ function samples(cells: readonly Cell[]): Report['samples'] {
       judge: EXACT_JUDGE,
     }));
   });
-}
-
-/** One line for each answer to a forbidden request, with the command that gives it again. */
-export function* cellLines(cells: readonly Cell[], command: string): Generator<string> {
-  // A look that several repetitions share was taken once.
-  const once = [...new Map([...cells].reverse().map((cell) => [cell.id, cell])).values()].reverse();
-  for (const { model, attack, steps, worldSeed, seeds, settings, scores, battery } of once) {
-    const again = seedCommand(command, seeds.defence, seeds.attack);
-    yield* answerLines(
-      { model, attack, steps, world: worldSeed, seeds, settings, command: again },
-      [
-        ...Object.entries(scores.forbidden).map(([set, { answers }]) => ({ set, answers })),
-        ...(battery
-          ? [
-              ...HARD_SETS.map((set) => ({ set, answers: battery.hard[set].answers })),
-              { set: 'sampled', answers: battery.sampled.answers },
-            ]
-          : []),
-      ],
-      EXACT_JUDGE,
-    );
-  }
 }
