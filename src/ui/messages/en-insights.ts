@@ -41,6 +41,7 @@ export const enInsights = {
   'insights.svg': 'Picture (SVG)',
   'insights.png': 'Picture (PNG)',
   'insights.table': 'The same as a table',
-  'insights.paper':
-    'The paper’s own tables (Llama-2-7B, judged by GPT-4) are not reproduced here: another model, another judge, other data.',
+  'insights.paper': 'The paper’s own figures',
+  'insights.paper.text':
+    'Apart from yours, because nothing here reproduces them: another model, another judge, other data. They show what to look for: vanilla breaks, SDD does not, and what SDD loses when it is attacked.',
 } as const;

@@ -43,6 +43,7 @@ export const koInsights: Record<keyof typeof enInsights, string> = {
   'insights.svg': '그림 (SVG)',
   'insights.png': '그림 (PNG)',
   'insights.table': '같은 것을 표로',
-  'insights.paper':
-    '논문의 표(Llama-2-7B, GPT-4 판정)는 여기서 다시 만들지 않습니다: 다른 모델, 다른 심판, 다른 데이터입니다.',
+  'insights.paper': '논문의 값',
+  'insights.paper.text':
+    '당신의 값과 따로 둡니다. 모델도 심판도 데이터도 다르므로 여기서 재현하는 값이 아닙니다. 무엇을 볼지 알려 줍니다: 방어 없는 모델은 깨지고, SDD는 깨지지 않으며, 공격받은 SDD는 능력을 잃습니다.',
 };
