@@ -249,7 +249,7 @@ export interface Requests {
   /** What the model of a step says to a prompt: computed once, then remembered. */
   scrubAnswer: { params: { runId: string; step: number; prompt: string }; result: ScrubAnswer; event: never };
   /** Verdicts on a fixed set of prompts at a step; computed once, then remembered. */
-  scrubLook: { params: { runId: string; step: number }; result: StepLook; event: never };
+  scrubLook: { params: { runId: string; step: number }; result: StepLook; event: StepLook };
   /** The looks that are known already. */
   scrubLooks: { params: { runId: string }; result: { step: number; look: StepLook }[]; event: never };
   /** Nobody moves through an attack any more: what that held on the GPU is freed. */

@@ -226,7 +226,7 @@ export class Service {
       looks: ({ nodeId }) => this.#looks.list(nodeId),
       scrubAttacks: () => this.#scrubs.attacks(),
       scrubAnswer: (params, _emit, signal) => this.#scrubs.answer(params, signal),
-      scrubLook: (params, _emit, signal) => this.#scrubs.look(params, signal),
+      scrubLook: (params, emit, signal) => this.#scrubs.look(params, emit, signal),
       scrubLooks: ({ runId }) => this.#scrubs.looks(runId),
       scrubEnd: async () => {
         await this.#scrubs.release();
