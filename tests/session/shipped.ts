@@ -3,14 +3,15 @@ import { vi } from 'vitest';
 import { parseLlamaConfig } from '../../src/core/config.ts';
 import { tokenizerJson } from '../../src/data/tokenizer-files.ts';
 import { writeSafetensors } from '../../src/model/safetensors.ts';
-import { initTensors, tinyConfigJson } from '../../src/recipes/tiny.ts';
+import { initTensors } from '../../src/recipes/tiny.ts';
+import { STAND_IN } from '../support/stand-in.ts';
 
 /**
- * Stands in for the server of the lab: a shipped model with random weights.
+ * Stands in for the server of the lab: a shipped model, smaller and with random weights.
  * @param seed of the weights that the lab ships today
  */
 export function serveModels(seed = 1): void {
-  const config = tinyConfigJson();
+  const config = STAND_IN;
   const weights = writeSafetensors(initTensors(parseLlamaConfig(config), seed), 'F16');
   const files: Record<string, BodyInit> = {
     'config.json': JSON.stringify(config),
