@@ -11,9 +11,18 @@ import { STAND_IN } from '../support/stand-in.ts';
  * @param seed of the weights that the lab ships today
  */
 export function serveModels(seed = 1): void {
+  const files = standIn(seed);
+  vi.stubGlobal('fetch', (url: string) => {
+    const body = files[url.split('/').at(-1)!];
+    return Promise.resolve(body === undefined ? new Response(null, { status: 404 }) : new Response(body));
+  });
+}
+
+/** Files of a shipped model's folder by name. */
+export function standIn(seed = 1): Record<string, BodyInit> {
   const config = STAND_IN;
   const weights = writeSafetensors(initTensors(parseLlamaConfig(config), seed), 'F16');
-  const files: Record<string, BodyInit> = {
+  return {
     'config.json': JSON.stringify(config),
     'tokenizer.json': JSON.stringify(tokenizerJson()),
     'training.json': JSON.stringify({
@@ -22,8 +31,4 @@ export function serveModels(seed = 1): void {
     }),
     'model.safetensors': weights.slice().buffer,
   };
-  vi.stubGlobal('fetch', (url: string) => {
-    const body = files[url.split('/').at(-1)!];
-    return Promise.resolve(body === undefined ? new Response(null, { status: 404 }) : new Response(body));
-  });
 }
