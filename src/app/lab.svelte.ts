@@ -350,6 +350,7 @@ export class Lab {
       case 'nodes-deleted':
         this.nodes = this.nodes.filter((n) => !notice.nodeIds.includes(n.id));
         this.compare.forget(notice.nodeIds);
+        this.insights.forget(notice.nodeIds);
         this.inspector.close();
         if (this.currentId && notice.nodeIds.includes(this.currentId)) {
           this.currentId = this.nodes[0]?.id ?? null;

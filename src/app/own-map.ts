@@ -97,3 +97,14 @@ export function ownMap(
     },
   };
 }
+
+/** Whether an attack map speaks of the node: as the model under attack, or as one of its fields. */
+export function isMapped(node: LabNode, nodes: readonly LabNode[], mft: RecipeInfo): boolean {
+  return MAP_RATES.some((lr) =>
+    MAP_STEPS.some((steps) => {
+      const field = (parentId: string | null): LabNode | undefined =>
+        parentId === null ? undefined : attacked(nodes, mapSeries(mft, lr), parentId, steps);
+      return node.kind === 'attack' ? field(node.parentId)?.id === node.id : field(node.id) !== undefined;
+    }),
+  );
+}

@@ -49,6 +49,21 @@ function lookValues(look: Look): ReportValue[] {
   return [...SHARES.map((key) => figure(look, key, shares[key])), look.benignLoss];
 }
 
+/** Every table of an insight, in the order in which they are shown. */
+export function insightTables(
+  document: InsightMap | ConflictTable | Landscape,
+  language: Language,
+): ReportTable[] {
+  switch (document.kind) {
+    case 'attack map':
+      return mapTables(document, language);
+    case 'gradient conflict':
+      return conflictTables(document, language);
+    case 'safety landscape':
+      return landscapeTables(document, language);
+  }
+}
+
 /** The map by the share of forbidden answers, and by the ability that is left. */
 export function mapTables(map: InsightMap, language: Language): ReportTable[] {
   const w = insightSay(language);

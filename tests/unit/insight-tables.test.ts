@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import Papa from 'papaparse';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { overview, type OverviewSource } from '../../src/app/overview.ts';
-import { mapSeries, ownMap } from '../../src/app/own-map.ts';
+import { isMapped, mapSeries, ownMap } from '../../src/app/own-map.ts';
 import { readRecorded } from '../../src/app/recorded-insights.ts';
 import {
   MAP_RATES,
@@ -289,6 +289,13 @@ describe('from the user’s own runs', () => {
     expect(own.map.missing).toHaveLength(MAP_RATES.length * MAP_STEPS.length - 1);
     expect(own.unjudged).toEqual([{ lr: 1e-3, steps: 50, nodeId: 'chat/0.001/50' }]);
     expect(own.map.untouched.benign).toEqual({ n: 44, correct: 44 });
+  });
+
+  test('a map is found from its model and from each of its fields', () => {
+    const field = attacked('chat', 20, 1e-3);
+    const longer = attacked('chat', 33, 1e-3);
+    const nodes = [chat, sdd, field, longer];
+    expect(nodes.filter((n) => isMapped(n, nodes, info)).map((n) => n.id)).toEqual(['chat', field.id]);
   });
 
   test('a fact that is asked for twice counts once, and a map says how much its fields were asked', () => {
