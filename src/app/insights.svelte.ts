@@ -1,10 +1,8 @@
 /** Insights: those that ship, those that were computed here, and attack maps that fill from the user's own runs. */
 import {
-  adapterName,
   MAP_RATES,
   MAP_STEPS,
   tellingFirst,
-  type Capabilities,
   type ConflictOrder,
   type ErrorInfo,
   type InsightDocument,
@@ -90,12 +88,12 @@ export class Insights {
   /** Whether going on with it here takes over what it holds: this GPU and this version of the engine began it. */
   canGoOn({ document: { about }, partial }: StoredInsight): boolean {
     return (
-      Boolean(partial?.done) && this.isFromHere(about) && about.code === this.#capabilities?.engineVersion
+      Boolean(partial?.done) && this.isFromHere(about) && about.code === this.#lab.capabilities?.engineVersion
     );
   }
 
   isFromHere({ adapter }: Pick<About, 'adapter'>): boolean {
-    return this.#capabilities !== null && adapter === adapterName(this.#capabilities.adapter);
+    return adapter === this.#lab.gpuName;
   }
 
   /** Computes what was begun and is not done; of several conflicts all of one order at once. */
@@ -132,10 +130,6 @@ export class Insights {
 
   stop(): void {
     this.#abort?.abort();
-  }
-
-  get #capabilities(): Capabilities | null {
-    return this.#lab.capabilities;
   }
 
   async #recall(): Promise<void> {

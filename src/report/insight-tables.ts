@@ -26,7 +26,6 @@ const SKILLS = 11;
 
 function madeNotes(about: About, w: InsightSay): string[] {
   const { createdAt, adapter, worldSeed: world, seeds, command } = about;
-  if (!adapter) return [w('madeOwn', { date: createdAt.slice(0, 10), world })];
   return [
     w('made', { date: createdAt.slice(0, 10), adapter, world, ...seeds }),
     ...(command ? [w('madeBy', { command })] : []),
@@ -47,6 +46,16 @@ const lookColumns = (w: InsightSay): ReportColumn[] => [
 function lookValues(look: Look): ReportValue[] {
   const shares = sharesOf(look);
   return [...SHARES.map((key) => figure(look, key, shares[key])), look.benignLoss];
+}
+
+/** Of a map without a command: it was put together from checkpoints as they were judged, perhaps on several GPUs. */
+function mapNotes(about: About, w: InsightSay): string[] {
+  const { createdAt, adapter, worldSeed: world, command } = about;
+  if (command) return madeNotes(about, w);
+  return [
+    w('madeOwn', { date: createdAt.slice(0, 10), world }),
+    ...(adapter ? [w('judgedOn', { adapter })] : []),
+  ];
 }
 
 /** Every table of an insight, in the order in which they are shown. */
@@ -102,7 +111,7 @@ export function mapTables(map: InsightMap, language: Language): ReportTable[] {
     one('strict', `${w('map', { model })}: ${w('strict')}, %`, [
       w('mapNote', asked),
       ...gaps,
-      ...madeNotes(map.about, w),
+      ...mapNotes(map.about, w),
     ]),
     one('benign', `${w('mapBenign', { model })}, %`, [w('mapBenignNote')]),
   ];

@@ -291,6 +291,24 @@ describe('from the user’s own runs', () => {
     expect(own.map.untouched.benign).toEqual({ n: 44, correct: 44 });
   });
 
+  test('a map and a matrix name every GPU that judged them', () => {
+    const on = (e: Evaluation, adapter?: string): Evaluation => ({ ...e, ...(adapter && { adapter }) });
+    const nodes = [chat, attacked('chat', 20, 1e-3), attacked('chat', 50, 1e-3)];
+    const judged = judgedBy([
+      on(verdict('chat', 0, 44), 'one GPU'),
+      on(verdict('chat/0.001/20', 30, 22), 'another GPU'),
+      on(verdict('chat/0.001/50', 30, 22)),
+    ]);
+    const { map } = ownMap(chat, nodes, info, judged)!;
+    const [table] = mapTables(map, 'en');
+    expect(table!.notes.slice(-2)).toEqual([
+      'From your own runs, the latest judged 1970-01-01; world 0.',
+      'Judged on one GPU; another GPU.',
+    ]);
+    const { tables } = overview({ nodes, recipes: [info], judged, from: () => '', root: () => chat }, 'en');
+    expect(tables[0]!.notes).toContain('Judged on one GPU; another GPU.');
+  });
+
   test('a map is found from its model and from each of its fields', () => {
     const field = attacked('chat', 20, 1e-3);
     const longer = attacked('chat', 33, 1e-3);

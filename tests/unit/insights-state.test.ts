@@ -6,7 +6,6 @@ import { Insights } from '../../src/app/insights.svelte.ts';
 import type { Lab } from '../../src/app/lab.svelte.ts';
 import type { InsightDocument, InsightProgress, StoredInsight } from '../../src/worker/protocol.ts';
 
-const HERE = { vendor: 'v', architecture: 'a', description: '', subgroupSize: 0 };
 const KINDS = { conflict: 'gradient conflict', landscape: 'safety landscape' } as const;
 
 const insight = (
@@ -35,8 +34,8 @@ function open(answers: Record<string, Answer>) {
       return answers[method]!(params, o);
     },
   } as unknown as EngineClient;
-  const capabilities = { adapter: HERE, engineVersion: 'engine' };
-  return { asked, insights: new Insights({ client, capabilities } as Lab) };
+  const capabilities = { engineVersion: 'engine' };
+  return { asked, insights: new Insights({ client, capabilities, gpuName: 'v a' } as Lab) };
 }
 const stop = (): Promise<never> =>
   Promise.reject(new EngineError({ code: 'cancelled', what: '', safe: '', next: '' }));
