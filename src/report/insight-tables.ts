@@ -58,11 +58,31 @@ function mapNotes(about: About, w: InsightSay): string[] {
   ];
 }
 
-/** Every table of an insight, in the order in which they are shown. */
+/**
+ * Every table of an insight, in the order in which they are shown.
+ * @param partial how far it came: its pictures and files say so wherever they go
+ */
 export function insightTables(
   document: InsightMap | ConflictTable | Landscape,
   language: Language,
+  partial?: { done: number; total: number },
 ): ReportTable[] {
+  const tables = tablesOf(document, language);
+  if (!partial) return tables;
+  const { done, total } = partial;
+  const marked = (title: string): string => insightSay(language)('partialPicture', { title, done, total });
+  return tables.map((table): ReportTable => {
+    const { picture } = table;
+    return {
+      ...table,
+      id: `${table.id}-partial`,
+      title: marked(table.title),
+      ...(picture && 'title' in picture && { picture: { ...picture, title: marked(picture.title) } }),
+    };
+  });
+}
+
+function tablesOf(document: InsightMap | ConflictTable | Landscape, language: Language): ReportTable[] {
   switch (document.kind) {
     case 'attack map':
       return mapTables(document, language);

@@ -15,7 +15,12 @@ import {
 } from '../../src/core/insights.ts';
 import { settle } from '../../src/recipes/recipe.ts';
 import { RECIPES } from '../../src/recipes/index.ts';
-import { conflictTables, landscapeTables, mapTables } from '../../src/report/insight-tables.ts';
+import {
+  conflictTables,
+  insightTables,
+  landscapeTables,
+  mapTables,
+} from '../../src/report/insight-tables.ts';
 import type { ReportTable, ReportValue } from '../../src/report/document.ts';
 import { picture } from '../../src/report/pictures.ts';
 import { drawingSvg, tableCsv } from '../../src/report/table-file.ts';
@@ -97,6 +102,24 @@ describe('tables hold the numbers of the documents', () => {
     expect(value(column(tables.at(-1)!, 'ability')[0]!)).toBe(visage.ability);
   });
 });
+
+test.each([
+  ['en', '(partial: 7 of 15)'],
+  ['ko', '(일부: 15 중 7)'],
+] as const)(
+  'a partial one says so in its picture, its title and the name of its file, in %s',
+  (language, said) => {
+    const whole = insightTables(landscape, language);
+    const partial = insightTables(landscape, language, { done: 7, total: 15 });
+    expect(partial.map((t) => t.id)).toEqual(whole.map((t) => `${t.id}-partial`));
+    partial.forEach((table, i) => {
+      expect(table.title).toBe(`${whole[i]!.title} ${said}`);
+      expect(table.rows).toEqual(whole[i]!.rows);
+      const drawing = picture(table);
+      if (drawing) expect(drawingSvg(drawing, 'light')).toContain(said);
+    });
+  },
+);
 
 describe('pictures and files', () => {
   test.each(['en', 'ko'] as const)('every table with a picture draws one, in %s', (language) => {
