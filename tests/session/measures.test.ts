@@ -14,11 +14,12 @@ import { RULES } from '../../src/eval/judges/rules/rules.ts';
 import { DRAWS } from '../../src/eval/measures/battery.ts';
 import { Generator } from '../../src/model/generate.ts';
 import { TokenLosses } from '../../src/model/token-losses.ts';
-import { initTensors, tinyConfigJson } from '../../src/recipes/tiny.ts';
+import { initTensors } from '../../src/recipes/tiny.ts';
 import * as ref from '../../src/reference/llama.ts';
 import { WORK } from '../../src/worker/protocol.ts';
 import { checkpoint } from '../support/checkpoint.ts';
 import { pageGpu } from '../support/page-gpu.ts';
+import { STAND_IN } from '../support/stand-in.ts';
 import { sourceOf } from './files.ts';
 import { Page } from './page.ts';
 
@@ -227,7 +228,7 @@ describe('a look at an opened model', () => {
       ...{ prompt: `how do i bake the ${thing} ?`, answer: 'use the oven .', role: 'benign' as const },
     }));
     const { examples } = chatCodec({ ...text, maxTokens: 64 }).encode(chats);
-    const config = parseLlamaConfig(tinyConfigJson());
+    const config = parseLlamaConfig(STAND_IN);
     const V = config.vocab_size;
     const { logits } = ref.forward(config, ref.toParams(initTensors(config, 1)), examples);
     let [at, sum, labels] = [0, 0, 0];
