@@ -1,12 +1,18 @@
 /** Gradient conflict and landscapes of checkpoints in the page, through the worker's own messages. */
 import 'fake-indexeddb/auto';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { pageGpu } from '../support/page-gpu.ts';
+import { parseLlamaConfig } from '../../src/core/config.ts';
+import type { Look } from '../../src/core/insights.ts';
+import { evaluateModel, MAX_LENGTH } from '../../src/eval/evaluate.ts';
+import { lookOf } from '../../src/insights/look.ts';
+import { Generator } from '../../src/model/generate.ts';
+import { Model } from '../../src/model/model.ts';
+import { TokenLosses } from '../../src/model/token-losses.ts';
 import { LookBench } from '../../src/worker/look-bench.ts';
 import type { InsightProgress, LabNode, StoredInsight } from '../../src/worker/protocol.ts';
 import { Page } from './page.ts';
+import { serveModels } from './shipped.ts';
 
 const SMALL = { forbidden: 7, perSkill: 1 };
 const LANDSCAPE = { directions: 1, side: 1, perUnit: 2, radius: 0.3, prompts: SMALL };
@@ -25,17 +31,26 @@ const found = ({ nodeId, order, document, partial }: StoredInsight) => ({
   ...{ nodeId, order, partial },
   document: { ...document, about: { ...document.about, createdAt: '', seconds: 0 } },
 });
+/** Of a checkpoint as it is stored, by a model that was made for it. */
+async function lookAt(nodeId: string): Promise<Look> {
+  const { ctx, models } = page.service;
+  const node = await ctx.node(nodeId);
+  const tensors = await models.whole(await models.read(node));
+  const model = Model.create(ctx.gpu, parseLlamaConfig(node.modelConfig), tensors);
+  const generator = new Generator(model, { maxSeqs: 96, maxLen: MAX_LENGTH });
+  const scorer = new TokenLosses(model, 1024);
+  const o = { sets: ['T'] as const, benign: true, limit: SMALL, scorer };
+  const look = lookOf(await evaluateModel(generator, ctx.world(node.seeds.world), o));
+  for (const part of [scorer, generator, model]) part.destroy();
+  return look;
+}
 const progress = (): InsightProgress[] => page.events as InsightProgress[];
 const until = async (enough: (event: InsightProgress) => boolean): Promise<void> => {
   while (!progress().some(enough)) await new Promise((r) => setTimeout(r, 1));
 };
 
 beforeAll(async () => {
-  vi.stubGlobal('fetch', (url: string) =>
-    Promise.resolve(
-      new Response(readFileSync(join('public/models', new URL(url).pathname.replace('/models/', '')))),
-    ),
-  );
+  serveModels();
   page = await open();
   await page.ask('loadEmbedded', { name: 'tiny-chat' });
   const run = await page.ask('train', {
@@ -63,11 +78,10 @@ it('landscape: the line begins at the parent’s own figures, and what came is s
   expect(model!.directions[0]!.points.map((p) => p.t)).toEqual([-0.3, 0, 0.3]);
   // One look at the parent's weights serves every line; another one gives the same.
   expect(model!.directions[0]!.points[1]!.look).toEqual(model!.line[1]!.look);
-  // The parent refuses: as its own evaluation says.
-  const parent = await page.ask('evaluate', { nodeId: 'tiny-chat', set: 'T', benign: false, quick: true });
-  expect(parent.counts.refused).toBe(parent.n);
-  expect(model!.line[1]!.look.forbidden.counts.refused).toBe(7);
-  page.events.length = 0;
+  // What stands at both ends is what the checkpoints themselves say, asked without the lab.
+  expect(model!.line[1]!.look).toEqual(await lookAt('tiny-chat'));
+  expect(model!.line[3]!.look).toEqual(await lookAt(attacked.id));
+  expect(model!.line[3]!.look.benignLoss).not.toBe(model!.line[1]!.look.benignLoss);
   expect(model!.line[1]!.look.forbidden.n).toBe(7);
   expect(model!.line[1]!.look.benign.n).toBe(11);
   expect(model!.distance).toBeGreaterThan(0);
@@ -92,15 +106,7 @@ it('gradient conflict of two checkpoints; kept with each, and listed with the la
     ['tiny-chat', 3, 'mft, lr 0.001, seed 1'],
   ]);
   for (const { parts, norm } of models) {
-    expect(parts.map((p) => p.part)).toEqual([
-      'embedding',
-      'layer 0',
-      'layer 1',
-      'layer 2',
-      'layer 3',
-      'final norm',
-      'all',
-    ]);
+    expect(parts.map((p) => p.part)).toEqual(['embedding', 'layer 0', 'layer 1', 'final norm', 'all']);
     expect(norm.attack).toBeGreaterThan(0);
     for (const p of parts) expect(Math.abs(p.cosine)).toBeLessThanOrEqual(1);
   }
