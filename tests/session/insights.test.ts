@@ -7,13 +7,9 @@ import { InsightBench } from '../../src/cli/insights/bench.ts';
 import { gradientConflict } from '../../src/cli/insights/conflict.ts';
 import { safetyLandscape } from '../../src/cli/insights/landscape.ts';
 import { attackMap } from '../../src/cli/insights/map.ts';
-import { writeModelFolder } from '../../src/cli/model-folder.ts';
-import { parseLlamaConfig } from '../../src/core/config.ts';
-import { tokenizerConfigJson, tokenizerJson } from '../../src/data/tokenizer-files.ts';
 import type { Gpu } from '../../src/gpu/gpu.ts';
-import { initTensors } from '../../src/recipes/tiny.ts';
 import { sharedGpu } from '../support/page-gpu.ts';
-import { STAND_IN } from '../support/stand-in.ts';
+import { standInFolders } from '../support/stand-in.ts';
 
 const PROMPTS = { forbidden: 7, perSkill: 1 };
 const AXES = { rates: [1e-3, 3e-3], steps: [1, 2], command: 'npm run insights -- map' };
@@ -30,18 +26,7 @@ const reopen = (cache: string, attack = 101): Promise<InsightBench> =>
 beforeAll(async () => {
   gpu = await sharedGpu();
   dirs.push((models = mkdtempSync(join(tmpdir(), 'insight-models-'))));
-  for (const [i, model] of ['tiny-base', 'tiny-chat'].entries())
-    writeModelFolder(join(models, model), {
-      config: STAND_IN,
-      tokenizer: tokenizerJson(),
-      tokenizerConfig: tokenizerConfigJson(),
-      tensors: initTensors(parseLlamaConfig(STAND_IN), i),
-      record: {
-        ...{ model, worldSeed: 0, steps: 0, adapter: '', date: '2026-11-28' },
-        ...{ firstLosses: [], curve: [] },
-      },
-      card: '',
-    });
+  standInFolders(models, ['tiny-base', 'tiny-chat']);
 });
 afterAll(() => {
   gpu.destroy();
