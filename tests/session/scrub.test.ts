@@ -3,7 +3,6 @@
  * which weights answer, and what is kept, handed on and said to be missing; not what the models say.
  */
 import 'fake-indexeddb/auto';
-import { long } from '../support/long.ts';
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { parseLlamaConfig, tensorShapes } from '../../src/core/config.ts';
 import { widenSnapshot } from '../../src/model/snapshot.ts';
@@ -112,7 +111,7 @@ describe('the steps of an attack', () => {
     expect((await page.ask('scrubAttacks', {})).find((a) => a.runId === saved)).toMatchObject({ kept: 0 });
   });
 
-  long('are an adapter alone where an adapter is trained', async () => {
+  it('are an adapter alone where an adapter is trained', async () => {
     const { id: runId } = await attacked({ settings: { ...MFT.settings, method: 'lora' } });
     const [attack] = await page.ask('scrubAttacks', {});
     expect(attack!.bytes).toBeLessThan(4 * 2 * 100_000);
@@ -139,7 +138,7 @@ describe('the steps of an attack', () => {
     expect(models).not.toHaveBeenCalled();
   });
 
-  long('go on with their schedule when the run is taken up again or made longer', async () => {
+  it('go on with their schedule when the run is taken up again or made longer', async () => {
     const { id: runId } = await page.ask('train', MFT);
     await page.ask('control', { runId, control: { action: 'pause' } });
     await page.until(runId, 'paused', 'finished');

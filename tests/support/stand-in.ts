@@ -1,4 +1,8 @@
-import { tinyConfigJson } from '../../src/recipes/tiny.ts';
+import { join } from 'node:path';
+import { writeModelFolder } from '../../src/cli/model-folder.ts';
+import { parseLlamaConfig } from '../../src/core/config.ts';
+import { tokenizerConfigJson, tokenizerJson } from '../../src/data/tokenizer-files.ts';
+import { initTensors, tinyConfigJson } from '../../src/recipes/tiny.ts';
 
 /**
  * The shape of a small relative of the shipped models, with their words: a software adapter trains and asks it in a tenth of the time.
@@ -12,3 +16,16 @@ export const STAND_IN = {
   num_attention_heads: 2,
   head_dim: 16,
 };
+
+/** Writes folders as `npm run pretrain` leaves them, of that shape and with random weights. */
+export function standInFolders(dir: string, models: readonly string[]): void {
+  for (const [seed, model] of models.entries())
+    writeModelFolder(join(dir, model), {
+      config: STAND_IN,
+      tokenizer: tokenizerJson(),
+      tokenizerConfig: tokenizerConfigJson(),
+      tensors: initTensors(parseLlamaConfig(STAND_IN), seed),
+      record: { model, worldSeed: 0, steps: 0, adapter: '', date: '2026-11-28', firstLosses: [], curve: [] },
+      card: '',
+    });
+}
