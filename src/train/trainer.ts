@@ -14,7 +14,7 @@ import { headFloats, LogitsReader, lossOps, makeHead, type LogitsPiece } from '.
 import { loraStack } from '../model/lora-ops.ts';
 import type { Model } from '../model/model.ts';
 import { ParamSet } from '../model/params.ts';
-import { makeTaps, type TapName, type Taps } from '../model/taps.ts';
+import { makeTaps, type TapName, type Taps, type TapWish } from '../model/taps.ts';
 
 export interface OptimConfig {
   betas: readonly [number, number];
@@ -43,8 +43,8 @@ export interface TrainerCapacity {
   maxTokens: number;
   /** Labels of one pass at most; for `logits` and `evaluate` every token counts. */
   maxLabels: number;
-  /** Make the tap sites (memory: 8 x layers x tokens x hidden floats). */
-  taps?: boolean;
+  /** Make these tap sites, or all of them (memory: 8 x layers x tokens x hidden floats); see tapSets. */
+  taps?: TapWish | boolean;
   /**
    * Activation checkpointing: keep only each layer's input and compute the layer again in the backward pass. The same results bit
    * for bit, less memory, more time.
@@ -106,7 +106,7 @@ export class Trainer {
     this.batch = new PackedBatch(gpu, cap, config);
     this.acts = new Activations(gpu, config, cap, capacity.checkpoint ? 'inputs' : 'all');
     this.taps = capacity.taps
-      ? makeTaps(this.acts, config.num_hidden_layers, cap.maxTokens * config.hidden_size)
+      ? makeTaps(this.acts, config.num_hidden_layers, cap.maxTokens * config.hidden_size, capacity.taps)
       : undefined;
     const { layout } = trained;
     this.grads = new ParamSet(gpu, layout, 'gradients');
