@@ -27,9 +27,10 @@ export function crossEntropy(o: {
   };
 }
 
-/** shaders/10_cross_entropy_backward.wgsl: logits [rows, part.count] become their own gradient. */
+/** shaders/10_cross_entropy_backward.wgsl: logits [rows, part.count] become their own gradient; `weights` [rows] f32. */
 export function crossEntropyBackward(o: {
   labels: Binding;
+  weights: Binding;
   logits: Binding;
   seen: Binding;
   rows: Size;
@@ -38,20 +39,20 @@ export function crossEntropyBackward(o: {
   return {
     shader: '10_cross_entropy_backward',
     defines: {},
-    access: 'rrw',
-    bindings: [o.labels, o.seen, o.logits],
+    access: 'rrrw',
+    bindings: [o.labels, o.weights, o.seen, o.logits],
     uniforms: (d) => [sizeOf(o.rows, d), o.part.first, o.part.count, f32(d.scale)],
     workgroups: (d) => grid1d(sizeOf(o.rows, d), 1),
   };
 }
 
-/** shaders/09_loss_sum.wgsl: adds scale * sum(loss) to the train state. */
-export function lossSum(o: { loss: Binding; state: Binding }): Op<Dims> {
+/** shaders/09_loss_sum.wgsl: adds scale * sum(weights * loss) to the train state. */
+export function lossSum(o: { loss: Binding; weights: Binding; state: Binding }): Op<Dims> {
   return {
     shader: '09_loss_sum',
     defines: {},
-    access: 'rw',
-    bindings: [o.loss, o.state],
+    access: 'rrw',
+    bindings: [o.loss, o.weights, o.state],
     uniforms: (d) => [d.rows, f32(d.scale)],
     workgroups: () => [1, 1, 1],
   };

@@ -123,12 +123,13 @@ function logitsOps(h: Head, rows: Span, part: Span): Op<Dims>[] {
 export interface LossBuffers {
   /** Of every row, from the batch. */
   labels: Binding;
+  weights: Binding;
   /** [rows], [rows, SOFTMAX_ROW] */
   loss: Binding;
   seen: Binding;
 }
 
-function lossOfRows(h: Head, l: LossBuffers, rows: Span): Op<Dims>[] {
+function lossOfRows(h: Head, l: Omit<LossBuffers, 'weights'>, rows: Span): Op<Dims>[] {
   return h.parts.flatMap((part) => [
     ...logitsOps(h, rows, part),
     crossEntropy({
@@ -142,13 +143,13 @@ function lossOfRows(h: Head, l: LossBuffers, rows: Span): Op<Dims>[] {
   ]);
 }
 
-/** The loss of every row. */
-export function lossOps(h: Head, l: LossBuffers): Op<Dims>[] {
+/** The loss of every row, not weighted. */
+export function lossOps(h: Head, l: Omit<LossBuffers, 'weights'>): Op<Dims>[] {
   return h.rows.flatMap((rows) => lossOfRows(h, l, rows));
 }
 
 /**
- * The loss of every row and its gradient: dn [rows, hidden], and with `grads` dW +=. Piece by piece: the logits become their own
+ * The loss of every row and its gradient, weighted: dn [rows, hidden], and with `grads` dW +=. Piece by piece: the logits become their own
  * gradient, which both products take at once. The last columns come first, whose logits are still there.
  */
 export function lossBackwardOps(
@@ -165,6 +166,7 @@ export function lossBackwardOps(
       ops.push(
         crossEntropyBackward({
           labels: rowsOf(l.labels, rows, 1),
+          weights: rowsOf(l.weights, rows, 1),
           logits: h.logits,
           seen: rowsOf(l.seen, rows, SOFTMAX_ROW),
           rows,

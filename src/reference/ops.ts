@@ -241,20 +241,21 @@ export function crossEntropy(logits: Vec, targets: readonly number[], vocab: num
   });
 }
 
-/** Gradient of scale * sum of crossEntropy by the logits. */
+/** Gradient of scale * sum of crossEntropy by the logits; a scale for every target, or one for all. */
 export function crossEntropyBackward(
   logits: Vec,
   targets: readonly number[],
   vocab: number,
-  scale: number,
+  scale: number | Vec,
 ): Vec {
   const dlogits = new Float64Array(logits.length);
   targets.forEach((target, n) => {
     if (target === IGNORE) return;
     const row = logits.subarray(n * vocab, (n + 1) * vocab);
     const lse = logSumExp(row);
+    const by = typeof scale === 'number' ? scale : scale[n]!;
     for (let c = 0; c < vocab; c++)
-      dlogits[n * vocab + c] = scale * (Math.exp(row[c]! - lse) - (c === target ? 1 : 0));
+      dlogits[n * vocab + c] = by * (Math.exp(row[c]! - lse) - (c === target ? 1 : 0));
   });
   return dlogits;
 }

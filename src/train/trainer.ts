@@ -1,5 +1,5 @@
-import { LabError } from '../core/errors.ts';
-import { IGNORE, type Batch } from '../core/types.ts';
+import type { LabError } from '../core/errors.ts';
+import type { Batch } from '../core/types.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { encodeInPieces, Program, type Binding, type Replayable } from '../gpu/program.ts';
 import { ReadbackRing } from '../gpu/readback.ts';
@@ -8,58 +8,26 @@ import { lossSum } from '../kernels/loss.ts';
 import { adamw, CHUNK, gradNorm, gradNormFinal, type StepDims } from '../kernels/optimizer.ts';
 import { Activations } from '../model/activations.ts';
 import { backwardOps, backwardScratch } from '../model/backward.ts';
-import { countLabels, fitting, PackedBatch, type Capacity, type RowsWanted } from '../model/batch.ts';
+import {
+  byRow,
+  countLabels,
+  fitting,
+  PackedBatch,
+  scoresOf,
+  type Capacity,
+  type RowScore,
+  type RowsWanted,
+} from '../model/batch.ts';
 import { forwardOps, type Network } from '../model/forward.ts';
-import { headFloats, LogitsReader, lossOps, makeHead, type LogitsPiece } from '../model/head.ts';
+import { headFloats, LogitsReader, lossOps, makeHead } from '../model/head.ts';
 import { loraStack } from '../model/lora-ops.ts';
 import type { Model } from '../model/model.ts';
 import { ParamSet } from '../model/params.ts';
-import { makeTaps, type TapName, type Taps, type TapWish } from '../model/taps.ts';
+import { makeTaps, type TapName, type Taps } from '../model/taps.ts';
+import { emptyBatch, nonFinite } from './step-errors.ts';
+import type { OptimConfig, StepStats, TrainerCapacity, TrainerState } from './trainer-types.ts';
 
-export interface OptimConfig {
-  betas: readonly [number, number];
-  eps: number;
-  weight_decay: number;
-  /** Global norm; 0 = off. */
-  clip: number;
-}
-
-export interface StepStats {
-  /** From 1. */
-  step: number;
-  lr: number;
-  /** Mean over the labels of the whole batch, before the update. */
-  loss: number;
-  /** Before clipping. */
-  gradNorm: number;
-  /** Gradient elements that are not finite. */
-  nonFinite: number;
-  tokens: number;
-  labels: number;
-}
-
-export interface TrainerCapacity {
-  /** Tokens of one pass at most; `step` and `gradient` cut a longer batch into several passes, of one update. */
-  maxTokens: number;
-  /** Labels of one pass at most; for `logits` and `evaluate` every token counts. */
-  maxLabels: number;
-  /** Make these tap sites, or all of them (memory: 8 x layers x tokens x hidden floats); see tapSets. */
-  taps?: TapWish | boolean;
-  /**
-   * Activation checkpointing: keep only each layer's input and compute the layer again in the backward pass. The same results bit
-   * for bit, less memory, more time.
-   */
-  checkpoint?: boolean;
-  /** Largest piece of logits held at once; chosen by size where absent, see logitsPiece. */
-  logits?: Partial<LogitsPiece>;
-}
-
-/** Optimizer state on the host: moments in the parameter set's layout. */
-export interface TrainerState {
-  step: number;
-  m: Float32Array;
-  v: Float32Array;
-}
+export type { OptimConfig, StepStats, TrainerCapacity, TrainerState } from './trainer-types.ts';
 
 const STATE_BYTES = 32;
 /** Steps in flight: enough to keep the GPU busy, few enough for a pause to act at once. */
@@ -132,11 +100,12 @@ export class Trainer {
     this.loss = this.acts.make('loss', floats.loss);
     const loss = {
       labels: this.batch.labels,
+      weights: this.batch.weights,
       loss: this.loss,
       seen: this.acts.make('softmax rows', floats.seen),
     };
     const state = { buffer: this.state };
-    const sum = lossSum({ loss: this.loss, state });
+    const sum = lossSum({ loss: this.loss, weights: this.batch.weights, state });
     this.forward = new Program(gpu, 'forward', forwardOps(net));
     this.score = new Program(gpu, 'score', [...lossOps(head, loss), sum]);
     this.backward = new Program(gpu, 'backward', [
@@ -194,8 +163,7 @@ export class Trainer {
    * @throws LabError 'non-finite' when an earlier step has stopped the run, 'bad-input' on an empty or oversized batch
    */
   async step(micro: readonly Batch[], lr: number): Promise<void> {
-    await this.ring.ready();
-    this.throwIfStopped();
+    await this.ready();
     const { tokens, labels } = this.accumulate(micro);
     this.applyGradients(lr, tokens, labels);
   }
@@ -203,8 +171,9 @@ export class Trainer {
   /**
    * The update from what stands in `grads` now: norm, clipping, AdamW. For recipes that combine gradients themselves; call
    * `ready` before.
+   * @param loss what is reported; absent: the weighted mean loss of the batch that was accumulated last
    */
-  applyGradients(lr: number, tokens = 0, labels = 0): void {
+  applyGradients(lr: number, tokens = 0, labels = 0, loss?: number): void {
     const step = ++this.steps;
     const { epoch } = this;
     this.norm.prepare({ step, lr });
@@ -215,15 +184,16 @@ export class Trainer {
     this.update.encode(pass);
     pass.end();
     const submitted = this.ring.record(encoder, this.state, (bytes) =>
-      this.report({ epoch, step, lr, tokens, labels }, bytes),
+      this.report({ epoch, step, lr, tokens, labels, ...(loss !== undefined && { loss }) }, bytes),
     );
     this.gpu.submit(encoder);
     submitted();
   }
 
-  /** Waits for a place among the steps in flight. */
-  ready(): Promise<void> {
-    return this.ring.ready();
+  /** Waits for a place among the steps in flight. @throws LabError 'non-finite' when an earlier step has stopped the run */
+  async ready(): Promise<void> {
+    await this.ring.ready();
+    this.throwIfStopped();
   }
 
   /** Waits until every step is done and reported. @throws LabError 'non-finite' naming step and tensor */
@@ -249,16 +219,31 @@ export class Trainer {
   async evaluate(batch: Batch): Promise<{ loss: number; tokenLoss: Float32Array[] }> {
     const count = countLabels(batch);
     if (count === 0) throw emptyBatch();
-    this.runForward(batch, 'labelled', 1 / count, this.score);
-    const losses = await this.gpu.readFloats(this.loss.buffer);
-    let at = 0;
-    let sum = 0;
-    const tokenLoss = batch.map(({ ids, labels }) => {
-      const row = new Float32Array(ids.length);
-      for (let i = 0; i + 1 < labels.length; i++) if (labels[i + 1] !== IGNORE) sum += row[i] = losses[at++]!;
-      return row;
-    });
-    return { loss: sum / count, tokenLoss };
+    const { rows } = this.runForward(batch, 'labelled', 1 / count, this.score);
+    const losses = await this.gpu.readFloats(this.loss.buffer, 0, rows);
+    return { loss: losses.reduce((sum, x) => sum + x, 0) / count, tokenLoss: byRow(batch, losses) };
+  }
+
+  /** Log-probability of every row; a batch that is too long for one pass takes several. @throws LabError 'bad-input' on a row without labels */
+  async scores(batch: Batch): Promise<RowScore[]> {
+    if (batch.length === 0 || batch.some((row) => countLabels([row]) === 0)) throw emptyBatch();
+    const scores: RowScore[] = [];
+    for (const part of fitting(batch, this.cap))
+      scores.push(...scoresOf(part, (await this.evaluate(part)).tokenLoss));
+    return scores;
+  }
+
+  /**
+   * Leaves in `grads` the gradient of a loss of the rows' log-probabilities. `slopes` is given their scores and answers with
+   * d loss / d logp of every row. Where the batch is one pass, its activations serve both: a forward and a backward pass in all.
+   */
+  async accumulateFrom(batch: Batch, slopes: (scores: RowScore[]) => readonly number[]): Promise<void> {
+    const by = slopes(await this.scores(batch));
+    const weighted = batch.map(({ ids, labels }, r) => ({ ids, labels, weight: -by[r]! }));
+    const parts = fitting(weighted, this.cap);
+    parts.forEach((part, i) =>
+      this.runForward(part, 'labelled', 1, this.backward, i === 0, parts.length === 1),
+    );
   }
 
   /** Logits at every token: [length, vocab] per row. Needs maxLabels of at least the batch's tokens. */
@@ -311,14 +296,17 @@ export class Trainer {
     this.gpu.free(this.partial);
   }
 
-  /** Leaves the gradient of the whole batch in `grads`, the loss in the state. */
-  private accumulate(micro: readonly Batch[]): { tokens: number; labels: number } {
+  /**
+   * Leaves in `grads` the gradient of the weighted mean loss over all labels of the micro-batches, or of `scale` times the weighted sum.
+   * For recipes that go on with it themselves; nothing is waited for.
+   */
+  accumulate(micro: readonly Batch[], scale?: number): { tokens: number; labels: number } {
     const labels = micro.reduce((sum, batch) => sum + countLabels(batch), 0);
     if (labels === 0) throw emptyBatch();
     let tokens = 0;
     const parts = micro.flatMap((batch) => fitting(batch, this.cap));
     parts.forEach((batch, i) => {
-      tokens += this.runForward(batch, 'labelled', 1 / labels, this.backward, i === 0).tokens;
+      tokens += this.runForward(batch, 'labelled', scale ?? 1 / labels, this.backward, i === 0).tokens;
     });
     return { tokens, labels };
   }
@@ -329,6 +317,8 @@ export class Trainer {
     scale: number,
     then?: Program<Dims>,
     first = true,
+    /** The activations of this very batch are there. */
+    again = false,
   ): Dims {
     const dims = { ...this.batch.write(batch, wanted), scale };
     this.forward.prepare(dims);
@@ -338,12 +328,16 @@ export class Trainer {
       encoder.clearBuffer(this.state, 0, 4); // the loss; what stopped a run stays
       if (then === this.backward) encoder.clearBuffer(this.grads.buffer);
     }
-    this.gpu.submit(encodeInPieces(this.gpu, encoder, then ? [this.forward, then] : [this.forward]));
+    const programs = [...(again ? [] : [this.forward]), ...(then ? [then] : [])];
+    this.gpu.submit(encodeInPieces(this.gpu, encoder, programs));
     return dims;
   }
 
   private report(
-    { epoch, ...about }: { epoch: number; step: number; lr: number; tokens: number; labels: number },
+    {
+      epoch,
+      ...about
+    }: { epoch: number } & Omit<StepStats, 'loss' | 'gradNorm' | 'nonFinite'> & { loss?: number },
     bytes: ArrayBuffer,
   ): void {
     if (epoch !== this.epoch) return;
@@ -353,8 +347,8 @@ export class Trainer {
       return;
     }
     this.onStats?.({
-      ...about,
       loss: view.getFloat32(0, true),
+      ...about,
       gradNorm: view.getFloat32(4, true),
       nonFinite: view.getUint32(12, true),
     });
@@ -369,25 +363,4 @@ export class Trainer {
     if (!binding) throw new Error('this trainer was made without taps, or has no such layer');
     return binding;
   }
-}
-
-function emptyBatch(): LabError {
-  return new LabError('bad-input', 'The batch has no token to learn from.', {
-    safe: 'Nothing was changed.',
-    next: 'Give at least one example with an answer.',
-  });
-}
-
-function nonFinite(view: DataView, params: ParamSet): LabError {
-  const step = view.getUint32(20, true);
-  const at = view.getUint32(24, true);
-  const count = view.getUint32(28, true);
-  const entry = params.layout.entries.find((e) => at >= e.offset && at < e.offset + e.size);
-  const where = entry
-    ? `the gradient of ${entry.name}${count > 1 ? ` (${count} numbers)` : ''}`
-    : 'the loss or the norm';
-  return new LabError('non-finite', `Step ${step} gave a number that is not finite, in ${where}.`, {
-    safe: `The weights are those after step ${step - 1}; nothing was written since.`,
-    next: 'Lower the learning rate, or look at the data of this step.',
-  });
 }

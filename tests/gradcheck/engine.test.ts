@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { sharedGpu } from '../support/page-gpu.ts';
 import { parseLlamaConfig, tensorShapes } from '../../src/core/config.ts';
 import { Rng } from '../../src/core/rng.ts';
@@ -6,7 +6,9 @@ import { IGNORE, type Batch, type Tensors } from '../../src/core/types.ts';
 import type { Gpu } from '../../src/gpu/gpu.ts';
 import { adaptedWeight, Adapter, LORA_TARGETS, loraName, type LoraConfig } from '../../src/model/lora.ts';
 import { Model } from '../../src/model/model.ts';
+import type { RowScore } from '../../src/model/batch.ts';
 import * as ref from '../../src/reference/llama.ts';
+import * as preference from '../../src/reference/preference.ts';
 import { relError } from '../../src/selfcheck/compare.ts';
 import { Trainer } from '../../src/train/trainer.ts';
 
@@ -89,6 +91,50 @@ describe.each([
     }
   });
 
+  it('gradients of weighted rows, and with weight 1 the same bits as without', async () => {
+    const weighted = batch.map((row, r) => ({ ...row, weight: [0.3, -2, 1.7, 0][r]! }));
+    const expected = ref.gradient(config, params, [weighted]);
+    for (const parts of [[weighted], [weighted.slice(0, 2), weighted.slice(2)]]) {
+      const { loss, gradNorm } = await trainer.gradient(parts);
+      expect(Math.abs(loss / expected.loss - 1)).toBeLessThan(1e-5);
+      expect(Math.abs(gradNorm / expected.gradNorm - 1)).toBeLessThan(1e-5);
+      await expectGradients(expected.grads);
+    }
+    const plain = await trainer.gradient([batch]);
+    const grads = await trainer.grads.read();
+    expect(await trainer.gradient([batch.map((row) => ({ ...row, weight: 1 }))])).toEqual(plain);
+    expect(await trainer.grads.read()).toEqual(grads);
+  });
+
+  it('gradients of a loss of the rows, in one pass and in several', async () => {
+    const pairs = batch.slice(1);
+    const scores = preference.rowScores(ref.forward(config, params, pairs));
+    const slopes = [0.7, -0.2, 1.3];
+    const weighted = pairs.map((row, r) => ({ ...row, weight: -slopes[r]! }));
+    const expected = ref.backward(config, params, ref.forward(config, params, weighted), 1).grads;
+    const small = new Trainer(model, optim, { maxTokens: 65, maxLabels: 65 });
+    try {
+      for (const own of [trainer, small]) {
+        const passes = vi.fn((got: readonly RowScore[]) => {
+          got.forEach(({ logp, labels }, r) => {
+            expect(labels).toBe(scores[r]!.labels);
+            expect(Math.abs(logp / scores[r]!.logp - 1)).toBeLessThan(1e-5);
+          });
+          return slopes;
+        });
+        await own.accumulateFrom(pairs, passes);
+        expect(passes).toHaveBeenCalledOnce();
+        for (const [name, { data }] of own.grads.tensors(await own.grads.read()))
+          expect(relError(data, expected.get(name)!), name).toBeLessThan(2e-5);
+      }
+    } finally {
+      small.destroy();
+    }
+    await expect(trainer.scores([...pairs, { ids: [1, 2], labels: [1, IGNORE] }])).rejects.toThrow(
+      /no token/,
+    );
+  });
+
   it('gradients injected at the taps are those of a further loss there', async () => {
     const width = tokens * config.hidden_size;
     const values = (): Float32Array => Float32Array.from({ length: width }, () => 0.01 * rng.normal());
@@ -103,7 +149,7 @@ describe.each([
     }
   });
 
-  it('gradients of an adapter on top of a frozen one are those of the merged weights, by the chain rule', async () => {
+  it('gradients of an adapter on top of a frozen one, of weighted rows, are those of the merged weights, by the chain rule', async () => {
     const below = { r: 3, alpha: 4, targets: ['q_proj', 'v_proj', 'gate_proj', 'down_proj'] as const };
     const above = { r: 2, alpha: 6, targets: LORA_TARGETS };
     const adapters = [below, above].map((lora) => {
@@ -120,10 +166,11 @@ describe.each([
       [above, second],
     ] as const)
       addLora(merged, lora, own);
-    const full = ref.gradient(config, merged, [batch]);
+    const weighted = batch.map((row, r) => ({ ...row, weight: 1 - 0.6 * r }));
+    const full = ref.gradient(config, merged, [weighted]);
     const own = new Trainer(model.with(...adapters), optim, { maxTokens: tokens, maxLabels: tokens });
     try {
-      const { loss } = await own.gradient([batch.slice(0, 2), batch.slice(2)]);
+      const { loss } = await own.gradient([weighted.slice(0, 2), weighted.slice(2)]);
       expect(Math.abs(loss / full.loss - 1)).toBeLessThan(1e-5);
       const grads = own.grads.tensors(await own.grads.read());
       for (let l = 0; l < config.num_hidden_layers; l++)
