@@ -13,6 +13,7 @@ import { readSafetensors } from '../model/safetensors.ts';
 import { Trainer, type StepStats, type TrainerCapacity } from '../train/trainer.ts';
 import { join, trimRows, unpad, updateError, ZERO_TOL, type PaddedBatch } from './compare.ts';
 import { file, json, Report, TOL, type CaseFiles } from './golden-case.ts';
+import { runBooster } from './golden-booster.ts';
 import { runEval } from './golden-eval.ts';
 import { runParamOps } from './golden-params.ts';
 import { runPreference } from './golden-preference.ts';
@@ -78,8 +79,13 @@ export async function runGoldenCase(
     await runParamOps(gpu, files, report);
     return resultOf(name, report);
   }
-  if ((json(files, 'batch.json') as Record<string, unknown>).chosen)
-    return resultOf(name, report, await runPreference(gpu, files, report));
+  const batch = json(files, 'batch.json') as Record<string, unknown>;
+  if (batch.chosen) return resultOf(name, report, await runPreference(gpu, files, report));
+  const run = recipeCase(batch);
+  if (run) {
+    await run(gpu, files, report);
+    return resultOf(name, report);
+  }
   const config = parseLlamaConfig(json(files, 'config.json'));
   const { stored } = sparing;
   const tensors = loadCase(config, files);
@@ -114,11 +120,19 @@ export function unsupportedKind(files: CaseFiles): string | null {
   if (files['examples.json']) return 'deep alignment';
   if (files['eval.json'] || files['direction_raw.safetensors']) return null;
   const batch = json(files, 'batch.json') as Record<string, unknown>;
-  if (batch.f) return 'Booster';
+  if (recipeCase(batch)) return null;
   if (batch.alignment) return 'Vaccine and T-Vaccine';
   if (batch.inner) return 'TAR';
   if (batch.input_ids || batch.micro_batches || batch.chosen) return null;
   return `an unknown kind (batch.json has ${Object.keys(batch).join(', ')})`;
+}
+
+/** How the case of a defence is run, by what its batches are. */
+function recipeCase(
+  batch: Record<string, unknown>,
+): ((gpu: Gpu, files: CaseFiles, report: Report) => Promise<void>) | undefined {
+  if (batch.f) return runBooster;
+  return undefined;
 }
 
 function loadCase(config: LlamaConfig, files: CaseFiles): Tensors {
