@@ -18,6 +18,7 @@ import { runEval } from './golden-eval.ts';
 import { runParamOps } from './golden-params.ts';
 import { runPreference } from './golden-preference.ts';
 import { runGeneration } from './golden-text.ts';
+import { runTVaccine } from './golden-tvaccine.ts';
 
 /** Relative L2 error of an update. */
 const UPDATE_TOL = 2e-3;
@@ -121,7 +122,6 @@ export function unsupportedKind(files: CaseFiles): string | null {
   if (files['eval.json'] || files['direction_raw.safetensors']) return null;
   const batch = json(files, 'batch.json') as Record<string, unknown>;
   if (recipeCase(batch)) return null;
-  if (batch.alignment) return 'Vaccine and T-Vaccine';
   if (batch.inner) return 'TAR';
   if (batch.input_ids || batch.micro_batches || batch.chosen) return null;
   return `an unknown kind (batch.json has ${Object.keys(batch).join(', ')})`;
@@ -132,6 +132,7 @@ function recipeCase(
   batch: Record<string, unknown>,
 ): ((gpu: Gpu, files: CaseFiles, report: Report) => Promise<void>) | undefined {
   if (batch.f) return runBooster;
+  if (batch.alignment) return runTVaccine;
   return undefined;
 }
 
