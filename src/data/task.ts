@@ -64,6 +64,8 @@ export interface EncodeReport {
   truncated: { tokens: number; line?: number }[];
   /** Rows whose prompt, when an answer follows, ends in other tokens than it has when one is to come. */
   merged: number;
+  /** Pairs that were left out as a whole, because one of their rows was too long, by line where it is known. */
+  dropped?: { line?: number }[];
 }
 
 /** Text to tokens and back, with a model's own tokenizer and chat template. */

@@ -1,5 +1,6 @@
 /** What goes into a trainer and comes out of it. */
 import type { LogitsPiece } from '../model/head.ts';
+import type { TapWish } from '../model/taps.ts';
 
 export interface OptimConfig {
   betas: readonly [number, number];
@@ -28,8 +29,8 @@ export interface TrainerCapacity {
   maxTokens: number;
   /** Labels of one pass at most; for `logits` and `evaluate` every token counts. */
   maxLabels: number;
-  /** Make the tap sites (memory: 8 x layers x tokens x hidden floats). */
-  taps?: boolean;
+  /** Make these tap sites, or all of them (memory: 8 x layers x tokens x hidden floats); see tapSets. */
+  taps?: TapWish | boolean;
   /**
    * Activation checkpointing: keep only each layer's input and compute the layer again in the backward pass. The same results bit
    * for bit, less memory, more time.

@@ -74,7 +74,7 @@ export class Trainer {
     this.batch = new PackedBatch(gpu, cap, config);
     this.acts = new Activations(gpu, config, cap, capacity.checkpoint ? 'inputs' : 'all');
     this.taps = capacity.taps
-      ? makeTaps(this.acts, config.num_hidden_layers, cap.maxTokens * config.hidden_size)
+      ? makeTaps(this.acts, config.num_hidden_layers, cap.maxTokens * config.hidden_size, capacity.taps)
       : undefined;
     const { layout } = trained;
     this.grads = new ParamSet(gpu, layout, 'gradients');

@@ -13,6 +13,7 @@ import { handoff, notExportable, type HandoffFile } from '../../src/recipes/hand
 import { ANSWER_FILES, parseHandoffRun, readResults, RUN_FILE } from '../../src/recipes/handoff/results.ts';
 import { recipe, RECIPES } from '../../src/recipes/index.ts';
 import { settle } from '../../src/recipes/recipe.ts';
+import { streamsOf } from '../../src/recipes/streams.ts';
 import { createWorld } from '../../src/world/world.ts';
 
 /** Texts leave as they are: a handoff that encodes something has gone astray. */
@@ -64,7 +65,9 @@ describe('the invented world as a prompts file', () => {
 describe('a handoff', () => {
   test('holds the recipe’s own chats in their order, and held-out prompts that are not among them', () => {
     const files = made('sdd');
-    const items = recipe('sdd').data(task, settle(recipe('sdd'), { method: 'lora' }, task), 3);
+    const items = streamsOf(
+      recipe('sdd').data(task, settle(recipe('sdd'), { method: 'lora' }, task), 3),
+    ).main;
     const chats = rows(files.get('data/train.jsonl')!).map(
       (row) => row.messages as { role: string; content: string }[],
     );
