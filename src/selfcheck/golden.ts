@@ -13,6 +13,7 @@ import { readSafetensors } from '../model/safetensors.ts';
 import { Trainer, type StepStats, type TrainerCapacity } from '../train/trainer.ts';
 import { join, trimRows, unpad, updateError, ZERO_TOL, type PaddedBatch } from './compare.ts';
 import { file, json, Report, TOL, type CaseFiles } from './golden-case.ts';
+import { runDeepAlign } from './golden-deepalign.ts';
 import { runEval } from './golden-eval.ts';
 import { runParamOps } from './golden-params.ts';
 import { runPreference } from './golden-preference.ts';
@@ -78,6 +79,10 @@ export async function runGoldenCase(
     await runParamOps(gpu, files, report);
     return resultOf(name, report);
   }
+  if (files['examples.json']) {
+    await runDeepAlign(gpu, files, report);
+    return resultOf(name, report);
+  }
   if ((json(files, 'batch.json') as Record<string, unknown>).chosen)
     return resultOf(name, report, await runPreference(gpu, files, report));
   const config = parseLlamaConfig(json(files, 'config.json'));
@@ -111,8 +116,7 @@ function resultOf(name: string, report: Report, left?: string): GoldenResult {
 
 /** Kind of case that is not supported, in words; null for a plain model with batches. */
 export function unsupportedKind(files: CaseFiles): string | null {
-  if (files['examples.json']) return 'deep alignment';
-  if (files['eval.json'] || files['direction_raw.safetensors']) return null;
+  if (files['eval.json'] || files['direction_raw.safetensors'] || files['examples.json']) return null;
   const batch = json(files, 'batch.json') as Record<string, unknown>;
   if (batch.f) return 'Booster';
   if (batch.alignment) return 'Vaccine and T-Vaccine';
