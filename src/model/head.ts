@@ -6,7 +6,14 @@ import type { LlamaConfig } from '../core/config.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { Program, type Binding, type Op } from '../gpu/program.ts';
 import { sizeOf, spansOf, type Dims, type Span } from '../kernels/common.ts';
-import { crossEntropy, crossEntropyBackward, select, SOFTMAX_ROW } from '../kernels/loss.ts';
+import {
+  crossEntropy,
+  crossEntropyBackward,
+  negativeEntropy,
+  negativeEntropyBackward,
+  select,
+  SOFTMAX_ROW,
+} from '../kernels/loss.ts';
 import { matmul } from '../kernels/matmul.ts';
 import { widths, type Activations } from './activations.ts';
 import { product } from './linear.ts';
@@ -121,6 +128,8 @@ function logitsOps(h: Head, rows: Span, part: Span): Op<Dims>[] {
 }
 
 export interface LossBuffers {
+  /** What is minimised; absent: cross-entropy. */
+  objective?: 'negative entropy';
   /** Of every row, from the batch. */
   labels: Binding;
   weights: Binding;
@@ -129,11 +138,17 @@ export interface LossBuffers {
   seen: Binding;
 }
 
+function lossOf(
+  { objective, labels }: Omit<LossBuffers, 'weights'>,
+  at: Parameters<typeof negativeEntropy>[0] & { rows: Span },
+): Op<Dims> {
+  return objective ? negativeEntropy(at) : crossEntropy({ ...at, labels: rowsOf(labels, at.rows, 1) });
+}
+
 function lossOfRows(h: Head, l: Omit<LossBuffers, 'weights'>, rows: Span): Op<Dims>[] {
   return h.parts.flatMap((part) => [
     ...logitsOps(h, rows, part),
-    crossEntropy({
-      labels: rowsOf(l.labels, rows, 1),
+    lossOf(l, {
       logits: h.logits,
       seen: rowsOf(l.seen, rows, SOFTMAX_ROW),
       loss: rowsOf(l.loss, rows, 1),
@@ -161,17 +176,19 @@ export function lossBackwardOps(
   const last = h.parts.at(-1)!;
   return h.rows.flatMap((rows) => {
     const ops = lossOfRows(h, l, rows);
+    const at = (part: Span) => ({
+      weights: rowsOf(l.weights, rows, 1),
+      logits: h.logits,
+      seen: rowsOf(l.seen, rows, SOFTMAX_ROW),
+      rows,
+      part,
+    });
     for (const part of h.parts.toReversed()) {
       if (part !== last) ops.push(...logitsOps(h, rows, part));
       ops.push(
-        crossEntropyBackward({
-          labels: rowsOf(l.labels, rows, 1),
-          weights: rowsOf(l.weights, rows, 1),
-          logits: h.logits,
-          seen: rowsOf(l.seen, rows, SOFTMAX_ROW),
-          rows,
-          part,
-        }),
+        l.objective
+          ? negativeEntropyBackward(at(part))
+          : crossEntropyBackward({ ...at(part), labels: rowsOf(l.labels, rows, 1) }),
         matmul(h.gpu, {
           layout: 'NN',
           a: h.logits,

@@ -55,8 +55,8 @@ export function roomOf({ streams, plan, needs }: Prepared, rows: number): Traine
 }
 
 /** The room with what the recipe wants of a trainer. */
-export function roomWith({ taps, everyToken }: Needs, cap: TrainerCapacity): TrainerCapacity {
-  return { ...cap, ...(taps && { taps }), ...(everyToken && { maxLabels: cap.maxTokens }) };
+export function roomWith({ taps, entropy }: Needs, cap: TrainerCapacity): TrainerCapacity {
+  return { ...cap, ...(taps && { taps }), ...(entropy && { entropy, maxLabels: cap.maxTokens }) };
 }
 
 /** A session and what its recipe keeps on the GPU beside the trainer. */

@@ -34,8 +34,8 @@ export interface Needs {
   layerSets?: number;
   /** Tap sites of the trainer. */
   taps?: TrainerCapacity['taps'];
-  /** Every token of a pass goes through the head, not only those with a label. */
-  everyToken?: boolean;
+  /** The trainer's backward pass of negative entropy; every token of a pass goes through the head then. */
+  entropy?: boolean;
   /** Gradients (forward and backward passes) of a step; absent: 1. */
   gradients?: number;
 }

@@ -260,6 +260,25 @@ export function crossEntropyBackward(
   return dlogits;
 }
 
+/** Sum of p log p of every row's distribution over the vocabulary. */
+export function negativeEntropy(logits: Vec, rows: number, vocab: number): Vec {
+  return Float64Array.from({ length: rows }, (_, n) => {
+    const row = logits.subarray(n * vocab, (n + 1) * vocab);
+    const lse = logSumExp(row);
+    return row.reduce((sum, z) => sum + Math.exp(z - lse) * (z - lse), 0);
+  });
+}
+
+/** Gradient of the sum of scale[n] negativeEntropy[n] by the logits. */
+export function negativeEntropyBackward(logits: Vec, rows: number, vocab: number, scale: Vec): Vec {
+  const sums = negativeEntropy(logits, rows, vocab);
+  return logits.map((z, i) => {
+    const n = Math.floor(i / vocab);
+    const lp = z - logSumExp(logits.subarray(n * vocab, (n + 1) * vocab));
+    return scale[n]! * Math.exp(lp) * (lp - sums[n]!);
+  });
+}
+
 /** Factor that brings a gradient of global norm `norm` to at most `clip`; 0 = off. */
 export function clipScale(norm: number, clip: number): number {
   return clip > 0 ? Math.min(1, clip / (norm + 1e-6)) : 1;

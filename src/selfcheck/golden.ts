@@ -13,11 +13,13 @@ import { readSafetensors } from '../model/safetensors.ts';
 import { Trainer, type StepStats, type TrainerCapacity } from '../train/trainer.ts';
 import { join, trimRows, unpad, updateError, ZERO_TOL, type PaddedBatch } from './compare.ts';
 import { file, json, Report, TOL, type CaseFiles } from './golden-case.ts';
+import { runBooster } from './golden-booster.ts';
 import { runDeepAlign } from './golden-deepalign.ts';
 import { runEval } from './golden-eval.ts';
 import { runParamOps } from './golden-params.ts';
 import { runPreference } from './golden-preference.ts';
 import { runGeneration } from './golden-text.ts';
+import { runTVaccine } from './golden-tvaccine.ts';
 
 /** Relative L2 error of an update. */
 const UPDATE_TOL = 2e-3;
@@ -83,8 +85,13 @@ export async function runGoldenCase(
     await runDeepAlign(gpu, files, report);
     return resultOf(name, report);
   }
-  if ((json(files, 'batch.json') as Record<string, unknown>).chosen)
-    return resultOf(name, report, await runPreference(gpu, files, report));
+  const batch = json(files, 'batch.json') as Record<string, unknown>;
+  if (batch.chosen) return resultOf(name, report, await runPreference(gpu, files, report));
+  const run = recipeCase(batch);
+  if (run) {
+    await run(gpu, files, report);
+    return resultOf(name, report);
+  }
   const config = parseLlamaConfig(json(files, 'config.json'));
   const { stored } = sparing;
   const tensors = loadCase(config, files);
@@ -118,11 +125,19 @@ function resultOf(name: string, report: Report, left?: string): GoldenResult {
 export function unsupportedKind(files: CaseFiles): string | null {
   if (files['eval.json'] || files['direction_raw.safetensors'] || files['examples.json']) return null;
   const batch = json(files, 'batch.json') as Record<string, unknown>;
-  if (batch.f) return 'Booster';
-  if (batch.alignment) return 'Vaccine and T-Vaccine';
+  if (recipeCase(batch)) return null;
   if (batch.inner) return 'TAR';
   if (batch.input_ids || batch.micro_batches || batch.chosen) return null;
   return `an unknown kind (batch.json has ${Object.keys(batch).join(', ')})`;
+}
+
+/** How the case of a defence is run, by what its batches are. */
+function recipeCase(
+  batch: Record<string, unknown>,
+): ((gpu: Gpu, files: CaseFiles, report: Report) => Promise<void>) | undefined {
+  if (batch.f) return runBooster;
+  if (batch.alignment) return runTVaccine;
+  return undefined;
 }
 
 function loadCase(config: LlamaConfig, files: CaseFiles): Tensors {

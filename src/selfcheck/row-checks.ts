@@ -37,7 +37,7 @@ const SIZES = [
 ] as const;
 const EPS = 1e-5;
 
-const each = (
+export const each = (
   kernel: string,
   what: string,
   run: (b: Bench, rows: number, width: number) => Promise<number>,
@@ -294,7 +294,7 @@ const elementwise: Check[] = [
 ];
 
 /** Rows, and columns of the parts of the vocabulary. */
-const LOSSES = [
+export const LOSSES = [
   [1, [1]],
   [3, [7]],
   [7, [131]],

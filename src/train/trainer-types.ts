@@ -1,4 +1,7 @@
 /** What goes into a trainer and comes out of it. */
+import type { Batch } from '../core/types.ts';
+import type { Program } from '../gpu/program.ts';
+import type { Dims } from '../kernels/common.ts';
 import type { LogitsPiece } from '../model/head.ts';
 import type { TapWish } from '../model/taps.ts';
 
@@ -36,8 +39,22 @@ export interface TrainerCapacity {
    * for bit, less memory, more time.
    */
   checkpoint?: boolean;
+  /** Make the backward pass of negative entropy as well; every token takes a place among the labels then. */
+  entropy?: boolean;
   /** Largest piece of logits held at once; chosen by size where absent, see logitsPiece. */
   logits?: Partial<LogitsPiece>;
+}
+
+/** How gradients are accumulated, where it is not by the mean loss of the labels. */
+export interface PassOptions {
+  /** Factor of the weighted sum; absent: the mean over labels, or over all tokens of `negative entropy`. */
+  scale?: number;
+  /** Of every token's distribution instead of the labels' cross-entropy; the trainer needs `entropy`. */
+  objective?: 'negative entropy';
+  /** Called before each pass, with its rows; what it hands to the GPU comes first. */
+  before?(rows: Batch, pass: number): void;
+  /** Runs between the forward and the backward part of each pass. */
+  between?: Program<Dims>;
 }
 
 /** Optimizer state on the host: moments in the parameter set's layout. */

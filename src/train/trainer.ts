@@ -25,7 +25,7 @@ import type { Model } from '../model/model.ts';
 import { ParamSet } from '../model/params.ts';
 import { makeTaps, type TapName, type Taps } from '../model/taps.ts';
 import { emptyBatch, nonFinite } from './step-errors.ts';
-import type { OptimConfig, StepStats, TrainerCapacity, TrainerState } from './trainer-types.ts';
+import type { OptimConfig, PassOptions, StepStats, TrainerCapacity, TrainerState } from './trainer-types.ts';
 
 export type { OptimConfig, StepStats, TrainerCapacity, TrainerState } from './trainer-types.ts';
 
@@ -51,12 +51,15 @@ export class Trainer {
   private readonly acts: Activations;
   private readonly loss: Binding;
   private readonly logitsReader: LogitsReader;
-  private readonly state: GPUBuffer;
+  /** See shaders/lib/train_state. */
+  readonly state: Binding;
+  readonly optim: OptimConfig;
   private readonly partial: GPUBuffer;
   private readonly ring: ReadbackRing;
   private readonly forward: Program<Dims>;
   private readonly score: Program<Dims>;
   private readonly backward: Program<Dims>;
+  private readonly entropy: Program<Dims> | undefined;
   private readonly norm: Program<StepDims>;
   private readonly update: Program<StepDims>;
   private steps = 0;
@@ -80,7 +83,9 @@ export class Trainer {
     this.grads = new ParamSet(gpu, layout, 'gradients');
     this.m = new ParamSet(gpu, layout, 'first moments');
     this.v = new ParamSet(gpu, layout, 'second moments');
-    this.state = gpu.buffer('train state', STATE_BYTES);
+    this.optim = optim;
+    const state = { buffer: gpu.buffer('train state', STATE_BYTES) };
+    this.state = state;
     this.ring = new ReadbackRing(gpu, STATE_BYTES, IN_FLIGHT);
 
     const net: Network = {
@@ -104,14 +109,24 @@ export class Trainer {
       loss: this.loss,
       seen: this.acts.make('softmax rows', floats.seen),
     };
-    const state = { buffer: this.state };
     const sum = lossSum({ loss: this.loss, weights: this.batch.weights, state });
     this.forward = new Program(gpu, 'forward', forwardOps(net));
     this.score = new Program(gpu, 'score', [...lossOps(head, loss), sum]);
-    this.backward = new Program(gpu, 'backward', [
-      ...backwardOps(net, head, loss, backwardScratch(net, cap), this.batch, this.grads),
-      sum,
-    ]);
+    const scratch = backwardScratch(net, cap);
+    const backward = (objective?: 'negative entropy') =>
+      new Program(gpu, objective ?? 'backward', [
+        ...backwardOps(
+          net,
+          head,
+          { ...loss, ...(objective && { objective }) },
+          scratch,
+          this.batch,
+          this.grads,
+        ),
+        sum,
+      ]);
+    this.backward = backward();
+    this.entropy = capacity.entropy ? backward('negative entropy') : undefined;
     this.logitsReader = new LogitsReader(head);
 
     const chunks = Math.ceil(layout.length / CHUNK);
@@ -172,18 +187,19 @@ export class Trainer {
    * The update from what stands in `grads` now: norm, clipping, AdamW. For recipes that combine gradients themselves; call
    * `ready` before.
    * @param loss what is reported; absent: the weighted mean loss of the batch that was accumulated last
+   * @param updates prepared programs that stand in the place of AdamW on everything, see LayerUpdates
    */
-  applyGradients(lr: number, tokens = 0, labels = 0, loss?: number): void {
+  applyGradients(lr: number, tokens = 0, labels = 0, loss?: number, updates?: readonly Replayable[]): void {
     const step = ++this.steps;
     const { epoch } = this;
     this.norm.prepare({ step, lr });
-    this.update.prepare({ step, lr });
+    if (!updates) this.update.prepare({ step, lr });
     const encoder = this.gpu.device.createCommandEncoder();
     const pass = encoder.beginComputePass();
     this.norm.encode(pass);
-    this.update.encode(pass);
+    for (const update of updates ?? [this.update]) update.encode(pass);
     pass.end();
-    const submitted = this.ring.record(encoder, this.state, (bytes) =>
+    const submitted = this.ring.record(encoder, this.state.buffer, (bytes) =>
       this.report({ epoch, step, lr, tokens, labels, ...(loss !== undefined && { loss }) }, bytes),
     );
     this.gpu.submit(encoder);
@@ -203,11 +219,11 @@ export class Trainer {
   }
 
   /** Fills `grads` with the gradient of the mean loss over all labels; no update. @throws LabError 'non-finite' */
-  async gradient(micro: readonly Batch[]): Promise<{ loss: number; gradNorm: number }> {
+  async gradient(micro: readonly Batch[], o: PassOptions = {}): Promise<{ loss: number; gradNorm: number }> {
     await this.flush();
-    this.accumulate(micro);
+    this.accumulate(micro, o);
     this.norm.run({ step: this.steps, lr: 0 });
-    const view = new DataView(await this.gpu.read(this.state));
+    const view = new DataView(await this.gpu.read(this.state.buffer));
     if (view.getUint32(16, true) !== 0) this.failure ??= nonFinite(view, this.model.trained);
     this.throwIfStopped();
     return { loss: view.getFloat32(0, true), gradNorm: view.getFloat32(4, true) };
@@ -219,7 +235,7 @@ export class Trainer {
   async evaluate(batch: Batch): Promise<{ loss: number; tokenLoss: Float32Array[] }> {
     const count = countLabels(batch);
     if (count === 0) throw emptyBatch();
-    const { rows } = this.runForward(batch, 'labelled', 1 / count, this.score);
+    const { rows } = this.runForward(batch, 'labelled', 1 / count, [this.score]);
     const losses = await this.gpu.readFloats(this.loss.buffer, 0, rows);
     return { loss: losses.reduce((sum, x) => sum + x, 0) / count, tokenLoss: byRow(batch, losses) };
   }
@@ -242,7 +258,7 @@ export class Trainer {
     const weighted = batch.map(({ ids, labels }, r) => ({ ids, labels, weight: -by[r]! }));
     const parts = fitting(weighted, this.cap);
     parts.forEach((part, i) =>
-      this.runForward(part, 'labelled', 1, this.backward, i === 0, parts.length === 1),
+      this.runForward(part, 'labelled', 1, [this.backward], i === 0, parts.length === 1),
     );
   }
 
@@ -258,6 +274,18 @@ export class Trainer {
   readTap(site: TapName, what: 'out' | 'grad', layer: number, tokens: number): Promise<Float32Array> {
     const { buffer } = this.tap(site, what, layer);
     return this.gpu.readFloats(buffer, 0, tokens * this.model.config.hidden_size);
+  }
+
+  /** A batch as the passes that it takes, and the factor of the mean loss over all of its labels. */
+  split(batch: Batch): { parts: Batch[]; scale: number } {
+    return { parts: fitting(batch, this.cap), scale: 1 / countLabels(batch) };
+  }
+
+  /** Adds nothing at a tap site from now on. */
+  clearTap(site: TapName, what: 'pert' | 'inject'): void {
+    const encoder = this.gpu.device.createCommandEncoder();
+    for (const { buffer } of this.taps?.[site][what] ?? []) encoder.clearBuffer(buffer);
+    this.gpu.submit(encoder);
   }
 
   /** Sets what is added at a tap site from now on; undefined: nothing. */
@@ -281,32 +309,43 @@ export class Trainer {
     this.steps = state.step;
     this.epoch++;
     this.failure = undefined;
-    this.gpu.device.queue.writeBuffer(this.state, 0, new Uint8Array(STATE_BYTES));
+    this.gpu.device.queue.writeBuffer(this.state.buffer, 0, new Uint8Array(STATE_BYTES));
   }
 
   destroy(): void {
-    for (const program of [this.forward, this.score, this.backward, this.norm, this.update])
-      program.destroy();
+    for (const program of [this.forward, this.score, this.backward, this.entropy, this.norm, this.update])
+      program?.destroy();
     this.logitsReader.destroy();
     for (const set of [this.grads, this.m, this.v]) set.destroy();
     this.acts.destroy();
     this.batch.destroy();
     this.ring.destroy();
-    this.gpu.free(this.state);
+    this.gpu.free(this.state.buffer);
     this.gpu.free(this.partial);
   }
 
+  /** The forward pass alone: afterwards the tap sites hold its values. Nothing is waited for. */
+  passForward(batch: Batch): void {
+    this.runForward(batch, 'labelled', 0);
+  }
+
   /**
-   * Leaves in `grads` the gradient of the weighted mean loss over all labels of the micro-batches, or of `scale` times the weighted sum.
-   * For recipes that go on with it themselves; nothing is waited for.
+   * Leaves in `grads` the gradient of the weighted mean loss over all labels of the micro-batches, or what the options say. For
+   * recipes that go on with it themselves; nothing is waited for.
    */
-  accumulate(micro: readonly Batch[], scale?: number): { tokens: number; labels: number } {
+  accumulate(micro: readonly Batch[], o: PassOptions = {}): { tokens: number; labels: number } {
     const labels = micro.reduce((sum, batch) => sum + countLabels(batch), 0);
     if (labels === 0) throw emptyBatch();
-    let tokens = 0;
     const parts = micro.flatMap((batch) => fitting(batch, this.cap));
-    parts.forEach((batch, i) => {
-      tokens += this.runForward(batch, 'labelled', scale ?? 1 / labels, this.backward, i === 0).tokens;
+    const tokens = parts.flat().reduce((sum, { ids }) => sum + ids.length, 0);
+    const entropy = o.objective === 'negative entropy';
+    const last = entropy ? this.entropy : this.backward;
+    if (!last) throw new Error('this trainer was made without negative entropy');
+    const scale = o.scale ?? 1 / (entropy ? tokens : labels);
+    parts.forEach((rows, i) => {
+      o.before?.(rows, i);
+      const then = o.between ? [o.between, last] : [last];
+      this.runForward(rows, entropy ? 'all' : 'labelled', scale, then, i === 0);
     });
     return { tokens, labels };
   }
@@ -315,20 +354,20 @@ export class Trainer {
     batch: Batch,
     wanted: RowsWanted,
     scale: number,
-    then?: Program<Dims>,
+    then: readonly Program<Dims>[] = [],
     first = true,
     /** The activations of this very batch are there. */
     again = false,
   ): Dims {
     const dims = { ...this.batch.write(batch, wanted), scale };
-    this.forward.prepare(dims);
-    then?.prepare(dims);
+    const programs = [...(again ? [] : [this.forward]), ...then];
+    for (const program of [this.forward, ...then]) program.prepare(dims);
     const encoder = this.gpu.device.createCommandEncoder();
-    if (first && then) {
-      encoder.clearBuffer(this.state, 0, 4); // the loss; what stopped a run stays
-      if (then === this.backward) encoder.clearBuffer(this.grads.buffer);
+    const last = then.at(-1);
+    if (first && last) {
+      encoder.clearBuffer(this.state.buffer, 0, 4); // the loss; what stopped a run stays
+      if (last !== this.score) encoder.clearBuffer(this.grads.buffer);
     }
-    const programs = [...(again ? [] : [this.forward]), ...(then ? [then] : [])];
     this.gpu.submit(encodeInPieces(this.gpu, encoder, programs));
     return dims;
   }
