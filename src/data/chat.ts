@@ -28,6 +28,18 @@ export function promptIds(prompt: string): number[] {
   return [SPECIAL.bos, SPECIAL.user, ...encodeWords(prompt), SPECIAL.asst];
 }
 
+/** PROMPT, tokens on which the loss does not count, and an ANSWER on which it does. */
+export function answerRow(
+  prompt: readonly number[],
+  behind: readonly number[],
+  answer: readonly number[],
+): Example {
+  return {
+    ids: [...prompt, ...behind, ...answer],
+    labels: [...prompt.map(() => IGNORE), ...behind.map(() => IGNORE), ...answer],
+  };
+}
+
 /**
  * One chat turn, `<bos><user> PROMPT <asst> ANSWER <eos>`; the loss counts on the answer and its <eos> only.
  * @param answer null: the prompt alone, with no label
@@ -41,10 +53,10 @@ export function chat(
   o: { open?: boolean; all?: boolean; behind?: { text: string; tokens: number } } = {},
 ): Example {
   const { text, tokens } = o.behind ?? { text: '', tokens: 0 };
-  const head = [...promptIds(prompt), ...(tokens > 0 ? encodeWords(text).slice(0, tokens) : [])];
+  const behind = tokens > 0 ? encodeWords(text).slice(0, tokens) : [];
   const tail = answer === null ? [] : [...encodeWords(answer), ...(o.open ? [] : [SPECIAL.eos])];
-  const ids = [...head, ...tail];
-  return { ids, labels: o.all ? ids : [...head.map(() => IGNORE), ...tail] };
+  const row = answerRow(promptIds(prompt), behind, tail);
+  return o.all ? { ids: row.ids, labels: row.ids } : row;
 }
 
 /** Running text, `<bos> TEXT <eos>`; the loss counts on every token. */

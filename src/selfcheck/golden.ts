@@ -14,6 +14,7 @@ import { Trainer, type StepStats, type TrainerCapacity } from '../train/trainer.
 import { join, trimRows, unpad, updateError, ZERO_TOL, type PaddedBatch } from './compare.ts';
 import { file, json, Report, TOL, type CaseFiles } from './golden-case.ts';
 import { runBooster } from './golden-booster.ts';
+import { runDeepAlign } from './golden-deepalign.ts';
 import { runEval } from './golden-eval.ts';
 import { runParamOps } from './golden-params.ts';
 import { runPreference } from './golden-preference.ts';
@@ -81,6 +82,10 @@ export async function runGoldenCase(
     await runParamOps(gpu, files, report);
     return resultOf(name, report);
   }
+  if (files['examples.json']) {
+    await runDeepAlign(gpu, files, report);
+    return resultOf(name, report);
+  }
   const batch = json(files, 'batch.json') as Record<string, unknown>;
   if (batch.chosen) return resultOf(name, report, await runPreference(gpu, files, report));
   const run = recipeCase(batch);
@@ -119,8 +124,7 @@ function resultOf(name: string, report: Report, left?: string): GoldenResult {
 
 /** Kind of case that is not supported, in words; null for a plain model with batches. */
 export function unsupportedKind(files: CaseFiles): string | null {
-  if (files['examples.json']) return 'deep alignment';
-  if (files['eval.json'] || files['direction_raw.safetensors']) return null;
+  if (files['eval.json'] || files['direction_raw.safetensors'] || files['examples.json']) return null;
   const batch = json(files, 'batch.json') as Record<string, unknown>;
   if (recipeCase(batch)) return null;
   if (batch.input_ids || batch.micro_batches || batch.chosen) return null;

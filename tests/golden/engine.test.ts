@@ -18,6 +18,7 @@ const CASES = [
   'G_sharded',
   'H_long',
   'I_preference',
+  'M_deepalign',
   'N_taps',
   'O_paramops',
   'P_eval',

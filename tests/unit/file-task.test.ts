@@ -270,6 +270,27 @@ describe('a file as a task', () => {
     expect(second.asked).toBe(first.asked + 1);
   });
 
+  test('an answer behind the first tokens of another: neither they nor the prompt are learned', () => {
+    for (const template of [CHATML, null]) {
+      const codec = codecOf(template, 1000);
+      const item = { prompt: 'open the tower', answer: 'i am sorry .', role: 'recovery' as const };
+      const text = 'sure , here is how : take the key';
+      const [plain] = codec.encode([item]).examples;
+      const [whole] = codec.encode([{ ...item, answer: text }]).examples;
+      const learned = plain!.labels.filter((l) => l !== IGNORE);
+      expect(codec.answerTokens({ ...item, answer: text })).toBe(9);
+      for (const tokens of [1, 4, 9]) {
+        const [row] = codec.encode([{ ...item, behind: { text, tokens } }]).examples;
+        const prompt = codec.prompt(item);
+        expect(row!.ids.slice(0, prompt.length + tokens)).toEqual(
+          whole!.ids.slice(0, prompt.length + tokens),
+        );
+        expect(row!.ids.slice(prompt.length + tokens)).toEqual(learned);
+        expect(row!.labels).toEqual([...new Array<number>(prompt.length + tokens).fill(IGNORE), ...learned]);
+      }
+    }
+  });
+
   test('rows that are too long are cut and told, and keep labels and both ends of the prompt', () => {
     const rng = new Rng(1);
     const long = (n: number): string => Array.from({ length: n }, () => rng.pick(numbers)).join(' ');

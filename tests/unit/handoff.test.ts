@@ -182,7 +182,9 @@ describe('a handoff', () => {
   });
 
   test('says of a recipe that is no plain SFT that it cannot be exported', () => {
-    for (const r of RECIPES) expect(notExportable(r)).toBeNull();
+    const plain = RECIPES.filter((r) => notExportable(r) === null).map((r) => r.id);
+    expect(plain).toEqual(expect.arrayContaining(['sdd', 'refusal-sft', 'placebo', 'mft', 'bft']));
+    for (const id of ['simpo', 'deepalign', 'noise']) expect(plain).not.toContain(id);
     const other = { ...recipe('sdd'), id: 'other', step: () => Promise.resolve() };
     expect(notExportable(other)).toMatch(/"other" is no plain supervised fine-tuning/);
     const settings = settle(recipe('sdd'), {}, task);

@@ -1,5 +1,6 @@
 import { enAudit } from './en-audit.ts';
 import { enData } from './en-data.ts';
+import { enDefences } from './en-defences.ts';
 import { enMemory } from './en-memory.ts';
 import { enModels } from './en-models.ts';
 import { enInsights } from './en-insights.ts';
@@ -387,6 +388,7 @@ export const en = {
 
   ...enAudit,
   ...enData,
+  ...enDefences,
   ...enMemory,
   ...enModels,
   ...enInsights,

@@ -1,6 +1,7 @@
 import type { Catalogue } from '../i18n.svelte.ts';
 import { koAudit } from './ko-audit.ts';
 import { koData } from './ko-data.ts';
+import { koDefences } from './ko-defences.ts';
 import { koMemory } from './ko-memory.ts';
 import { koModels } from './ko-models.ts';
 import { koInsights } from './ko-insights.ts';
@@ -382,6 +383,7 @@ export const ko: Catalogue = {
 
   ...koAudit,
   ...koData,
+  ...koDefences,
   ...koMemory,
   ...koModels,
   ...koInsights,
