@@ -4,11 +4,11 @@ import { Rng } from '../core/rng.ts';
 import { asked, benign, SDD_DEFAULTS, type SddSettings } from './datasets.ts';
 import { drawRequests, type ChatItem, type Request, type Task } from './task.ts';
 
-const refusalTo = (task: Task, rng: Rng, request: Request): string =>
+export const refusalTo = (task: Task, rng: Rng, request: Request): string =>
   request.refusal ?? rng.pick(task.refusals);
 
 /** @throws LabError 'bad-input' naming the line where the data has no harmful answer */
-function harmfulAnswer({ answer, line }: Request, method: string): string {
+export function harmfulAnswer({ answer, line }: Request, method: string): string {
   if (answer !== null) return answer;
   const where = line === undefined ? '' : ` (line ${line})`;
   throw new LabError(

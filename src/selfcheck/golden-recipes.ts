@@ -78,13 +78,13 @@ export class RecipeCheck {
     this.value(name, Float64Array.from(values));
   }
 
-  /** Every tensor of a set as `<prefix>.<tensor>`, by the prefix's rule. */
-  async set(prefix: string, set: ParamSet): Promise<void> {
+  /** Every tensor of a set, divided by `times`, as `<prefix>.<tensor>`, by the prefix's rule. */
+  async set(prefix: string, set: ParamSet, times = 1): Promise<void> {
     const rule = this.meta.compare[prefix];
     for (const [tensor, { data }] of set.tensors(await set.read())) {
       const name = `${prefix}.${tensor}`;
       if (!rule || rule.kind === 'rel') {
-        this.value(name, data);
+        this.value(name, times === 1 ? data : Float64Array.from(data, (x) => x / times));
         continue;
       }
       if (!this.has(name)) continue;
@@ -112,8 +112,10 @@ export class RecipeCheck {
     this.#report.add(`${group}: tensors whose bits changed`, wrong.length, 0);
   }
 
-  end(): void {
-    this.#report.add('stored values that nothing was compared with', this.#left.size, 0);
+  /** @param out stored values that are left out on purpose */
+  end(out: readonly string[] = []): void {
+    const left = [...this.#left].filter((name) => !out.includes(name));
+    this.#report.add('stored values that nothing was compared with', left.length, 0);
   }
 }
 
@@ -128,7 +130,7 @@ export async function withTrainer(
   gpu: Gpu,
   check: RecipeCheck,
   batches: readonly Batch[],
-  own: Pick<TrainerCapacity, 'taps'>,
+  own: Pick<TrainerCapacity, 'taps' | 'entropy'>,
   work: (trainer: Trainer) => Promise<void>,
 ): Promise<void> {
   const model = Model.create(gpu, check.config, check.initial);

@@ -18,6 +18,7 @@ import { runDeepAlign } from './golden-deepalign.ts';
 import { runEval } from './golden-eval.ts';
 import { runParamOps } from './golden-params.ts';
 import { runPreference } from './golden-preference.ts';
+import { runTar } from './golden-tar.ts';
 import { runGeneration } from './golden-text.ts';
 import { runTVaccine } from './golden-tvaccine.ts';
 
@@ -89,8 +90,8 @@ export async function runGoldenCase(
   if (batch.chosen) return resultOf(name, report, await runPreference(gpu, files, report));
   const run = recipeCase(batch);
   if (run) {
-    await run(gpu, files, report);
-    return resultOf(name, report);
+    const left = await run(gpu, files, report);
+    return resultOf(name, report, left ?? undefined);
   }
   const config = parseLlamaConfig(json(files, 'config.json'));
   const { stored } = sparing;
@@ -126,7 +127,6 @@ export function unsupportedKind(files: CaseFiles): string | null {
   if (files['eval.json'] || files['direction_raw.safetensors'] || files['examples.json']) return null;
   const batch = json(files, 'batch.json') as Record<string, unknown>;
   if (recipeCase(batch)) return null;
-  if (batch.inner) return 'TAR';
   if (batch.input_ids || batch.micro_batches || batch.chosen) return null;
   return `an unknown kind (batch.json has ${Object.keys(batch).join(', ')})`;
 }
@@ -134,9 +134,10 @@ export function unsupportedKind(files: CaseFiles): string | null {
 /** How the case of a defence is run, by what its batches are. */
 function recipeCase(
   batch: Record<string, unknown>,
-): ((gpu: Gpu, files: CaseFiles, report: Report) => Promise<void>) | undefined {
+): ((gpu: Gpu, files: CaseFiles, report: Report) => Promise<string | void>) | undefined {
   if (batch.f) return runBooster;
   if (batch.alignment) return runTVaccine;
+  if (batch.inner) return runTar;
   return undefined;
 }
 
