@@ -1,5 +1,6 @@
 import { LabError } from '../core/errors.ts';
 import { bft } from './bft.ts';
+import { booster } from './booster.ts';
 import { placebo, refusalSft } from './controls.ts';
 import { deepAlign } from './deepalign.ts';
 import { mft } from './mft.ts';
@@ -8,6 +9,8 @@ import type { Recipe } from './recipe.ts';
 import { sddRejectRecipe } from './sdd-reject.ts';
 import { sdd, sddPaper } from './sdd.ts';
 import { simpoRecipe } from './simpo.ts';
+import { tar } from './tar.ts';
+import { tvaccine } from './tvaccine.ts';
 
 /** Every recipe, defences first. */
 export const RECIPES: readonly Recipe[] = [
@@ -16,6 +19,9 @@ export const RECIPES: readonly Recipe[] = [
   sddRejectRecipe,
   simpoRecipe,
   deepAlign,
+  tvaccine,
+  booster,
+  tar,
   refusalSft,
   placebo,
   noise,

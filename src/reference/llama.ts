@@ -129,6 +129,19 @@ export function backward(
   scale: number,
   inject: Sites = {},
 ): Backward {
+  const by = f.weights.map((w) => w * scale);
+  const dlogits = ops.crossEntropyBackward(f.logits, f.targets, config.vocab_size, by);
+  return backwardFrom(config, params, f, dlogits, inject);
+}
+
+/** The same from the gradient of any loss by the logits, [tokens, vocab]. */
+export function backwardFrom(
+  config: LlamaConfig,
+  params: Params,
+  f: Forward,
+  dlogits: Vec,
+  inject: Sites = {},
+): Backward {
   const c = config;
   const h = c.hidden_size;
   const s = headShape(c);
@@ -140,12 +153,6 @@ export function backward(
   const attn: Vec[] = [];
   const hidden: Vec[] = [];
 
-  const dlogits = ops.crossEntropyBackward(
-    f.logits,
-    f.targets,
-    c.vocab_size,
-    f.weights.map((w) => w * scale),
-  );
   const head = ops.linearBackward(dlogits, f.norm, get(params, headName(c)), n, c.vocab_size, h);
   give(headName(c), head.dw);
   const final = ops.rmsnormBackward(head.dx, f.last, get(params, 'model.norm.weight'), n, h, c.rms_norm_eps);
