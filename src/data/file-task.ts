@@ -67,6 +67,15 @@ function defaultsFor(prompts: Prompts, recipe: string, lora: boolean, built: Bui
         lr: lora ? PREFERENCE_LR.lora : PREFERENCE_LR.full,
         pairs: most(1000, prompts.harmful.defence.length),
       };
+    case 't-vaccine':
+    case 'booster':
+      return { ...rate, pairs: most(1000, prompts.harmful.defence.length) };
+    case 'tar':
+      return {
+        ...rate,
+        pairs: most(500, prompts.harmful.defence.length),
+        retain: most(500, prompts.benign.defence.length),
+      };
     case 'deepalign':
       return {
         ...rate,

@@ -7,6 +7,7 @@ import { enInsights } from './en-insights.ts';
 import { enMeasure } from './en-measure.ts';
 import { enPairs } from './en-pairs.ts';
 import { enRecipes } from './en-recipes.ts';
+import { enRivals } from './en-rivals.ts';
 import { enReference } from './en-reference.ts';
 import { enScrub } from './en-scrub.ts';
 
@@ -395,6 +396,7 @@ export const en = {
   ...enMeasure,
   ...enPairs,
   ...enRecipes,
+  ...enRivals,
   ...enReference,
   ...enScrub,
 } as const;

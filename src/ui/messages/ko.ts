@@ -8,6 +8,7 @@ import { koInsights } from './ko-insights.ts';
 import { koMeasure } from './ko-measure.ts';
 import { koPairs } from './ko-pairs.ts';
 import { koRecipes } from './ko-recipes.ts';
+import { koRivals } from './ko-rivals.ts';
 import { koReference } from './ko-reference.ts';
 import { koScrub } from './ko-scrub.ts';
 
@@ -390,6 +391,7 @@ export const ko: Catalogue = {
   ...koMeasure,
   ...koPairs,
   ...koRecipes,
+  ...koRivals,
   ...koReference,
   ...koScrub,
 };
