@@ -21,7 +21,7 @@ export const simpoRecipe: Recipe = {
   source: 'Meng, Xia and Chen, NeurIPS 2024',
   continuable: false,
   settings: [
-    ...runFields(5e-4, 150, { lr: 2e-3, alpha: 64 }),
+    ...runFields(2e-4, 150, { lr: 5e-4, alpha: 64 }),
     { key: 'pairs', type: 'number', default: 1000, min: 1, max: 20_000, step: 1, main: true },
     { key: 'beta', type: 'number', default: 2.5, min: 0.01, max: 100, main: true },
     { key: 'gammaRatio', type: 'number', default: 0.55, min: 0, max: 10, main: true },

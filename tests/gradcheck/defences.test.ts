@@ -6,10 +6,11 @@ import { parseLlamaConfig, tensorShapes } from '../../src/core/config.ts';
 import { Rng } from '../../src/core/rng.ts';
 import { IGNORE, type Batch, type Example, type Tensors } from '../../src/core/types.ts';
 import type { Gpu } from '../../src/gpu/gpu.ts';
-import { Adapter, LORA_TARGETS } from '../../src/model/lora.ts';
+import { weightChange } from '../../src/eval/measures/drift.ts';
+import { Adapter, LORA_TARGETS, mergeLora } from '../../src/model/lora.ts';
 import { Model } from '../../src/model/model.ts';
 import { recipe } from '../../src/recipes/index.ts';
-import { settle } from '../../src/recipes/recipe.ts';
+import { settle, type StepMaker } from '../../src/recipes/recipe.ts';
 import { TINY_OPTIM } from '../../src/recipes/tiny.ts';
 import * as ref from '../../src/reference/llama.ts';
 import * as preference from '../../src/reference/preference.ts';
@@ -144,6 +145,52 @@ describe('one step after the other is the step in float64', () => {
       }
     },
   );
+
+  it.each(['full', 'lora'] as const)(
+    'noise moves every layer by its length and nothing else, %s',
+    async (method) => {
+      base.writeTensors(tensors);
+      const adapter = method === 'lora' ? new Adapter(gpu, config, LORA) : null;
+      adapter?.initialise(5);
+      const model = adapter ? base.with(adapter) : base;
+      const trainer = new Trainer(model, TINY_OPTIM, { maxTokens: 96, maxLabels: 96 });
+      const r = recipe('noise');
+      if (typeof r.step === 'function') throw new Error('noise owns its lengths');
+      const after = async (seed: number): Promise<Tensors> => {
+        const opened = await (r.step as StepMaker).open(trainer, settle(r, { relative: 0.2 }));
+        const batch = recovery();
+        await opened.step({ trainer, next: () => batch.main!, lr: 0, step: 0, rng: new Rng(seed) });
+        const own = await base.readTensors();
+        if (!adapter) base.writeTensors(tensors);
+        return adapter ? mergeLora(config, own, adapter.config, await adapter.readTensors()) : own;
+      };
+      try {
+        const [first, again, other] = [await after(1), await after(1), await after(2)];
+        expect(again).toEqual(first);
+        expect(other).not.toEqual(first);
+        if (adapter) expect(await base.readTensors()).toEqual(tensors);
+        for (const { part, relative } of weightChange(tensors, first)) {
+          if (part === 'all') continue;
+          const wanted = adapter && !part.startsWith('layer') ? 0 : 0.2;
+          expect(Math.abs(relative - wanted), part).toBeLessThan(1e-5);
+        }
+      } finally {
+        trainer.destroy();
+        adapter?.destroy();
+      }
+    },
+  );
+
+  it('noise that was measured on another depth is refused, and says what to set', async () => {
+    const trainer = new Trainer(base, TINY_OPTIM, { maxTokens: 96, maxLabels: 96 });
+    const r = recipe('noise');
+    await expect((async () => (r.step as StepMaker).open(trainer, settle(r)))()).rejects.toMatchObject({
+      code: 'bad-input',
+      message: expect.stringMatching(/measured on a model of 4 layers only/) as string,
+      next: expect.stringMatching(/Set "relative"/) as string,
+    });
+    trainer.destroy();
+  });
 
   const step = (fn: StepFn, trainer: Trainer, batch: Record<string, Batch>, i: number): Promise<void> =>
     fn({ trainer, next: (stream = 'main') => batch[stream]!, lr: LR, step: i, rng: new Rng(i) });

@@ -40,7 +40,7 @@ export const enDefences = {
 
   'recipe.simpo': 'SimPO',
   'recipe.simpo.about':
-    'Learns to find a refusal likelier than the forbidden answer to the same question, token for token, by a margin. No second model is needed to compare with. Settings as its authors use them; not tuned here.',
+    'Learns to find a refusal likelier than the forbidden answer to the same question, token for token, by a margin. No second model is needed to compare with. The rate is the best of three that were tried once, the rest as its authors use it.',
   'recipe.simpo.more':
     'The margin is given as its ratio to beta. It wants to start from a model that is tuned to chat; SimPO itself has no weight on the refusal’s own loss.',
   'recipe.simpo.needs': 'Forbidden questions, each with a refusal and its forbidden answer.',
