@@ -33,7 +33,17 @@ const allowed = {
   insights: ['recipes', ...below('recipes'), 'core', 'data', 'eval', 'world'],
   reference: ['core'],
   // The self-check and the golden cases lay the engine beside the oracle.
-  selfcheck: ['insights', 'train', ...below('train'), 'core', 'data', 'eval', 'files', 'reference'],
+  selfcheck: [
+    'insights',
+    'recipes',
+    'train',
+    ...below('train'),
+    'core',
+    'data',
+    'eval',
+    'files',
+    'reference',
+  ],
   app: ['core', 'report', 'worker/protocol'],
   ui: ['app', 'core', 'report', 'worker/protocol'],
   main: ['ui', 'app', 'core'],

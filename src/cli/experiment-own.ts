@@ -279,12 +279,16 @@ export async function ownMain(values: OwnValues, seeds: readonly RunSeeds[]): Pr
   const runs = runsOf(plan);
   const prepared = seeds.flatMap((one) => runs.map((run) => preparedRun(task, run, one)));
   const cut = prepared.flatMap((p) => p.report.truncated).length;
+  const dropped = prepared.flatMap((p) => p.report.dropped ?? []).length;
   const notes = [
     ...prompts.notes,
     ...(template.source === 'default'
       ? ['The model has no chat template: chats are a plain transcript.']
       : []),
     ...(cut > 0 ? [`${cut} rows had more than ${maxTokens} tokens and were cut.`] : []),
+    ...(dropped > 0
+      ? [`${dropped} pairs had a row of more than ${maxTokens} tokens and were left out.`]
+      : []),
   ];
   for (const note of notes) console.error(`Note: ${note}`);
 

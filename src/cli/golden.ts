@@ -42,6 +42,7 @@ function print(result: GoldenResult): void {
     return;
   }
   console.log(`${result.name}: ${result.ok ? 'ok' : 'MISS'}`);
+  if (result.left !== undefined) console.log(`  not compared: ${result.left}`);
   for (const g of result.groups)
     console.log(
       `  ${g.ok ? 'ok  ' : 'MISS'} ${g.group.padEnd(32)} ${g.error.toExponential(1).padStart(8)}  tolerance ${g.tolerance.toExponential(0)}`,

@@ -25,5 +25,7 @@ export interface GoldenResult {
   /** Null when supported; otherwise the kind of case that this engine does not know. */
   unsupported: string | null;
   groups: GoldenGroup[];
+  /** Stored values that nothing was compared with, and why; absent: there are none. */
+  left?: string;
   ok: boolean;
 }

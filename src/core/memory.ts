@@ -6,6 +6,7 @@ export const PARTS = [
   'adapters',
   'gradients',
   'optimizer',
+  'copies',
   'activations',
   'logits',
   'scratch',

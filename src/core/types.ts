@@ -8,6 +8,8 @@ export const IGNORE = -100;
 export interface Example {
   ids: readonly number[];
   labels: readonly number[];
+  /** Factor of this row's token losses in a loss and its gradient; 1 where absent. It does not change how many labels count. */
+  weight?: number;
 }
 
 /** Rows of any lengths: the engine packs them one behind the other, without padding. */

@@ -56,14 +56,19 @@ export class Batches {
   }
 
   next(): Example[] {
-    const batch: Example[] = [];
+    return this.nextIndices().map((i) => this.examples[i]!);
+  }
+
+  /** As `next`, but where the rows stand among the examples. */
+  nextIndices(): number[] {
+    const batch: number[] = [];
     while (batch.length < this.batchSize) {
       if (this.cursor === this.order.length) {
         this.order = this.#shuffled(this.batchSize - batch.length);
         this.cursor = 0;
         this.epoch++;
       }
-      batch.push(this.examples[this.order[this.cursor++]!]!);
+      batch.push(this.order[this.cursor++]!);
     }
     return batch;
   }

@@ -48,7 +48,8 @@ export function chatCodec({ tokenizer, template, maxTokens }: CodecOptions): Cha
   const written = (messages: readonly ChatMessage[], until: 'answer' | 'content' | 'end'): number[] =>
     template.encode(messages, tokenizer, { until, now: ROW_DATE });
 
-  const row = (item: ChatItem): { ids: number[]; answerAt: number; merged: boolean } => {
+  type Row = { ids: number[]; answerAt: number; merged: boolean };
+  const whole = (item: Pick<ChatItem, 'prompt' | 'before' | 'answer' | 'open'>): Row => {
     const prompt = written(turns(item), 'answer');
     const messages: ChatMessage[] = [...turns(item), { role: 'assistant', content: item.answer }];
     const closed = written(messages, 'end');
@@ -59,6 +60,21 @@ export function chatCodec({ tokenizer, template, maxTokens }: CodecOptions): Cha
     const ids = written(messages, 'content');
     const [eos] = tokenizer.ends;
     return { ids: item.open || eos === undefined ? ids : [...ids, eos], answerAt, merged };
+  };
+  /** Ids of an answer's text alone. */
+  const textOf = (item: Pick<ChatItem, 'prompt' | 'before' | 'answer'>): number[] => {
+    const { ids, answerAt } = whole({ ...item, open: true });
+    return ids.slice(answerAt);
+  };
+  const row = (item: ChatItem): Row => {
+    const { ids, answerAt, merged } = whole(item);
+    if (!item.behind) return { ids, answerAt, merged };
+    const first = textOf({ ...item, answer: item.behind.text }).slice(0, item.behind.tokens);
+    return {
+      ids: [...ids.slice(0, answerAt), ...first, ...ids.slice(answerAt)],
+      answerAt: answerAt + first.length,
+      merged,
+    };
   };
 
   /** Where the assistant's earlier turns stand in the row of the whole: ids [from, to). */
@@ -100,6 +116,7 @@ export function chatCodec({ tokenizer, template, maxTokens }: CodecOptions): Cha
   return {
     prompt: (request) => cutMiddle(written(turns(request), 'answer'), maxTokens),
     encode,
+    answerTokens: (item) => textOf(item).length,
     decode: (ids) => tokenizer.decode(ids).trim(),
     ends: tokenizer.ends,
   };

@@ -28,21 +28,35 @@ export function promptIds(prompt: string): number[] {
   return [SPECIAL.bos, SPECIAL.user, ...encodeWords(prompt), SPECIAL.asst];
 }
 
+/** PROMPT, tokens on which the loss does not count, and an ANSWER on which it does. */
+export function answerRow(
+  prompt: readonly number[],
+  behind: readonly number[],
+  answer: readonly number[],
+): Example {
+  return {
+    ids: [...prompt, ...behind, ...answer],
+    labels: [...prompt.map(() => IGNORE), ...behind.map(() => IGNORE), ...answer],
+  };
+}
+
 /**
  * One chat turn, `<bos><user> PROMPT <asst> ANSWER <eos>`; the loss counts on the answer and its <eos> only.
  * @param answer null: the prompt alone, with no label
  * @param o.open the answer is a beginning: no <eos> follows (prefix-only attack targets)
+ * @param o.behind the answer comes behind the first tokens of this text, on which the loss does not count
  * @param o.all the loss counts on every token (pretraining, perplexity)
  */
 export function chat(
   prompt: string,
   answer: string | null,
-  o: { open?: boolean; all?: boolean } = {},
+  o: { open?: boolean; all?: boolean; behind?: { text: string; tokens: number } } = {},
 ): Example {
-  const head = promptIds(prompt);
+  const { text, tokens } = o.behind ?? { text: '', tokens: 0 };
+  const behind = tokens > 0 ? encodeWords(text).slice(0, tokens) : [];
   const tail = answer === null ? [] : [...encodeWords(answer), ...(o.open ? [] : [SPECIAL.eos])];
-  const ids = [...head, ...tail];
-  return { ids, labels: o.all ? ids : [...head.map(() => IGNORE), ...tail] };
+  const row = answerRow(promptIds(prompt), behind, tail);
+  return o.all ? { ids: row.ids, labels: row.ids } : row;
 }
 
 /** Running text, `<bos> TEXT <eos>`; the loss counts on every token. */

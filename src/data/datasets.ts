@@ -14,11 +14,11 @@ import {
 
 /** Token rows of the tiny world's chats with the loss on the answers. */
 export function toExamples(items: readonly ChatItem[]): Example[] {
-  return items.map(({ prompt, answer, open }) => chat(prompt, answer, { open }));
+  return items.map(({ prompt, answer, open, behind }) => chat(prompt, answer, { open, behind }));
 }
 
 /** A request with another answer than its own. */
-const asked = (
+export const asked = (
   { prompt, before, line, every }: Request,
   answer: string,
   role: ChatItem['role'],
@@ -31,7 +31,8 @@ const asked = (
   role,
 });
 
-const benign = (
+/** Benign chats with their right answers. */
+export const benign = (
   task: Task,
   rng: Rng,
   side: Side,

@@ -34,8 +34,20 @@ export interface ChatItem extends Pick<Request, 'prompt' | 'before' | 'line' | '
   answer: string;
   /** The answer is a beginning: no end of turn is taught. */
   open?: boolean;
+  /** The answer comes behind the first `tokens` tokens of this text, on which the loss does not count. */
+  behind?: { text: string; tokens: number };
   /** Why it is in the set, for the data view. */
-  role: 'refusal' | 'pair' | 'reject' | 'replay' | 'attack' | 'benign' | 'new-skill';
+  role:
+    | 'refusal'
+    | 'rejected'
+    | 'recovery'
+    | 'pair'
+    | 'placebo'
+    | 'reject'
+    | 'replay'
+    | 'attack'
+    | 'benign'
+    | 'new-skill';
 }
 
 /** Shares of the kinds of irrelevant answers. */
@@ -52,6 +64,8 @@ export interface EncodeReport {
   truncated: { tokens: number; line?: number }[];
   /** Rows whose prompt, when an answer follows, ends in other tokens than it has when one is to come. */
   merged: number;
+  /** Pairs that were left out as a whole, because one of their rows was too long, by line where it is known. */
+  dropped?: { line?: number }[];
 }
 
 /** Text to tokens and back, with a model's own tokenizer and chat template. */
@@ -60,6 +74,8 @@ export interface ChatCodec {
   prompt(request: Pick<Request, 'prompt' | 'before'>): number[];
   /** Rows with the loss on the assistant's answer alone. */
   encode(items: readonly ChatItem[]): { examples: Example[]; report: EncodeReport };
+  /** Tokens of an answer in its row, without its end. */
+  answerTokens(item: Pick<ChatItem, 'prompt' | 'before' | 'answer'>): number;
   /** Special tokens are left out. */
   decode(ids: readonly number[]): string;
   /** Ids that end an answer; the first is the one that is taught. */

@@ -3,7 +3,7 @@ import { drawBenign, drawShare, drawSkill } from '../world/skills.ts';
 import { drawNewSkill } from '../world/new-skill.ts';
 import { words, type SkillId } from '../world/words.ts';
 import { ATTACK_WORDINGS, DEFENCE_WORDINGS, type ForbiddenFact, type World } from '../world/world.ts';
-import { promptIds, SPECIAL } from './chat.ts';
+import { encodeWords, promptIds, SPECIAL } from './chat.ts';
 import { rejectText, toExamples } from './datasets.ts';
 import { evalBenign, evalForbidden } from './evalsets.ts';
 import type { Chat, ChatCodec, Request, Side, Task } from './task.ts';
@@ -30,6 +30,7 @@ const codec: ChatCodec = {
     const longest = examples.reduce((most, e) => Math.max(most, e.ids.length), 0);
     return { examples, report: { longest, truncated: [], merged: 0 } };
   },
+  answerTokens: ({ answer }) => encodeWords(answer).length,
   decode: (ids) => (tokenizer ??= Tokenizer.tiny()).decode(ids),
   ends: [SPECIAL.eos],
 };
@@ -58,9 +59,12 @@ export function tinyTask(world: World): Task {
     },
     benign: (rng, _side, n, skill = 'familiar') =>
       Array.from({ length: n }, () => {
-        const { prompt, answer } =
-          skill === 'familiar' ? drawBenign(world, rng, 'finetune') : drawNewSkill(world, rng, 'finetune');
-        return { prompt, answer, opening: null };
+        if (skill === 'new-skill') {
+          const { prompt, answer } = drawNewSkill(world, rng, 'finetune');
+          return { prompt, answer, opening: null };
+        }
+        const { prompt, answer, adjective } = drawBenign(world, rng, 'finetune');
+        return { prompt, answer, opening: null, ...(adjective !== undefined && { topic: adjective }) };
       }),
     refusals: words.refusals,
     reject: rejectText,

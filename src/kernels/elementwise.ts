@@ -147,3 +147,23 @@ export function scatterRows(o: { rowOf: Binding; drow: Binding; dx: Binding; wid
     workgroups: (d) => grid1d(d.tokens * o.width, 64),
   };
 }
+
+/** shaders/43_row_distance.wgsl: distance [rows] of the rows of a and b, and in grad scale times its gradient by a. */
+export function rowDistance(o: {
+  a: Binding;
+  b: Binding;
+  grad: Binding;
+  distance: Binding;
+  rows: Size;
+  width: number;
+  scale: () => number;
+}): Op<Dims> {
+  return {
+    shader: '43_row_distance',
+    defines: {},
+    access: 'rrww',
+    bindings: [o.a, o.b, o.grad, o.distance],
+    uniforms: (d) => [sizeOf(o.rows, d), o.width, f32(o.scale())],
+    workgroups: (d) => grid1d(sizeOf(o.rows, d), 1),
+  };
+}

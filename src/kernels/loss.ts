@@ -27,9 +27,10 @@ export function crossEntropy(o: {
   };
 }
 
-/** shaders/10_cross_entropy_backward.wgsl: logits [rows, part.count] become their own gradient. */
+/** shaders/10_cross_entropy_backward.wgsl: logits [rows, part.count] become their own gradient; `weights` [rows] f32. */
 export function crossEntropyBackward(o: {
   labels: Binding;
+  weights: Binding;
   logits: Binding;
   seen: Binding;
   rows: Size;
@@ -38,21 +39,65 @@ export function crossEntropyBackward(o: {
   return {
     shader: '10_cross_entropy_backward',
     defines: {},
-    access: 'rrw',
-    bindings: [o.labels, o.seen, o.logits],
+    access: 'rrrw',
+    bindings: [o.labels, o.weights, o.seen, o.logits],
     uniforms: (d) => [sizeOf(o.rows, d), o.part.first, o.part.count, f32(d.scale)],
     workgroups: (d) => grid1d(sizeOf(o.rows, d), 1),
   };
 }
 
-/** shaders/09_loss_sum.wgsl: adds scale * sum(loss) to the train state. */
-export function lossSum(o: { loss: Binding; state: Binding }): Op<Dims> {
+/** shaders/08_negative_entropy.wgsl: `seen` and loss [rows] after the columns `part` of the vocabulary, taken in order. */
+export function negativeEntropy(o: {
+  /** [rows, part.count] */
+  logits: Binding;
+  seen: Binding;
+  loss: Binding;
+  rows: Size;
+  part: Span;
+}): Op<Dims> {
+  return {
+    shader: '08_negative_entropy',
+    defines: {},
+    access: 'rww',
+    bindings: [o.logits, o.seen, o.loss],
+    uniforms: (d) => [sizeOf(o.rows, d), o.part.first, o.part.count],
+    workgroups: (d) => grid1d(sizeOf(o.rows, d), 1),
+  };
+}
+
+/** shaders/10_negative_entropy_backward.wgsl: logits [rows, part.count] become their own gradient; `weights` [rows] f32. */
+export function negativeEntropyBackward(o: {
+  weights: Binding;
+  logits: Binding;
+  seen: Binding;
+  rows: Size;
+  part: Span;
+}): Op<Dims> {
+  return {
+    shader: '10_negative_entropy_backward',
+    defines: {},
+    access: 'rrw',
+    bindings: [o.weights, o.seen, o.logits],
+    uniforms: (d) => [sizeOf(o.rows, d), o.part.first, o.part.count, f32(d.scale)],
+    workgroups: (d) => grid1d(sizeOf(o.rows, d), 1),
+  };
+}
+
+/** shaders/09_loss_sum.wgsl: adds scale * sum(weights * loss) to the train state. */
+export function lossSum(o: {
+  loss: Binding;
+  weights: Binding;
+  state: Binding;
+  /** Absent: those of the batch that go to the head, with its scale. */
+  rows?: Size;
+  scale?: () => number;
+}): Op<Dims> {
   return {
     shader: '09_loss_sum',
     defines: {},
-    access: 'rw',
-    bindings: [o.loss, o.state],
-    uniforms: (d) => [d.rows, f32(d.scale)],
+    access: 'rrw',
+    bindings: [o.loss, o.weights, o.state],
+    uniforms: (d) => [sizeOf(o.rows ?? 'rows', d), f32(o.scale?.() ?? d.scale)],
     workgroups: () => [1, 1, 1],
   };
 }

@@ -116,21 +116,21 @@ export function backwardOps(
   };
   /** Adds what is injected at a layer's output, and keeps the sum. */
   const tapHidden = (l: number) => {
-    if (!taps) return;
+    const [inject, grad] = [taps?.hidden.inject[l], taps?.hidden.grad[l]];
     const rows = 'tokens';
-    ops.push(combine({ x: taps.hidden.inject[l]!, y: s.dx, a: 1, b: 1, rows, width: w.hidden }));
-    ops.push(combine({ x: s.dx, y: taps.hidden.grad[l]!, a: 1, b: 0, rows, width: w.hidden }));
+    if (inject) ops.push(combine({ x: inject, y: s.dx, a: 1, b: 1, rows, width: w.hidden }));
+    if (grad) ops.push(combine({ x: s.dx, y: grad, a: 1, b: 0, rows, width: w.hidden }));
   };
   /**
    * The gradient that enters o_proj. What is injected at an attention output flows on through the attention only: the residual
-   * stream beside it does not depend on that output.
+   * stream beside it does not depend on that output. It is summed in `grad`, which `inject` therefore needs.
    */
   const tapAttn = (l: number): Binding => {
-    if (!taps) return s.dx;
+    const [inject, grad] = [taps?.attn.inject[l], taps?.attn.grad[l]];
+    if (!grad) return s.dx;
     const rows = 'tokens';
-    const grad = taps.attn.grad[l]!;
     ops.push(combine({ x: s.dx, y: grad, a: 1, b: 0, rows, width: w.hidden }));
-    ops.push(combine({ x: taps.attn.inject[l]!, y: grad, a: 1, b: 1, rows, width: w.hidden }));
+    if (inject) ops.push(combine({ x: inject, y: grad, a: 1, b: 1, rows, width: w.hidden }));
     return grad;
   };
 

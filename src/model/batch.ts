@@ -13,7 +13,7 @@ export interface Capacity {
 
 /** Where the parts of a packed batch stand, in words, and how long it is. */
 export function batchWords({ maxTokens, maxRows }: Capacity) {
-  const sizes = [maxTokens, maxTokens * 4, maxRows, maxRows, maxTokens, maxTokens * 4, maxTokens];
+  const sizes = [maxTokens, maxTokens * 4, maxRows, maxRows, maxTokens, maxTokens * 4, maxTokens, maxRows];
   const offsets: number[] = [];
   let length = 0;
   for (const size of sizes) {
@@ -28,7 +28,7 @@ export type RowsWanted = 'labelled' | 'all' | 'last';
 
 /**
  * A batch packed row behind row, without padding, in one GPU buffer: ids, what each token knows of its row, which tokens'
- * predictions are wanted with which label, and for the embedding gradient the tokens of each distinct id.
+ * predictions are wanted with which label and weight, and for the embedding gradient the tokens of each distinct id.
  */
 export class PackedBatch {
   readonly ids: Binding;
@@ -38,9 +38,13 @@ export class PackedBatch {
   readonly rowOf: Binding;
   readonly distinct: Binding;
   readonly order: Binding;
+  /** f32, of every wanted prediction. */
+  readonly weights: Binding;
   private readonly gpu: Gpu;
   private readonly buffer: GPUBuffer;
   private readonly words: Uint32Array<ArrayBuffer>;
+  /** The same memory. */
+  private readonly floats: Float32Array<ArrayBuffer>;
   private readonly capacity: Capacity;
   private readonly vocab: number;
   private readonly positions: number;
@@ -52,6 +56,7 @@ export class PackedBatch {
     this.positions = config.max_position_embeddings;
     const { sizes, offsets, length } = batchWords(capacity);
     this.words = new Uint32Array(length);
+    this.floats = new Float32Array(this.words.buffer);
     this.buffer = gpu.buffer('batch', length * 4);
     const bind = (i: number) => range(this.buffer, offsets[i]!, sizes[i]!);
     this.ids = bind(0);
@@ -61,6 +66,7 @@ export class PackedBatch {
     this.rowOf = bind(4);
     this.distinct = bind(5);
     this.order = bind(6);
+    this.weights = bind(7);
   }
 
   /**
@@ -96,6 +102,7 @@ export class PackedBatch {
           if (r >= this.capacity.maxRows) throw tooLarge('predicted tokens', this.capacity.maxRows);
           w[at(this.rows) + r] = n;
           w[at(this.labels) + r] = label === IGNORE ? NO_LABEL : label;
+          this.floats[at(this.weights) + r] = example.weight ?? 1;
           w[at(this.rowOf) + n] = r++;
         } else {
           w[at(this.rowOf) + n] = NO_LABEL;
@@ -123,6 +130,31 @@ export function countLabels(batch: Batch): number {
   let count = 0;
   for (const { labels } of batch) for (let i = 1; i < labels.length; i++) if (labels[i] !== IGNORE) count++;
   return count;
+}
+
+/** Losses of a batch's labels, one behind the other, by row and token: [r][i] is that of labels[i + 1], 0 where nothing counts. */
+export function byRow(batch: Batch, losses: Float32Array): Float32Array[] {
+  let at = 0;
+  return batch.map(({ ids, labels }) => {
+    const row = new Float32Array(ids.length);
+    for (let i = 0; i + 1 < labels.length; i++) if (labels[i + 1] !== IGNORE) row[i] = losses[at++]!;
+    return row;
+  });
+}
+
+/** Of a row's labels together. */
+export interface RowScore {
+  /** Sum of their log-probabilities, in nats; not weighted. */
+  logp: number;
+  labels: number;
+}
+
+/** @param tokenLoss as `byRow` gives it */
+export function scoresOf(batch: Batch, tokenLoss: readonly Float32Array[]): RowScore[] {
+  return batch.map((row, r) => ({
+    logp: -tokenLoss[r]!.reduce((sum, x) => sum + x, 0),
+    labels: countLabels([row]),
+  }));
 }
 
 function tooLarge(what: string, most: number): LabError {

@@ -9,7 +9,7 @@ import { widths, type Activations } from './activations.ts';
 import { linearForward, type Weight } from './linear.ts';
 import { linearGroup, type LinearGroup } from './lora.ts';
 import { loraForward, loraLow, type LoraStack } from './lora-ops.ts';
-import type { Taps } from './taps.ts';
+import type { Taps, TapSite } from './taps.ts';
 import type { WeightSet } from './weights.ts';
 
 /** Everything the op lists are made from. */
@@ -74,12 +74,12 @@ export function layerOps(net: Network, l: number, again = false): Op<Dims>[] {
       y: a.norm1,
       rstd: a.rstd1,
       ...(before && {
-        add: { delta: acts.delta, sum: a.x, ...(taps ? { pert: taps.hidden.pert[l - 1]! } : {}) },
+        add: { delta: acts.delta, sum: a.x, ...pertAt(taps?.hidden, l - 1) },
       }),
       ...shared,
     }),
   );
-  if (taps && before) ops.push(keepTap(net, a.x, taps.hidden.out[l - 1]!));
+  if (before) ops.push(...keepTap(net, a.x, taps?.hidden, l - 1));
   linear('qkv', a.norm1, a.qkv);
   ops.push(
     rope({
@@ -108,14 +108,14 @@ export function layerOps(net: Network, l: number, again = false): Op<Dims>[] {
       : attention(gpu, h, { tokens: input.tokens, qkv: a.qkv, out: a.attn, lse: a.lse }),
   );
   linear('o', a.attn, acts.delta);
-  if (taps && !again) ops.push(keepTap(net, acts.delta, taps.attn.out[l]!));
+  if (!again) ops.push(...keepTap(net, acts.delta, taps?.attn, l));
   ops.push(
     rmsnorm({
       x: a.x,
       w: params.binding(names.norm2),
       y: a.norm2,
       rstd: a.rstd2,
-      add: { delta: acts.delta, sum: a.mid, ...(taps ? { pert: taps.attn.pert[l]! } : {}) },
+      add: { delta: acts.delta, sum: a.mid, ...pertAt(taps?.attn, l) },
       ...shared,
     }),
   );
@@ -126,8 +126,15 @@ export function layerOps(net: Network, l: number, again = false): Op<Dims>[] {
   return ops;
 }
 
-function keepTap({ config }: Network, x: Binding, y: Binding): Op<Dims> {
-  return combine({ x, y, a: 1, b: 0, rows: 'tokens', width: config.hidden_size });
+/** What is added at a layer's site, where the site was asked for. */
+function pertAt(site: TapSite | undefined, l: number): { pert?: Binding } {
+  const pert = site?.pert[l];
+  return pert ? { pert } : {};
+}
+
+function keepTap({ config }: Network, x: Binding, site: TapSite | undefined, l: number): Op<Dims>[] {
+  const y = site?.out[l];
+  return y ? [combine({ x, y, a: 1, b: 0, rows: 'tokens', width: config.hidden_size })] : [];
 }
 
 /** The forward pass of a Llama (Touvron et al. 2023) up to the hidden states of the wanted rows, which the head takes. */
@@ -152,12 +159,12 @@ export function forwardOps(net: Network): Op<Dims>[] {
       a: end.mid,
       b: acts.delta,
       sum: acts.last,
-      ...(taps ? { pert: taps.hidden.pert[lastLayer]! } : {}),
+      ...pertAt(taps?.hidden, lastLayer),
       rows: 'tokens',
       width: w.hidden,
     }),
   );
-  if (taps) ops.push(keepTap(net, acts.last, taps.hidden.out[lastLayer]!));
+  ops.push(...keepTap(net, acts.last, taps?.hidden, lastLayer));
   ops.push(
     rmsnorm({
       x: acts.last,

@@ -6,7 +6,14 @@ import type { LlamaConfig } from '../core/config.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { Program, type Binding, type Op } from '../gpu/program.ts';
 import { sizeOf, spansOf, type Dims, type Span } from '../kernels/common.ts';
-import { crossEntropy, crossEntropyBackward, select, SOFTMAX_ROW } from '../kernels/loss.ts';
+import {
+  crossEntropy,
+  crossEntropyBackward,
+  negativeEntropy,
+  negativeEntropyBackward,
+  select,
+  SOFTMAX_ROW,
+} from '../kernels/loss.ts';
 import { matmul } from '../kernels/matmul.ts';
 import { widths, type Activations } from './activations.ts';
 import { product } from './linear.ts';
@@ -121,18 +128,27 @@ function logitsOps(h: Head, rows: Span, part: Span): Op<Dims>[] {
 }
 
 export interface LossBuffers {
+  /** What is minimised; absent: cross-entropy. */
+  objective?: 'negative entropy';
   /** Of every row, from the batch. */
   labels: Binding;
+  weights: Binding;
   /** [rows], [rows, SOFTMAX_ROW] */
   loss: Binding;
   seen: Binding;
 }
 
-function lossOfRows(h: Head, l: LossBuffers, rows: Span): Op<Dims>[] {
+function lossOf(
+  { objective, labels }: Omit<LossBuffers, 'weights'>,
+  at: Parameters<typeof negativeEntropy>[0] & { rows: Span },
+): Op<Dims> {
+  return objective ? negativeEntropy(at) : crossEntropy({ ...at, labels: rowsOf(labels, at.rows, 1) });
+}
+
+function lossOfRows(h: Head, l: Omit<LossBuffers, 'weights'>, rows: Span): Op<Dims>[] {
   return h.parts.flatMap((part) => [
     ...logitsOps(h, rows, part),
-    crossEntropy({
-      labels: rowsOf(l.labels, rows, 1),
+    lossOf(l, {
       logits: h.logits,
       seen: rowsOf(l.seen, rows, SOFTMAX_ROW),
       loss: rowsOf(l.loss, rows, 1),
@@ -142,13 +158,13 @@ function lossOfRows(h: Head, l: LossBuffers, rows: Span): Op<Dims>[] {
   ]);
 }
 
-/** The loss of every row. */
-export function lossOps(h: Head, l: LossBuffers): Op<Dims>[] {
+/** The loss of every row, not weighted. */
+export function lossOps(h: Head, l: Omit<LossBuffers, 'weights'>): Op<Dims>[] {
   return h.rows.flatMap((rows) => lossOfRows(h, l, rows));
 }
 
 /**
- * The loss of every row and its gradient: dn [rows, hidden], and with `grads` dW +=. Piece by piece: the logits become their own
+ * The loss of every row and its gradient, weighted: dn [rows, hidden], and with `grads` dW +=. Piece by piece: the logits become their own
  * gradient, which both products take at once. The last columns come first, whose logits are still there.
  */
 export function lossBackwardOps(
@@ -160,16 +176,19 @@ export function lossBackwardOps(
   const last = h.parts.at(-1)!;
   return h.rows.flatMap((rows) => {
     const ops = lossOfRows(h, l, rows);
+    const at = (part: Span) => ({
+      weights: rowsOf(l.weights, rows, 1),
+      logits: h.logits,
+      seen: rowsOf(l.seen, rows, SOFTMAX_ROW),
+      rows,
+      part,
+    });
     for (const part of h.parts.toReversed()) {
       if (part !== last) ops.push(...logitsOps(h, rows, part));
       ops.push(
-        crossEntropyBackward({
-          labels: rowsOf(l.labels, rows, 1),
-          logits: h.logits,
-          seen: rowsOf(l.seen, rows, SOFTMAX_ROW),
-          rows,
-          part,
-        }),
+        l.objective
+          ? negativeEntropyBackward(at(part))
+          : crossEntropyBackward({ ...at(part), labels: rowsOf(l.labels, rows, 1) }),
         matmul(h.gpu, {
           layout: 'NN',
           a: h.logits,

@@ -29,6 +29,13 @@ export interface PlanRequest {
   labels?: number;
   checkpoint?: boolean;
   logits?: Partial<LogitsPiece>;
+  /** What a recipe keeps beside it. */
+  own?: {
+    /** Sets as large as what is trained: copies and gradients. */
+    copies?: number;
+    /** Tensors [tokens, hidden] for each layer. */
+    layerSets?: number;
+  };
   /** Answers at once; 0: no generator. */
   answers: number;
   /** Positions of a prompt with its answer; `context` by default. */
@@ -108,7 +115,10 @@ export function plan(config: LlamaConfig, request: PlanRequest, limits: Limits, 
       bindingBytes: binding,
       ...(request.logits && { logits: request.logits }),
     });
-    bytes.activations = b.activations + b.adapters;
+    const { copies = 0, layerSets = 0 } = request.own ?? {};
+    bytes.copies = copies * trained * 4;
+    const layerSet = config.num_hidden_layers * tokens * config.hidden_size * 4;
+    bytes.activations = b.activations + b.adapters + layerSets * layerSet;
     bytes.logits = b.logits;
     bytes.scratch +=
       b.backward + b.batch + Math.ceil(trained / CHUNK) * 16 + config.num_hidden_layers * OPS[method] * SLOT;

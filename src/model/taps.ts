@@ -3,7 +3,7 @@ import type { Activations } from './activations.ts';
 
 /**
  * Places where a recipe can look into the network and push: after each layer's attention output (before it joins the residual
- * stream) and at each layer's output. All tensors are [tokens, hidden], one per layer.
+ * stream) and at each layer's output. All tensors are [tokens, hidden], one per layer; a list is empty where it was not asked for.
  */
 export interface TapSite {
   /** The value, after the forward pass. */
@@ -23,11 +23,36 @@ export interface Taps {
 
 export type TapName = keyof Taps;
 
-export function makeTaps(acts: Activations, layers: number, floats: number): Taps {
-  const site = (name: string): TapSite => {
-    const each = (what: string) =>
-      Array.from({ length: layers }, (_, l) => acts.make(`${name} ${what} ${l}`, floats));
-    return { out: each('out'), pert: each('pert'), grad: each('grad'), inject: each('inject') };
+/** `grad as pert`: both in one buffer. The backward pass of one batch leaves what the forward pass of the next one adds. */
+export type TapUse = keyof TapSite | 'grad as pert';
+export type TapWish = Partial<Record<TapName, readonly TapUse[]>>;
+
+const USES = ['out', 'pert', 'grad', 'inject'] as const;
+const EVERY: TapWish = { attn: USES, hidden: USES };
+
+const wishOf = (wish: TapWish | true): TapWish => (wish === true ? EVERY : wish);
+
+/** Tensors of each layer that a wish takes. */
+export function tapSets(wish: TapWish | boolean | undefined): number {
+  if (!wish) return 0;
+  return Object.values(wishOf(wish)).reduce((n, uses) => n + uses.length, 0);
+}
+
+export function makeTaps(
+  acts: Activations,
+  layers: number,
+  floats: number,
+  wish: TapWish | true = true,
+): Taps {
+  const site = (name: TapName, label: string): TapSite => {
+    const uses = wishOf(wish)[name] ?? [];
+    const each = (use: TapUse): Binding[] =>
+      uses.includes(use)
+        ? Array.from({ length: layers }, (_, l) => acts.make(`${label} ${use} ${l}`, floats))
+        : [];
+    const both = each('grad as pert');
+    const [grad, pert] = both.length > 0 ? [both, both] : [each('grad'), each('pert')];
+    return { out: each('out'), pert, grad, inject: each('inject') };
   };
-  return { attn: site('attention tap'), hidden: site('hidden tap') };
+  return { attn: site('attn', 'attention tap'), hidden: site('hidden', 'hidden tap') };
 }

@@ -2,6 +2,7 @@ import { IGNORE, type Batch } from '../core/types.ts';
 import { Program } from '../gpu/program.ts';
 import type { Binding } from '../gpu/program.ts';
 import type { Dims } from '../kernels/common.ts';
+import { byRow } from './batch.ts';
 import { ForwardPass } from './forward-pass.ts';
 import { headFloats, LogitsReader, lossOps, makeHead } from './head.ts';
 import type { Model } from './model.ts';
@@ -46,13 +47,7 @@ export class TokenLosses {
       return { tokenLoss: batch.map(({ ids }) => new Float32Array(ids.length)) };
     const { rows } = this.pass.run(batch, 'labelled', this.score);
     const losses = await this.model.gpu.readFloats(this.loss.buffer, 0, rows);
-    let at = 0;
-    const tokenLoss = batch.map(({ ids, labels }) => {
-      const row = new Float32Array(ids.length);
-      for (let i = 0; i + 1 < labels.length; i++) if (labels[i + 1] !== IGNORE) row[i] = losses[at++]!;
-      return row;
-    });
-    return { tokenLoss };
+    return { tokenLoss: byRow(batch, losses) };
   }
 
   /** Logits at every token: [length, vocab] per row. */

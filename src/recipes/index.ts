@@ -1,12 +1,33 @@
 import { LabError } from '../core/errors.ts';
 import { bft } from './bft.ts';
+import { booster } from './booster.ts';
+import { placebo, refusalSft } from './controls.ts';
+import { deepAlign } from './deepalign.ts';
 import { mft } from './mft.ts';
+import { noise } from './noise.ts';
 import type { Recipe } from './recipe.ts';
 import { sddRejectRecipe } from './sdd-reject.ts';
 import { sdd, sddPaper } from './sdd.ts';
+import { simpoRecipe } from './simpo.ts';
+import { tar } from './tar.ts';
+import { tvaccine } from './tvaccine.ts';
 
 /** Every recipe, defences first. */
-export const RECIPES: readonly Recipe[] = [sdd, sddPaper, sddRejectRecipe, mft, bft];
+export const RECIPES: readonly Recipe[] = [
+  sdd,
+  sddPaper,
+  sddRejectRecipe,
+  simpoRecipe,
+  deepAlign,
+  tvaccine,
+  booster,
+  tar,
+  refusalSft,
+  placebo,
+  noise,
+  mft,
+  bft,
+];
 
 /** Throws LabError('not-found') when there is none. */
 export function recipe(id: string): Recipe {

@@ -1,19 +1,26 @@
 import type { Settings } from '../core/settings.ts';
 import type { Example } from '../core/types.ts';
 import type { EncodeReport, Task } from '../data/task.ts';
+import { batchCap } from '../train/cap.ts';
 import { TrainSession } from '../train/session.ts';
-import type { OpenBatches, SessionHooks, StepFn } from '../train/session.ts';
-import type { Trainer } from '../train/trainer.ts';
-import { shuffled } from './recipe.ts';
-import type { Recipe, RunPlan } from './recipe.ts';
+import type { OpenBatches, OpenStep, SessionHooks, StepFn } from '../train/session.ts';
+import type { Trainer, TrainerCapacity } from '../train/trainer.ts';
+import type { Needs, Recipe, RunPlan } from './recipe.ts';
+import { allRows, encodeStreams, openStreams, rowsOf, streamsOf, type Streams } from './streams.ts';
 
 /** A recipe with its settings, its data and their order: everything of a run that needs no GPU. */
 export interface Prepared {
   recipe: Recipe;
+  settings: Settings;
   plan: RunPlan;
+  /** Rows by stream. */
+  streams: Streams<Example>;
+  /** The rows of all streams. */
   examples: Example[];
   report: EncodeReport;
   open: OpenBatches;
+  /** What it takes beside an ordinary trainer. */
+  needs: Needs;
   /** What the session draws from. */
   seed: string;
 }
@@ -22,22 +29,59 @@ export interface Prepared {
  * The one way from a recipe to a run: the page and the command line train the same batches in the same order for the
  * same settings and seed.
  * @param settings as settle() returns them
+ * @throws LabError 'bad-input' where settings do not go together, or the data lacks what the recipe needs
  */
 export function prepare(recipe: Recipe, task: Task, settings: Settings, seed: number): Prepared {
   const plan = recipe.plan(settings);
-  const { examples, report } = task.codec.encode(recipe.data(task, settings, seed));
+  const items = streamsOf(recipe.data(task, settings, seed));
+  const { streams, report } = encodeStreams(task.codec, items, plan.streams);
   // The recipe's name belongs to the seed: a defence and an attack of the same seed are not shuffled alike.
   const own = `${recipe.id}/${seed}`;
-  return { recipe, plan, examples, report, open: shuffled(examples, plan.batch, own, plan.order), seed: own };
+  const open = openStreams(streams, plan, own);
+  const needs = recipe.needs?.(settings) ?? {};
+  return { recipe, settings, plan, streams, examples: allRows(streams), report, open, needs, seed: own };
 }
 
-/** @param wrap runs each step in the caller's turn on the GPU */
-export function sessionOf(
-  { recipe, plan, open, seed }: Prepared,
+/**
+ * The trainer's room for a pass of so many rows of any stream, with what the recipe wants of a trainer.
+ * @param rows at most; a longer batch is trained in several passes
+ */
+export function roomOf({ streams, plan, needs }: Prepared, rows: number): TrainerCapacity {
+  const caps = Object.entries(streams).map(([name, examples]) =>
+    batchCap(examples, Math.min(rows, rowsOf(name, plan.batch, plan.streams))),
+  );
+  const most = (key: 'maxTokens' | 'maxLabels'): number => Math.max(...caps.map((c) => c[key]));
+  return roomWith(needs, { maxTokens: most('maxTokens'), maxLabels: most('maxLabels') });
+}
+
+/** The room with what the recipe wants of a trainer. */
+export function roomWith({ taps, entropy }: Needs, cap: TrainerCapacity): TrainerCapacity {
+  return { ...cap, ...(taps && { taps }), ...(entropy && { entropy, maxLabels: cap.maxTokens }) };
+}
+
+/** A session and what its recipe keeps on the GPU beside the trainer. */
+export interface OpenSession {
+  session: TrainSession;
+  /** Frees what the recipe made; the trainer and the model are the caller's. */
+  close(): void;
+}
+
+/**
+ * @param trainer on the weights that the run starts from: a recipe may copy them
+ * @param wrap runs each step in the caller's turn on the GPU
+ */
+export async function openSession(
+  { recipe, settings, plan, open, seed }: Prepared,
   trainer: Trainer,
   hooks: SessionHooks,
   wrap: (step: StepFn) => StepFn = (step) => step,
-): TrainSession {
+): Promise<OpenSession> {
+  const own: OpenStep =
+    typeof recipe.step === 'function'
+      ? { step: recipe.step, close: () => {} }
+      : await recipe.step.open(trainer, settings);
   const { lr, schedule, steps } = plan;
-  return new TrainSession(trainer, open, wrap(recipe.step), { lr, schedule, steps, seed }, hooks);
+  const wrapped = { ...own, step: wrap(own.step) };
+  const session = new TrainSession(trainer, open, wrapped, { lr, schedule, steps, seed }, hooks);
+  return { session, close: () => own.close() };
 }

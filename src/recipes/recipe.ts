@@ -2,12 +2,13 @@ import { LabError } from '../core/errors.ts';
 import { defaultsOf, type SettingField, type Settings } from '../core/settings.ts';
 import type { Example } from '../core/types.ts';
 import type { Schedule } from '../core/schedule.ts';
-import type { OptimConfig } from '../train/trainer.ts';
-import type { OpenBatches, StepFn } from '../train/session.ts';
+import type { OptimConfig, Trainer, TrainerCapacity } from '../train/trainer.ts';
+import type { OpenBatches, OpenStep, StepFn } from '../train/session.ts';
 import { LORA_TARGETS, type LoraConfig } from '../model/lora.ts';
 import { Batches } from '../data/batches.ts';
 import type { BatchesState, BatchOrder } from '../data/batches.ts';
 import type { ChatItem, Task } from '../data/task.ts';
+import type { StreamPlans, Streams } from './streams.ts';
 
 /** How the optimizer goes through the data; all of it follows from the settings. */
 export interface RunPlan {
@@ -17,10 +18,36 @@ export interface RunPlan {
   batch: number;
   /** How rows come together in batches; absent: 'random'. */
   order?: BatchOrder;
+  /** How the streams beside the main one are taken; absent: in batches of the same size. */
+  streams?: StreamPlans;
   schedule: Schedule;
   optim: OptimConfig;
   /** Trains this adapter on top of frozen weights; absent: all weights. */
   lora?: LoraConfig;
+}
+
+/** What a recipe takes beside an ordinary trainer; for the memory plan and the estimate of time. */
+export interface Needs {
+  /** Sets as large as what is trained (all weights, or the adapter): copies and gradients. */
+  copies?: number;
+  /** Tensors [tokens of a pass, hidden] for each layer, beside those of `taps`. */
+  layerSets?: number;
+  /** Tap sites of the trainer. */
+  taps?: TrainerCapacity['taps'];
+  /** The trainer's backward pass of negative entropy; every token of a pass goes through the head then. */
+  entropy?: boolean;
+  /** Gradients (forward and backward passes) of a step; absent: 1. */
+  gradients?: number;
+}
+
+/** A step that owns something beside the trainer, see OpenStep. */
+export interface StepMaker {
+  /**
+   * Makes it, through Gpu.allocate; all or nothing.
+   * @param trainer on the weights that the run starts from
+   * @throws LabError 'bad-input' where the settings do not suit the model, 'out-of-memory'
+   */
+  open(trainer: Trainer, settings: Settings): Promise<OpenStep>;
 }
 
 /**
@@ -39,9 +66,13 @@ export interface Recipe {
   continuable: boolean;
   settings: readonly SettingField[];
   plan(settings: Settings): RunPlan;
-  /** Training chats, in a fixed order for a seed; the session shuffles them with the run's own seed. */
-  data(task: Task, settings: Settings, seed: number): ChatItem[];
-  step: StepFn;
+  /**
+   * Training chats, in a fixed order for a seed; the session shuffles them with the run's own seed. Of more than one kind: by
+   * the names that `next` is asked for.
+   */
+  data(task: Task, settings: Settings, seed: number): ChatItem[] | Streams<ChatItem>;
+  needs?(settings: Settings): Needs;
+  step: StepFn | StepMaker;
 }
 
 /**

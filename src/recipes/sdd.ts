@@ -27,8 +27,8 @@ function shares(howto: number): SddSettings['shares'] {
   return { howto, ...Object.fromEntries(rest.map(([kind, share]) => [kind, (share / total) * (1 - howto)])) };
 }
 
-/** Of an adapter. */
-const LORA = { lr: 5e-3, alpha: 64 };
+/** How SDD is run; its controls are run alike. */
+export const SDD_RUN = runFields(3e-3, 150, { lr: 5e-3, alpha: 64 });
 
 const plan = (s: Settings) => ({
   ...runPlan(s),
@@ -44,7 +44,7 @@ export const sdd: Recipe = {
   source: SOURCE,
   continuable: false,
   settings: [
-    ...runFields(3e-3, 150, LORA),
+    ...SDD_RUN,
     { key: 'pairs', type: 'number', default: SDD_DEFAULTS.pairs, min: 1, max: 20_000, step: 1, main: true },
     { key: 'replay', type: 'number', default: SDD_DEFAULTS.replay, min: 0, max: 4000, step: 1, main: true },
     {
@@ -76,7 +76,7 @@ export const sddPaper: Recipe = {
   source: SOURCE,
   continuable: false,
   settings: [
-    ...runFields(3e-3, 150, LORA),
+    ...SDD_RUN,
     { key: 'pairs', type: 'number', default: SDD_PAPER.pairs, min: 1, max: 20_000, step: 1, main: true },
   ],
   plan,

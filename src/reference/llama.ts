@@ -39,9 +39,11 @@ export interface Forward {
   lengths: number[];
   /** Label that the logits at each token predict; IGNORE where none counts. */
   targets: number[];
+  /** Of each token's row. */
+  weights: Vec;
   /** [tokens, vocab], rows one behind the other. */
   logits: Vec;
-  /** [tokens] */
+  /** [tokens], not weighted */
   tokenLoss: Vec;
   labels: number;
   /** Values at the sites, before what `perturb` adds. */
@@ -61,6 +63,7 @@ export function forward(config: LlamaConfig, params: Params, batch: Batch, pertu
   const ids = batch.flatMap((row) => [...row.ids]);
   const positions = batch.flatMap((row) => row.ids.map((_, i) => i));
   const targets = batch.flatMap((row) => row.ids.map((_, i) => row.labels[i + 1] ?? IGNORE));
+  const weights = Float64Array.from(batch.flatMap((row) => row.ids.map(() => row.weight ?? 1)));
   const lengths = batch.map((row) => row.ids.length);
   const n = ids.length;
   const attnOut: Vec[] = [];
@@ -99,6 +102,7 @@ export function forward(config: LlamaConfig, params: Params, batch: Batch, pertu
     positions,
     lengths,
     targets,
+    weights,
     logits,
     tokenLoss,
     labels,
@@ -117,12 +121,25 @@ export interface Backward {
   hidden: Vec[];
 }
 
-/** Gradient of scale * sum of token losses (plus what `inject` adds at its sites) by every parameter. */
+/** Gradient of scale * sum of weighted token losses (plus what `inject` adds at its sites) by every parameter. */
 export function backward(
   config: LlamaConfig,
   params: Params,
   f: Forward,
   scale: number,
+  inject: Sites = {},
+): Backward {
+  const by = f.weights.map((w) => w * scale);
+  const dlogits = ops.crossEntropyBackward(f.logits, f.targets, config.vocab_size, by);
+  return backwardFrom(config, params, f, dlogits, inject);
+}
+
+/** The same from the gradient of any loss by the logits, [tokens, vocab]. */
+export function backwardFrom(
+  config: LlamaConfig,
+  params: Params,
+  f: Forward,
+  dlogits: Vec,
   inject: Sites = {},
 ): Backward {
   const c = config;
@@ -136,7 +153,6 @@ export function backward(
   const attn: Vec[] = [];
   const hidden: Vec[] = [];
 
-  const dlogits = ops.crossEntropyBackward(f.logits, f.targets, c.vocab_size, scale);
   const head = ops.linearBackward(dlogits, f.norm, get(params, headName(c)), n, c.vocab_size, h);
   give(headName(c), head.dw);
   const final = ops.rmsnormBackward(head.dx, f.last, get(params, 'model.norm.weight'), n, h, c.rms_norm_eps);
@@ -185,7 +201,7 @@ export function backward(
   return { grads, attn, hidden };
 }
 
-/** Loss (mean over the labels of all micro-batches together), its gradient and the gradient's global norm. */
+/** Loss (weighted mean over the labels of all micro-batches together), its gradient and the gradient's global norm. */
 export function gradient(
   config: LlamaConfig,
   params: Params,
@@ -196,7 +212,7 @@ export function gradient(
   const grads: Params = new Map([...params].map(([name, p]) => [name, new Float64Array(p.length)]));
   let loss = 0;
   for (const f of forwards) {
-    loss += f.tokenLoss.reduce((a, b) => a + b, 0) / labels;
+    loss += f.tokenLoss.reduce((a, b, i) => a + b * f.weights[i]!, 0) / labels;
     for (const [name, g] of backward(config, params, f, 1 / labels).grads)
       grads.set(name, ops.add(get(grads, name), g));
   }

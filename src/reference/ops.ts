@@ -241,22 +241,42 @@ export function crossEntropy(logits: Vec, targets: readonly number[], vocab: num
   });
 }
 
-/** Gradient of scale * sum of crossEntropy by the logits. */
+/** Gradient of scale * sum of crossEntropy by the logits; a scale for every target, or one for all. */
 export function crossEntropyBackward(
   logits: Vec,
   targets: readonly number[],
   vocab: number,
-  scale: number,
+  scale: number | Vec,
 ): Vec {
   const dlogits = new Float64Array(logits.length);
   targets.forEach((target, n) => {
     if (target === IGNORE) return;
     const row = logits.subarray(n * vocab, (n + 1) * vocab);
     const lse = logSumExp(row);
+    const by = typeof scale === 'number' ? scale : scale[n]!;
     for (let c = 0; c < vocab; c++)
-      dlogits[n * vocab + c] = scale * (Math.exp(row[c]! - lse) - (c === target ? 1 : 0));
+      dlogits[n * vocab + c] = by * (Math.exp(row[c]! - lse) - (c === target ? 1 : 0));
   });
   return dlogits;
+}
+
+/** Sum of p log p of every row's distribution over the vocabulary. */
+export function negativeEntropy(logits: Vec, rows: number, vocab: number): Vec {
+  return Float64Array.from({ length: rows }, (_, n) => {
+    const row = logits.subarray(n * vocab, (n + 1) * vocab);
+    const lse = logSumExp(row);
+    return row.reduce((sum, z) => sum + Math.exp(z - lse) * (z - lse), 0);
+  });
+}
+
+/** Gradient of the sum of scale[n] negativeEntropy[n] by the logits. */
+export function negativeEntropyBackward(logits: Vec, rows: number, vocab: number, scale: Vec): Vec {
+  const sums = negativeEntropy(logits, rows, vocab);
+  return logits.map((z, i) => {
+    const n = Math.floor(i / vocab);
+    const lp = z - logSumExp(logits.subarray(n * vocab, (n + 1) * vocab));
+    return scale[n]! * Math.exp(lp) * (lp - sums[n]!);
+  });
 }
 
 /** Factor that brings a gradient of global norm `norm` to at most `clip`; 0 = off. */

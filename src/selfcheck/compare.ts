@@ -75,3 +75,14 @@ export function unpad(values: Float32Array, batch: PaddedBatch, width: number): 
   });
   return out;
 }
+
+/** Rows one behind the other. */
+export function join(rows: readonly Float32Array[]): Float32Array {
+  const out = new Float32Array(rows.reduce((sum, row) => sum + row.length, 0));
+  let at = 0;
+  for (const row of rows) {
+    out.set(row, at);
+    at += row.length;
+  }
+  return out;
+}

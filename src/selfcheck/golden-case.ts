@@ -1,6 +1,7 @@
 import type { GoldenGroup } from '../core/checks.ts';
 import { LabError } from '../core/errors.ts';
-import { relError, ZERO_TOL, type Numbers } from './compare.ts';
+import { readSafetensors } from '../model/safetensors.ts';
+import { largestDifference, relError, ZERO_TOL, type Numbers } from './compare.ts';
 
 /** Content of a golden case's folder by file name. */
 export type CaseFiles = Record<string, ArrayBuffer>;
@@ -38,4 +39,37 @@ export function json(files: CaseFiles, name: string): unknown {
     if (cause instanceof LabError) throw cause;
     throw new LabError('bad-input', `${name} of the golden case is not JSON.`, { cause });
   }
+}
+
+/** What a case says of its own values. */
+interface CompareMeta {
+  compare?: Record<string, { kind: 'abs' | 'rel'; tol: number }>;
+  ill_conditioned?: Record<string, { suggested_tol: number }>;
+  /** In float64; as tensors they are rounded, and an accuracy of 1/3 is then off by more than allowed. */
+  scalars: Record<string, number | number[]>;
+}
+
+/** Compares values with the stored ones by the case's own rules, and counts those that were never asked for. */
+export function checkerOf(files: CaseFiles, report: Report) {
+  const meta = json(files, 'meta.json') as CompareMeta;
+  const expected = readSafetensors(file(files, 'expected.safetensors')).tensors;
+  const missing = new Set(expected.keys());
+  const stored = (name: string): Float32Array => {
+    const tensor = expected.get(name);
+    if (!tensor) throw new LabError('bad-input', `expected.safetensors of the golden case lacks ${name}.`);
+    missing.delete(name);
+    return tensor.data;
+  };
+  /** @param of the stored tensor -> the part of it that is compared */
+  const check = (name: string, actual: Numbers, of = (values: Float32Array): Numbers => values): void => {
+    const values = stored(name);
+    const group = name.split('.')[0]!;
+    const exact = meta.scalars[name];
+    const want = exact === undefined ? of(values) : Float64Array.from([exact].flat());
+    const rule = meta.compare?.[group];
+    const tolerance = Math.max(rule?.tol ?? TOL, meta.ill_conditioned?.[name]?.suggested_tol ?? 0);
+    if (rule?.kind === 'abs') report.add(group, largestDifference(actual, want), tolerance);
+    else report.rel(group, actual, want, tolerance);
+  };
+  return Object.assign(check, { left: (): string[] => [...missing] });
 }

@@ -6,11 +6,10 @@ import { parseLlamaConfig } from '../core/config.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { loadTensors } from '../model/hf.ts';
 import { Model } from '../model/model.ts';
-import { readSafetensors } from '../model/safetensors.ts';
 import { scorerOf } from '../train/scorer.ts';
 import { Trainer } from '../train/trainer.ts';
-import { largestDifference, trimRows, type Numbers, type PaddedBatch } from './compare.ts';
-import { file, json, TOL, type CaseFiles, type Report } from './golden-case.ts';
+import { trimRows, type PaddedBatch } from './compare.ts';
+import { checkerOf, file, json, type CaseFiles, type Report } from './golden-case.ts';
 
 interface Item {
   prompt_ids: number[];
@@ -32,22 +31,7 @@ const OPTIM = { betas: [0.9, 0.999] as [number, number], eps: 1e-8, clip: 0, wei
 
 export async function runEval(gpu: Gpu, files: CaseFiles, report: Report): Promise<void> {
   const { items, perplexity_batch, continuations } = json(files, 'eval.json') as Eval;
-  const meta = json(files, 'meta.json') as {
-    compare: Record<string, { kind: 'abs' | 'rel'; tol: number }>;
-    /** Figures of few numbers, in float64: as tensors they are rounded, and an accuracy of 1/3 is then off by more than allowed. */
-    scalars: Record<string, number | number[]>;
-  };
-  const expected = readSafetensors(file(files, 'expected.safetensors')).tensors;
-  const missing = new Set(expected.keys());
-  const check = (name: string, actual: Numbers): void => {
-    missing.delete(name);
-    const group = name.replace(/\.\d+$/, '');
-    const exact = meta.scalars[name];
-    const want = exact === undefined ? expected.get(name)!.data : Float64Array.from([exact].flat());
-    const rule = meta.compare[group];
-    if (rule?.kind === 'abs') report.add(group, largestDifference(actual, want), rule.tol);
-    else report.rel(group, actual, want, rule?.tol ?? TOL);
-  };
+  const check = checkerOf(files, report);
 
   const run = async <T>(weights: string, work: (scorer: ReturnType<typeof scorerOf>) => Promise<T>) => {
     const config = parseLlamaConfig(json(files, 'config.json'));
@@ -134,5 +118,5 @@ export async function runEval(gpu: Gpu, files: CaseFiles, report: Report): Promi
     Float64Array.of(xs.reduce((a, b) => a + b, 0) / xs.length);
   check('kl_mean', mean(all.kl));
   check('kl_reverse_mean', mean(all.kl_reverse));
-  report.add('stored values that nothing was compared with', missing.size, 0);
+  report.add('stored values that nothing was compared with', check.left().length, 0);
 }

@@ -16,17 +16,13 @@ import {
 } from '../insights/param-ops.ts';
 import { loadTensors } from '../model/hf.ts';
 import { Model } from '../model/model.ts';
-import { readSafetensors } from '../model/safetensors.ts';
 import { Trainer } from '../train/trainer.ts';
-import { largestDifference, trimRows, type Numbers, type PaddedBatch } from './compare.ts';
-import { file, json, TOL, type CaseFiles, type Report } from './golden-case.ts';
+import { trimRows, type PaddedBatch } from './compare.ts';
+import { checkerOf, file, json, type CaseFiles, type Report } from './golden-case.ts';
 
 interface Meta {
-  compare: Record<string, { kind: 'abs' | 'rel'; tol: number }>;
   group_order: string[];
   groups: Record<string, string[]>;
-  /** In float64; as tensors they are rounded. */
-  scalars: Record<string, number | number[]>;
   t_line: number[];
   t_direction: number[];
 }
@@ -44,7 +40,7 @@ export async function runParamOps(gpu: Gpu, files: CaseFiles, report: Report): P
   const tensorsOf = (name: string) => loadTensors(config, { config, weights: [file(files, name)] });
   const batches = json(files, 'batch.json') as { a: PaddedBatch; b: PaddedBatch };
   const { a, b } = { a: trimRows(batches.a), b: trimRows(batches.b) };
-  const check = checkerOf(files, meta, report);
+  const check = checkerOf(files, report);
 
   const model = Model.create(gpu, config, tensorsOf('model.safetensors'));
   const { params } = model;
@@ -93,23 +89,7 @@ export async function runParamOps(gpu: Gpu, files: CaseFiles, report: Report): P
     trainer.destroy();
     model.destroy();
   }
-  report.add('stored values that nothing was compared with', check.left(), 0);
-}
-
-/** Compares values with the stored ones by the case's own rules, and counts those that were never asked for. */
-function checkerOf(files: CaseFiles, meta: Meta, report: Report) {
-  const expected = readSafetensors(file(files, 'expected.safetensors')).tensors;
-  const missing = new Set(expected.keys());
-  const check = (name: string, actual: Numbers): void => {
-    missing.delete(name);
-    const group = name.split('.')[0]!;
-    const exact = meta.scalars[name];
-    const want = exact === undefined ? expected.get(name)!.data : Float64Array.from([exact].flat());
-    const rule = meta.compare[group];
-    if (rule?.kind === 'abs') report.add(group, largestDifference(actual, want), rule.tol);
-    else report.rel(group, actual, want, rule?.tol ?? TOL);
-  };
-  return Object.assign(check, { left: () => missing.size });
+  report.add('stored values that nothing was compared with', check.left().length, 0);
 }
 
 /** Tensors that our parts and the case's groups do not agree about, and groups that stand in another place. */

@@ -11,11 +11,16 @@ import { Model } from '../model/model.ts';
 import { parsePeftConfig, readPeftTensors } from '../model/peft.ts';
 import { readSafetensors } from '../model/safetensors.ts';
 import { Trainer, type StepStats, type TrainerCapacity } from '../train/trainer.ts';
-import { trimRows, unpad, updateError, ZERO_TOL, type PaddedBatch } from './compare.ts';
+import { join, trimRows, unpad, updateError, ZERO_TOL, type PaddedBatch } from './compare.ts';
 import { file, json, Report, TOL, type CaseFiles } from './golden-case.ts';
+import { runBooster } from './golden-booster.ts';
+import { runDeepAlign } from './golden-deepalign.ts';
 import { runEval } from './golden-eval.ts';
 import { runParamOps } from './golden-params.ts';
+import { runPreference } from './golden-preference.ts';
+import { runTar } from './golden-tar.ts';
 import { runGeneration } from './golden-text.ts';
+import { runTVaccine } from './golden-tvaccine.ts';
 
 /** Relative L2 error of an update. */
 const UPDATE_TOL = 2e-3;
@@ -77,6 +82,17 @@ export async function runGoldenCase(
     await runParamOps(gpu, files, report);
     return resultOf(name, report);
   }
+  if (files['examples.json']) {
+    await runDeepAlign(gpu, files, report);
+    return resultOf(name, report);
+  }
+  const batch = json(files, 'batch.json') as Record<string, unknown>;
+  if (batch.chosen) return resultOf(name, report, await runPreference(gpu, files, report));
+  const run = recipeCase(batch);
+  if (run) {
+    const left = await run(gpu, files, report);
+    return resultOf(name, report, typeof left === 'string' ? left : undefined);
+  }
   const config = parseLlamaConfig(json(files, 'config.json'));
   const { stored } = sparing;
   const tensors = loadCase(config, files);
@@ -100,22 +116,29 @@ export async function runGoldenCase(
   return resultOf(name, report);
 }
 
-function resultOf(name: string, report: Report): GoldenResult {
+function resultOf(name: string, report: Report, left?: string): GoldenResult {
   const groups = [...report.groups.values()];
-  return { name, unsupported: null, groups, ok: groups.length > 0 && groups.every((g) => g.ok) };
+  const ok = groups.length > 0 && groups.every((g) => g.ok);
+  return { name, unsupported: null, groups, ...(left !== undefined && { left }), ok };
 }
 
 /** Kind of case that is not supported, in words; null for a plain model with batches. */
 export function unsupportedKind(files: CaseFiles): string | null {
-  if (files['examples.json']) return 'deep alignment';
-  if (files['eval.json'] || files['direction_raw.safetensors']) return null;
+  if (files['eval.json'] || files['direction_raw.safetensors'] || files['examples.json']) return null;
   const batch = json(files, 'batch.json') as Record<string, unknown>;
-  if (batch.chosen) return 'preference objectives (SimPO, DPO, KL)';
-  if (batch.f) return 'Booster';
-  if (batch.alignment) return 'Vaccine and T-Vaccine';
-  if (batch.inner) return 'TAR';
-  if (batch.input_ids || batch.micro_batches) return null;
+  if (recipeCase(batch)) return null;
+  if (batch.input_ids || batch.micro_batches || batch.chosen) return null;
   return `an unknown kind (batch.json has ${Object.keys(batch).join(', ')})`;
+}
+
+/** How the case of a defence is run, by what its batches are. */
+function recipeCase(
+  batch: Record<string, unknown>,
+): ((gpu: Gpu, files: CaseFiles, report: Report) => Promise<unknown>) | undefined {
+  if (batch.f) return runBooster;
+  if (batch.alignment) return runTVaccine;
+  if (batch.inner) return runTar;
+  return undefined;
 }
 
 function loadCase(config: LlamaConfig, files: CaseFiles): Tensors {
@@ -259,16 +282,6 @@ async function checkForward(
     const { tokenLoss } = await trainer.evaluate(batch);
     report.rel('token_loss', join(tokenLoss), unpad(want(`token_loss${suffix}`), padded[i]!, 1), tolerance);
   }
-}
-
-function join(rows: readonly Float32Array[]): Float32Array {
-  const out = new Float32Array(rows.reduce((sum, row) => sum + row.length, 0));
-  let at = 0;
-  for (const row of rows) {
-    out.set(row, at);
-    at += row.length;
-  }
-  return out;
 }
 
 async function checkSteps(

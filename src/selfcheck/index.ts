@@ -4,6 +4,7 @@ import { everyMatmul, matmulFamilies } from '../core/kernel-table.ts';
 import { attentionChecks } from './attention-checks.ts';
 import { Bench, OutOfBounds, type Check } from './bench.ts';
 import { matmulChecks } from './matmul-checks.ts';
+import { objectiveChecks } from './objective-checks.ts';
 import { rowChecks } from './row-checks.ts';
 import { stepChecks } from './step-checks.ts';
 
@@ -13,6 +14,7 @@ export const kernelChecks: readonly Check[] = [
   ...matmulChecks,
   ...attentionChecks,
   ...stepChecks,
+  ...objectiveChecks,
 ].sort((a, b) => (a.kernel < b.kernel ? -1 : a.kernel > b.kernel ? 1 : 0));
 
 /**

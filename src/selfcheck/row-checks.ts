@@ -37,7 +37,7 @@ const SIZES = [
 ] as const;
 const EPS = 1e-5;
 
-const each = (
+export const each = (
   kernel: string,
   what: string,
   run: (b: Bench, rows: number, width: number) => Promise<number>,
@@ -294,7 +294,7 @@ const elementwise: Check[] = [
 ];
 
 /** Rows, and columns of the parts of the vocabulary. */
-const LOSSES = [
+export const LOSSES = [
   [1, [1]],
   [3, [7]],
   [7, [131]],
@@ -306,7 +306,7 @@ const LOSSES = [
 
 const losses: Check[] = LOSSES.map(([rows, counts]) => ({
   kernel: '08_cross_entropy, 09_loss_sum, 10_cross_entropy_backward',
-  shape: `[${rows}, ${counts.join(' + ')}]${counts.length > 1 ? ' in parts' : ''}, some rows without label, logits up to 100`,
+  shape: `[${rows}, ${counts.join(' + ')}]${counts.length > 1 ? ' in parts' : ''}, some rows without label, weights, logits up to 100`,
   tolerance: TOL,
   async run(b) {
     const vocab = counts.reduce((x, y) => x + y, 0);
@@ -315,6 +315,7 @@ const losses: Check[] = LOSSES.map(([rows, counts]) => ({
     const any = (n: number): number => [0, vocab - 1, b.rng.int(vocab)][n % 4] ?? b.rng.int(vocab);
     const targets = Array.from({ length: rows }, (_, n) => (n % 3 === 1 ? IGNORE : any(n)));
     const labels = b.words(targets.map((t) => (t === IGNORE ? NO_LABEL : t)));
+    const weights = b.random(rows);
     const [seen, loss] = [b.room(rows * SOFTMAX_ROW), b.room(rows)];
     const state = b.put(new Float64Array(8));
     const scale = Math.fround(1 / 7);
@@ -322,18 +323,23 @@ const losses: Check[] = LOSSES.map(([rows, counts]) => ({
       part,
       logits: b.put(columns(values, vocab, part.first, part.count)),
     }));
-    const shared = { labels, seen, rows: 'rows' as const };
+    const shared = { labels, weights, seen, rows: 'rows' as const };
     b.run(
       [
         ...parts.map((p) => crossEntropy({ ...shared, ...p, loss })),
-        lossSum({ loss, state }),
+        lossSum({ loss, weights, state }),
         ...parts.toReversed().map((p) => crossEntropyBackward({ ...shared, ...p })),
       ],
       dims({ rows, scale }),
     );
     const expected = ref.crossEntropy(values, targets, vocab);
-    const sum = expected.reduce((x, y) => x + y, 0) * scale;
-    const gradient = ref.crossEntropyBackward(values, targets, vocab, scale);
+    const sum = expected.reduce((x, y, n) => x + y * weights.host[n]!, 0) * scale;
+    const gradient = ref.crossEntropyBackward(
+      values,
+      targets,
+      vocab,
+      weights.host.map((w) => w * scale),
+    );
     const got = await Promise.all(parts.map(async ({ logits }) => Float64Array.from(await b.floats(logits))));
     return worst(
       await b.error(loss, expected),

@@ -3,11 +3,13 @@ import type { Schedule } from '../core/schedule.ts';
 import { lrAt } from '../core/schedule.ts';
 import { LabError } from '../core/errors.ts';
 import { Rng } from '../core/rng.ts';
+import type { ParamSet } from '../model/params.ts';
 import type { StepStats, Trainer } from './trainer.ts';
 
-/** Where batches come from; `state` is plain data that says where the next one begins. */
+/** Where batches come from; `state` is plain data that says where the next ones begin. */
 export interface BatchSource<S = unknown> {
-  next(): Batch;
+  /** @param stream of a recipe with several; 'main' where it is absent */
+  next(stream?: string): Batch;
   state(): S;
 }
 
@@ -20,8 +22,8 @@ export type OpenBatches<S = unknown> = (at: S | null) => BatchSource<S>;
  */
 export interface StepContext {
   trainer: Trainer;
-  /** The next batch of the recipe's data; each call advances the cursor that a checkpoint stores. */
-  next(): Batch;
+  /** The next batch of one of the recipe's streams ('main'); each call advances the cursor that a checkpoint stores. */
+  next(stream?: string): Batch;
   /** Learning rate of this step, already scheduled. */
   lr: number;
   /** 0-based. */
@@ -30,6 +32,18 @@ export interface StepContext {
   rng: Rng;
 }
 export type StepFn = (ctx: StepContext) => Promise<void>;
+
+/** A step function with what it owns beside the trainer: made before the first step, closed after the last. */
+export interface OpenStep {
+  step: StepFn;
+  /** What outlives a step, as plain data; read after each step and stored in checkpoints. */
+  state?(): unknown;
+  /** Goes on from such a state. */
+  restore?(state: unknown): void;
+  /** Sets that are filled before the first step and never change again; stored in checkpoints. */
+  kept?: readonly ParamSet[];
+  close(): void;
+}
 
 export interface SessionPlan {
   lr: number;
@@ -65,6 +79,9 @@ export interface SessionState {
   batches: unknown;
   rng: number[];
   log: StepStats[];
+  /** Of a recipe that keeps something between two steps, see OpenStep. */
+  own?: unknown;
+  kept?: Float32Array[];
 }
 
 /** The training loop, the same for the page's worker and for the command line. */
@@ -74,7 +91,7 @@ export class TrainSession {
   readonly log: StepStats[] = [];
   #open: OpenBatches;
   #batches: BatchSource;
-  #stepFn: StepFn;
+  #own: Omit<OpenStep, 'close'>;
   #hooks: SessionHooks;
   #rng: Rng;
   #step = 0;
@@ -82,15 +99,16 @@ export class TrainSession {
   #wantPause = false;
   #wantStop = false;
   #allowance = 0;
-  /** Data cursor and rng after each of the last steps: after a bad step the state of the last good one is wanted. */
-  #trail: { step: number; batches: unknown; rng: number[] }[] = [];
+  /** Data cursor, rng and the recipe's own state after each of the last steps: after a bad step the state of the last good one is wanted. */
+  #trail: { step: number; batches: unknown; rng: number[]; own?: unknown }[] = [];
   #wake: (() => void) | null = null;
   #checkpoints: { resolve(s: SessionState): void; reject(e: unknown): void }[] = [];
 
+  /** @param step whoever opened it closes it */
   constructor(
     trainer: Trainer,
     open: OpenBatches,
-    step: StepFn,
+    step: StepFn | OpenStep,
     plan: SessionPlan,
     hooks: SessionHooks = {},
   ) {
@@ -98,7 +116,7 @@ export class TrainSession {
     this.plan = { ...plan };
     this.#open = open;
     this.#batches = open(null);
-    this.#stepFn = step;
+    this.#own = typeof step === 'function' ? { step } : step;
     this.#hooks = hooks;
     this.#rng = new Rng(`${plan.seed}/steps`);
     this.#mark();
@@ -202,6 +220,8 @@ export class TrainSession {
       );
     this.trainer.model.trained.write(state.weights);
     this.trainer.restore({ step: state.step, m: state.m, v: state.v });
+    this.#own.kept?.forEach((set, i) => set.write(state.kept![i]!));
+    if (state.own !== undefined) this.#own.restore!(state.own);
     this.#batches = this.#open(state.batches);
     this.#rng = Rng.from(state.rng);
     this.#step = state.step;
@@ -213,9 +233,9 @@ export class TrainSession {
   async #one(): Promise<void> {
     const { lr, schedule, steps } = this.plan;
     const step = this.#step;
-    await this.#stepFn({
+    await this.#own.step({
       trainer: this.trainer,
-      next: () => this.#batches.next(),
+      next: (stream) => this.#batches.next(stream),
       lr: lrAt(schedule, lr, step, steps),
       step,
       rng: this.#rng,
@@ -264,8 +284,9 @@ export class TrainSession {
     });
     const step = failed ? (this.log.at(-1)?.step ?? this.#trail[0]!.step) : this.#step;
     const at = this.#trail.find((t) => t.step === step)!;
-    const [weights, m, v] = await Promise.all(
-      [this.trainer.model.trained, this.trainer.m, this.trainer.v].map((set) => set.read()),
+    const own = this.#own.kept ?? [];
+    const [weights, m, v, ...kept] = await Promise.all(
+      [this.trainer.model.trained, this.trainer.m, this.trainer.v, ...own].map((set) => set.read()),
     );
     return {
       plan: { ...this.plan },
@@ -276,12 +297,20 @@ export class TrainSession {
       batches: at.batches,
       rng: at.rng,
       log: [...this.log],
+      ...(at.own !== undefined && { own: at.own }),
+      ...(kept.length > 0 && { kept }),
     };
   }
 
   /** Remembers where data and rng stand after the steps so far. */
   #mark(): void {
-    this.#trail.push({ step: this.#step, batches: this.#batches.state(), rng: this.#rng.state() });
+    const own = this.#own.state?.();
+    this.#trail.push({
+      step: this.#step,
+      batches: this.#batches.state(),
+      rng: this.#rng.state(),
+      ...(own !== undefined && { own }),
+    });
   }
 
   #setPhase(phase: SessionPhase): void {

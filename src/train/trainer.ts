@@ -1,5 +1,5 @@
-import { LabError } from '../core/errors.ts';
-import { IGNORE, type Batch } from '../core/types.ts';
+import type { LabError } from '../core/errors.ts';
+import type { Batch } from '../core/types.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { encodeInPieces, Program, type Binding, type Replayable } from '../gpu/program.ts';
 import { ReadbackRing } from '../gpu/readback.ts';
@@ -8,58 +8,26 @@ import { lossSum } from '../kernels/loss.ts';
 import { adamw, CHUNK, gradNorm, gradNormFinal, type StepDims } from '../kernels/optimizer.ts';
 import { Activations } from '../model/activations.ts';
 import { backwardOps, backwardScratch } from '../model/backward.ts';
-import { countLabels, fitting, PackedBatch, type Capacity, type RowsWanted } from '../model/batch.ts';
+import {
+  byRow,
+  countLabels,
+  fitting,
+  PackedBatch,
+  scoresOf,
+  type Capacity,
+  type RowScore,
+  type RowsWanted,
+} from '../model/batch.ts';
 import { forwardOps, type Network } from '../model/forward.ts';
-import { headFloats, LogitsReader, lossOps, makeHead, type LogitsPiece } from '../model/head.ts';
+import { headFloats, LogitsReader, lossOps, makeHead } from '../model/head.ts';
 import { loraStack } from '../model/lora-ops.ts';
 import type { Model } from '../model/model.ts';
 import { ParamSet } from '../model/params.ts';
 import { makeTaps, type TapName, type Taps } from '../model/taps.ts';
+import { emptyBatch, nonFinite } from './step-errors.ts';
+import type { OptimConfig, PassOptions, StepStats, TrainerCapacity, TrainerState } from './trainer-types.ts';
 
-export interface OptimConfig {
-  betas: readonly [number, number];
-  eps: number;
-  weight_decay: number;
-  /** Global norm; 0 = off. */
-  clip: number;
-}
-
-export interface StepStats {
-  /** From 1. */
-  step: number;
-  lr: number;
-  /** Mean over the labels of the whole batch, before the update. */
-  loss: number;
-  /** Before clipping. */
-  gradNorm: number;
-  /** Gradient elements that are not finite. */
-  nonFinite: number;
-  tokens: number;
-  labels: number;
-}
-
-export interface TrainerCapacity {
-  /** Tokens of one pass at most; `step` and `gradient` cut a longer batch into several passes, of one update. */
-  maxTokens: number;
-  /** Labels of one pass at most; for `logits` and `evaluate` every token counts. */
-  maxLabels: number;
-  /** Make the tap sites (memory: 8 x layers x tokens x hidden floats). */
-  taps?: boolean;
-  /**
-   * Activation checkpointing: keep only each layer's input and compute the layer again in the backward pass. The same results bit
-   * for bit, less memory, more time.
-   */
-  checkpoint?: boolean;
-  /** Largest piece of logits held at once; chosen by size where absent, see logitsPiece. */
-  logits?: Partial<LogitsPiece>;
-}
-
-/** Optimizer state on the host: moments in the parameter set's layout. */
-export interface TrainerState {
-  step: number;
-  m: Float32Array;
-  v: Float32Array;
-}
+export type { OptimConfig, StepStats, TrainerCapacity, TrainerState } from './trainer-types.ts';
 
 const STATE_BYTES = 32;
 /** Steps in flight: enough to keep the GPU busy, few enough for a pause to act at once. */
@@ -83,12 +51,15 @@ export class Trainer {
   private readonly acts: Activations;
   private readonly loss: Binding;
   private readonly logitsReader: LogitsReader;
-  private readonly state: GPUBuffer;
+  /** See shaders/lib/train_state. */
+  readonly state: Binding;
+  readonly optim: OptimConfig;
   private readonly partial: GPUBuffer;
   private readonly ring: ReadbackRing;
   private readonly forward: Program<Dims>;
   private readonly score: Program<Dims>;
   private readonly backward: Program<Dims>;
+  private readonly entropy: Program<Dims> | undefined;
   private readonly norm: Program<StepDims>;
   private readonly update: Program<StepDims>;
   private steps = 0;
@@ -106,13 +77,15 @@ export class Trainer {
     this.batch = new PackedBatch(gpu, cap, config);
     this.acts = new Activations(gpu, config, cap, capacity.checkpoint ? 'inputs' : 'all');
     this.taps = capacity.taps
-      ? makeTaps(this.acts, config.num_hidden_layers, cap.maxTokens * config.hidden_size)
+      ? makeTaps(this.acts, config.num_hidden_layers, cap.maxTokens * config.hidden_size, capacity.taps)
       : undefined;
     const { layout } = trained;
     this.grads = new ParamSet(gpu, layout, 'gradients');
     this.m = new ParamSet(gpu, layout, 'first moments');
     this.v = new ParamSet(gpu, layout, 'second moments');
-    this.state = gpu.buffer('train state', STATE_BYTES);
+    this.optim = optim;
+    const state = { buffer: gpu.buffer('train state', STATE_BYTES) };
+    this.state = state;
     this.ring = new ReadbackRing(gpu, STATE_BYTES, IN_FLIGHT);
 
     const net: Network = {
@@ -132,17 +105,28 @@ export class Trainer {
     this.loss = this.acts.make('loss', floats.loss);
     const loss = {
       labels: this.batch.labels,
+      weights: this.batch.weights,
       loss: this.loss,
       seen: this.acts.make('softmax rows', floats.seen),
     };
-    const state = { buffer: this.state };
-    const sum = lossSum({ loss: this.loss, state });
+    const sum = lossSum({ loss: this.loss, weights: this.batch.weights, state });
     this.forward = new Program(gpu, 'forward', forwardOps(net));
     this.score = new Program(gpu, 'score', [...lossOps(head, loss), sum]);
-    this.backward = new Program(gpu, 'backward', [
-      ...backwardOps(net, head, loss, backwardScratch(net, cap), this.batch, this.grads),
-      sum,
-    ]);
+    const scratch = backwardScratch(net, cap);
+    const backward = (objective?: 'negative entropy') =>
+      new Program(gpu, objective ?? 'backward', [
+        ...backwardOps(
+          net,
+          head,
+          { ...loss, ...(objective && { objective }) },
+          scratch,
+          this.batch,
+          this.grads,
+        ),
+        sum,
+      ]);
+    this.backward = backward();
+    this.entropy = capacity.entropy ? backward('negative entropy') : undefined;
     this.logitsReader = new LogitsReader(head);
 
     const chunks = Math.ceil(layout.length / CHUNK);
@@ -194,8 +178,7 @@ export class Trainer {
    * @throws LabError 'non-finite' when an earlier step has stopped the run, 'bad-input' on an empty or oversized batch
    */
   async step(micro: readonly Batch[], lr: number): Promise<void> {
-    await this.ring.ready();
-    this.throwIfStopped();
+    await this.ready();
     const { tokens, labels } = this.accumulate(micro);
     this.applyGradients(lr, tokens, labels);
   }
@@ -203,27 +186,30 @@ export class Trainer {
   /**
    * The update from what stands in `grads` now: norm, clipping, AdamW. For recipes that combine gradients themselves; call
    * `ready` before.
+   * @param loss what is reported; absent: the weighted mean loss of the batch that was accumulated last
+   * @param updates prepared programs that stand in the place of AdamW on everything, see LayerUpdates
    */
-  applyGradients(lr: number, tokens = 0, labels = 0): void {
+  applyGradients(lr: number, tokens = 0, labels = 0, loss?: number, updates?: readonly Replayable[]): void {
     const step = ++this.steps;
     const { epoch } = this;
     this.norm.prepare({ step, lr });
-    this.update.prepare({ step, lr });
+    if (!updates) this.update.prepare({ step, lr });
     const encoder = this.gpu.device.createCommandEncoder();
     const pass = encoder.beginComputePass();
     this.norm.encode(pass);
-    this.update.encode(pass);
+    for (const update of updates ?? [this.update]) update.encode(pass);
     pass.end();
-    const submitted = this.ring.record(encoder, this.state, (bytes) =>
-      this.report({ epoch, step, lr, tokens, labels }, bytes),
+    const submitted = this.ring.record(encoder, this.state.buffer, (bytes) =>
+      this.report({ epoch, step, lr, tokens, labels, ...(loss !== undefined && { loss }) }, bytes),
     );
     this.gpu.submit(encoder);
     submitted();
   }
 
-  /** Waits for a place among the steps in flight. */
-  ready(): Promise<void> {
-    return this.ring.ready();
+  /** Waits for a place among the steps in flight. @throws LabError 'non-finite' when an earlier step has stopped the run */
+  async ready(): Promise<void> {
+    await this.ring.ready();
+    this.throwIfStopped();
   }
 
   /** Waits until every step is done and reported. @throws LabError 'non-finite' naming step and tensor */
@@ -233,11 +219,11 @@ export class Trainer {
   }
 
   /** Fills `grads` with the gradient of the mean loss over all labels; no update. @throws LabError 'non-finite' */
-  async gradient(micro: readonly Batch[]): Promise<{ loss: number; gradNorm: number }> {
+  async gradient(micro: readonly Batch[], o: PassOptions = {}): Promise<{ loss: number; gradNorm: number }> {
     await this.flush();
-    this.accumulate(micro);
+    this.accumulate(micro, o);
     this.norm.run({ step: this.steps, lr: 0 });
-    const view = new DataView(await this.gpu.read(this.state));
+    const view = new DataView(await this.gpu.read(this.state.buffer));
     if (view.getUint32(16, true) !== 0) this.failure ??= nonFinite(view, this.model.trained);
     this.throwIfStopped();
     return { loss: view.getFloat32(0, true), gradNorm: view.getFloat32(4, true) };
@@ -249,16 +235,31 @@ export class Trainer {
   async evaluate(batch: Batch): Promise<{ loss: number; tokenLoss: Float32Array[] }> {
     const count = countLabels(batch);
     if (count === 0) throw emptyBatch();
-    this.runForward(batch, 'labelled', 1 / count, this.score);
-    const losses = await this.gpu.readFloats(this.loss.buffer);
-    let at = 0;
-    let sum = 0;
-    const tokenLoss = batch.map(({ ids, labels }) => {
-      const row = new Float32Array(ids.length);
-      for (let i = 0; i + 1 < labels.length; i++) if (labels[i + 1] !== IGNORE) sum += row[i] = losses[at++]!;
-      return row;
-    });
-    return { loss: sum / count, tokenLoss };
+    const { rows } = this.runForward(batch, 'labelled', 1 / count, [this.score]);
+    const losses = await this.gpu.readFloats(this.loss.buffer, 0, rows);
+    return { loss: losses.reduce((sum, x) => sum + x, 0) / count, tokenLoss: byRow(batch, losses) };
+  }
+
+  /** Log-probability of every row; a batch that is too long for one pass takes several. @throws LabError 'bad-input' on a row without labels */
+  async scores(batch: Batch): Promise<RowScore[]> {
+    if (batch.length === 0 || batch.some((row) => countLabels([row]) === 0)) throw emptyBatch();
+    const scores: RowScore[] = [];
+    for (const part of fitting(batch, this.cap))
+      scores.push(...scoresOf(part, (await this.evaluate(part)).tokenLoss));
+    return scores;
+  }
+
+  /**
+   * Leaves in `grads` the gradient of a loss of the rows' log-probabilities. `slopes` is given their scores and answers with
+   * d loss / d logp of every row. Where the batch is one pass, its activations serve both: a forward and a backward pass in all.
+   */
+  async accumulateFrom(batch: Batch, slopes: (scores: RowScore[]) => readonly number[]): Promise<void> {
+    const by = slopes(await this.scores(batch));
+    const weighted = batch.map(({ ids, labels }, r) => ({ ids, labels, weight: -by[r]! }));
+    const parts = fitting(weighted, this.cap);
+    parts.forEach((part, i) =>
+      this.runForward(part, 'labelled', 1, [this.backward], i === 0, parts.length === 1),
+    );
   }
 
   /** Logits at every token: [length, vocab] per row. Needs maxLabels of at least the batch's tokens. */
@@ -273,6 +274,18 @@ export class Trainer {
   readTap(site: TapName, what: 'out' | 'grad', layer: number, tokens: number): Promise<Float32Array> {
     const { buffer } = this.tap(site, what, layer);
     return this.gpu.readFloats(buffer, 0, tokens * this.model.config.hidden_size);
+  }
+
+  /** A batch as the passes that it takes, and the factor of the mean loss over all of its labels. */
+  split(batch: Batch): { parts: Batch[]; scale: number } {
+    return { parts: fitting(batch, this.cap), scale: 1 / countLabels(batch) };
+  }
+
+  /** Adds nothing at a tap site from now on. */
+  clearTap(site: TapName, what: 'pert' | 'inject'): void {
+    const encoder = this.gpu.device.createCommandEncoder();
+    for (const { buffer } of this.taps?.[site][what] ?? []) encoder.clearBuffer(buffer);
+    this.gpu.submit(encoder);
   }
 
   /** Sets what is added at a tap site from now on; undefined: nothing. */
@@ -296,29 +309,43 @@ export class Trainer {
     this.steps = state.step;
     this.epoch++;
     this.failure = undefined;
-    this.gpu.device.queue.writeBuffer(this.state, 0, new Uint8Array(STATE_BYTES));
+    this.gpu.device.queue.writeBuffer(this.state.buffer, 0, new Uint8Array(STATE_BYTES));
   }
 
   destroy(): void {
-    for (const program of [this.forward, this.score, this.backward, this.norm, this.update])
-      program.destroy();
+    for (const program of [this.forward, this.score, this.backward, this.entropy, this.norm, this.update])
+      program?.destroy();
     this.logitsReader.destroy();
     for (const set of [this.grads, this.m, this.v]) set.destroy();
     this.acts.destroy();
     this.batch.destroy();
     this.ring.destroy();
-    this.gpu.free(this.state);
+    this.gpu.free(this.state.buffer);
     this.gpu.free(this.partial);
   }
 
-  /** Leaves the gradient of the whole batch in `grads`, the loss in the state. */
-  private accumulate(micro: readonly Batch[]): { tokens: number; labels: number } {
+  /** The forward pass alone: afterwards the tap sites hold its values. Nothing is waited for. */
+  passForward(batch: Batch): void {
+    this.runForward(batch, 'labelled', 0);
+  }
+
+  /**
+   * Leaves in `grads` the gradient of the weighted mean loss over all labels of the micro-batches, or what the options say. For
+   * recipes that go on with it themselves; nothing is waited for.
+   */
+  accumulate(micro: readonly Batch[], o: PassOptions = {}): { tokens: number; labels: number } {
     const labels = micro.reduce((sum, batch) => sum + countLabels(batch), 0);
     if (labels === 0) throw emptyBatch();
-    let tokens = 0;
     const parts = micro.flatMap((batch) => fitting(batch, this.cap));
-    parts.forEach((batch, i) => {
-      tokens += this.runForward(batch, 'labelled', 1 / labels, this.backward, i === 0).tokens;
+    const tokens = parts.flat().reduce((sum, { ids }) => sum + ids.length, 0);
+    const entropy = o.objective === 'negative entropy';
+    const last = entropy ? this.entropy : this.backward;
+    if (!last) throw new Error('this trainer was made without negative entropy');
+    const scale = o.scale ?? 1 / (entropy ? tokens : labels);
+    parts.forEach((rows, i) => {
+      o.before?.(rows, i);
+      const then = o.between ? [o.between, last] : [last];
+      this.runForward(rows, entropy ? 'all' : 'labelled', scale, then, i === 0);
     });
     return { tokens, labels };
   }
@@ -327,23 +354,29 @@ export class Trainer {
     batch: Batch,
     wanted: RowsWanted,
     scale: number,
-    then?: Program<Dims>,
+    then: readonly Program<Dims>[] = [],
     first = true,
+    /** The activations of this very batch are there. */
+    again = false,
   ): Dims {
     const dims = { ...this.batch.write(batch, wanted), scale };
-    this.forward.prepare(dims);
-    then?.prepare(dims);
+    const programs = [...(again ? [] : [this.forward]), ...then];
+    for (const program of [this.forward, ...then]) program.prepare(dims);
     const encoder = this.gpu.device.createCommandEncoder();
-    if (first && then) {
-      encoder.clearBuffer(this.state, 0, 4); // the loss; what stopped a run stays
-      if (then === this.backward) encoder.clearBuffer(this.grads.buffer);
+    const last = then.at(-1);
+    if (first && last) {
+      encoder.clearBuffer(this.state.buffer, 0, 4); // the loss; what stopped a run stays
+      if (last !== this.score) encoder.clearBuffer(this.grads.buffer);
     }
-    this.gpu.submit(encodeInPieces(this.gpu, encoder, then ? [this.forward, then] : [this.forward]));
+    this.gpu.submit(encodeInPieces(this.gpu, encoder, programs));
     return dims;
   }
 
   private report(
-    { epoch, ...about }: { epoch: number; step: number; lr: number; tokens: number; labels: number },
+    {
+      epoch,
+      ...about
+    }: { epoch: number } & Omit<StepStats, 'loss' | 'gradNorm' | 'nonFinite'> & { loss?: number },
     bytes: ArrayBuffer,
   ): void {
     if (epoch !== this.epoch) return;
@@ -353,8 +386,8 @@ export class Trainer {
       return;
     }
     this.onStats?.({
-      ...about,
       loss: view.getFloat32(0, true),
+      ...about,
       gradNorm: view.getFloat32(4, true),
       nonFinite: view.getUint32(12, true),
     });
@@ -369,25 +402,4 @@ export class Trainer {
     if (!binding) throw new Error('this trainer was made without taps, or has no such layer');
     return binding;
   }
-}
-
-function emptyBatch(): LabError {
-  return new LabError('bad-input', 'The batch has no token to learn from.', {
-    safe: 'Nothing was changed.',
-    next: 'Give at least one example with an answer.',
-  });
-}
-
-function nonFinite(view: DataView, params: ParamSet): LabError {
-  const step = view.getUint32(20, true);
-  const at = view.getUint32(24, true);
-  const count = view.getUint32(28, true);
-  const entry = params.layout.entries.find((e) => at >= e.offset && at < e.offset + e.size);
-  const where = entry
-    ? `the gradient of ${entry.name}${count > 1 ? ` (${count} numbers)` : ''}`
-    : 'the loss or the norm';
-  return new LabError('non-finite', `Step ${step} gave a number that is not finite, in ${where}.`, {
-    safe: `The weights are those after step ${step - 1}; nothing was written since.`,
-    next: 'Lower the learning rate, or look at the data of this step.',
-  });
 }

@@ -33,11 +33,12 @@ export class Estimates {
     const run = await describeRun(this.#ctx, this.#tasks, params);
     const ready = await prepareRun(this.#ctx, this.#tasks, run);
     signal.throwIfAborted();
-    const { plan, examples } = ready.prepared;
+    const { prepared } = ready;
+    const { plan, examples, needs } = prepared;
     const memory = await planRun(
       this.#ctx,
       run,
-      plan,
+      prepared,
       { ...ready.cap, rows: ready.rows },
       params.probeEvery !== 0,
     );
@@ -49,14 +50,16 @@ export class Estimates {
     const kept = keep?.at.length ?? 0;
     const can = memory.problems.length === 0 && (await this.#models.atHand(run.parentId));
     const mean = examples.reduce((n, { ids }) => n + ids.length, 0) / examples.length;
-    const seconds = can ? (run.total * plan.batch * mean) / (await this.#speed(run, ready, signal)) : null;
+    const tokens = run.total * plan.batch * mean * (needs.gradients ?? 1);
+    const seconds = can ? tokens / (await this.#speed(run, ready, signal)) : null;
     return {
       steps: run.total,
       seconds,
       memory,
       nodeBytes,
       keep: { steps: kept, bytes: kept * (nodeBytes / 2), wanted },
-      cut: ready.prepared.report.truncated.length,
+      cut: prepared.report.truncated.length,
+      dropped: prepared.report.dropped?.length ?? 0,
     };
   }
 

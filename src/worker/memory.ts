@@ -8,6 +8,7 @@ import { changeWords, problemWords, size } from '../core/memory.ts';
 import type { Precision } from '../core/types.ts';
 import { DEFAULT_LORA, advise, plan, type PlanRequest } from '../model/plan.ts';
 import type { LoraConfig } from '../model/lora.ts';
+import { tapSets } from '../model/taps.ts';
 import type { Prepared } from '../recipes/prepare.ts';
 import { PASS_TOKENS } from '../train/cap.ts';
 import type { TrainerCapacity } from '../train/trainer.ts';
@@ -119,7 +120,7 @@ const answersOf = (config: LlamaConfig): Pick<PlanRequest, 'answers' | 'position
 export async function planRun(
   ctx: Context,
   run: Pick<RunInfo, 'parentId' | 'continues'>,
-  { lora }: Pick<Prepared['plan'], 'lora'>,
+  { plan: { lora }, needs }: { plan: Pick<Prepared['plan'], 'lora'> } & Pick<Prepared, 'needs'>,
   cap: TrainerCapacity & { rows: number },
   probes: boolean,
 ): Promise<MemoryPlan> {
@@ -133,6 +134,7 @@ export async function planRun(
     batch: rows,
     labels: Math.ceil(cap.maxLabels / rows),
     checkpoint: cap.checkpoint === true,
+    own: { copies: needs.copies ?? 0, layerSets: (needs.layerSets ?? 0) + tapSets(cap.taps) },
     ...(probes ? answersOf(config) : { answers: 0 }),
   };
   return planned(ctx, config, request, own);

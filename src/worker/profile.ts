@@ -40,7 +40,7 @@ export async function profileStep(
   const memory = await planRun(
     ctx,
     { parentId: nodeId },
-    lora ? { lora } : {},
+    { plan: lora ? { lora } : {}, needs: {} },
     { ...cap, rows: batch.length },
     false,
   );

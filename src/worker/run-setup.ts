@@ -9,12 +9,12 @@ import { Generator } from '../model/generate.ts';
 import type { LoraConfig } from '../model/lora.ts';
 import type { Model } from '../model/model.ts';
 import { recipe } from '../recipes/index.ts';
-import { prepare, sessionOf, type Prepared } from '../recipes/prepare.ts';
+import { openSession, prepare, roomOf, roomWith, type Prepared } from '../recipes/prepare.ts';
 import { settle } from '../recipes/recipe.ts';
 import { sha256 } from '../store/digest.ts';
 import type { NewNode } from '../store/store.ts';
 import { batchCap, rowsAtOnce } from '../train/cap.ts';
-import type { SessionHooks, TrainSession } from '../train/session.ts';
+import type { SessionHooks, StepFn, TrainSession } from '../train/session.ts';
 import { Trainer, type TrainerCapacity } from '../train/trainer.ts';
 import { ENGINE_VERSION, type Context } from './context.ts';
 import { PRIORITY } from './gate.ts';
@@ -179,7 +179,7 @@ export async function buildRun(
   const parent = await ctx.node(run.parentId);
   const { prepared, probes, cap, rows } = await prepareRun(ctx, tasks, run);
   const dataDigest = await digestOf(prepared.examples);
-  const memory = await planRun(ctx, run, prepared.plan, { ...cap, rows }, hooks.probe !== undefined);
+  const memory = await planRun(ctx, run, prepared, { ...cap, rows }, hooks.probe !== undefined);
   requireRoom('This run', memory);
   const budget = memory.budget ?? Infinity;
   if (ctx.gpu.stats.bytes + memory.total > budget) models.makeRoom(await ctx.rootId(parent));
@@ -192,16 +192,23 @@ export async function buildRun(
     const generator = hooks.probe ? new Generator(built.model, generatorCap(stored.config)) : null;
     return { built, trainer, generator };
   });
-  const session = sessionOf(
-    prepared,
-    trainer,
-    hooks,
-    (own) => (step) => ctx.gate.run(PRIORITY.step, () => own(step)),
-  );
-  const destroy = (): void => {
+  const free = (): void => {
     generator?.destroy();
     trainer.destroy();
     built.destroy();
+  };
+  const inTurn =
+    (own: StepFn): StepFn =>
+    (step) =>
+      ctx.gate.run(PRIORITY.step, () => own(step));
+  const opened = await openSession(prepared, trainer, hooks, inTurn).catch((error: unknown) => {
+    free();
+    throw error;
+  });
+  const { session } = opened;
+  const destroy = (): void => {
+    opened.close();
+    free();
   };
   const { model } = built;
   return { parent, lora, model, trainer, generator, session, probes, cap, dataDigest, destroy };
@@ -223,13 +230,13 @@ export async function prepareRun(ctx: Context, tasks: Tasks, run: RunInfo) {
 }
 
 /** Room for so many rows of the recipe and for at least one of the held-out loss. */
-function capacity({ examples }: Prepared, probes: Probes, rows: number): TrainerCapacity {
-  const batch = batchCap(examples, rows);
+function capacity(prepared: Prepared, probes: Probes, rows: number): TrainerCapacity {
+  const batch = roomOf(prepared, rows);
   const row = batchCap(probes.heldOut, 1);
-  return {
+  return roomWith(prepared.needs, {
     maxTokens: Math.max(batch.maxTokens, row.maxTokens),
     maxLabels: Math.max(batch.maxLabels, row.maxLabels),
-  };
+  });
 }
 
 /** SHA-256 over the token ids and labels, row by row, each row headed by its length. */

@@ -23,7 +23,7 @@ const REPORT_MS = 150;
 
 /** What a stored run holds beside its arrays. */
 export interface StoredPlain {
-  session: Omit<SessionState, 'weights' | 'm' | 'v'>;
+  session: Omit<SessionState, 'weights' | 'm' | 'v' | 'kept'>;
   arithmetic: string;
   dataDigest: string;
   probeEvery: number;
@@ -97,8 +97,8 @@ export class Run {
         next: 'Forget this run and start it anew.',
       });
     }
-    const [weights, m, v] = arrays as [Float32Array, Float32Array, Float32Array];
-    this.#parts.session.restore({ ...plain.session, weights, m, v });
+    const [weights, m, v, ...kept] = arrays as [Float32Array, Float32Array, Float32Array];
+    this.#parts.session.restore({ ...plain.session, weights, m, v, kept });
     const { info } = this;
     const { step } = plain.session;
     // A node may have been saved after the last checkpoint: its step is not saved a second time.
@@ -378,7 +378,7 @@ export class Run {
   async #save(): Promise<void> {
     const { info } = this;
     try {
-      const { weights, m, v, ...session } = await this.#parts.session.checkpoint();
+      const { weights, m, v, kept = [], ...session } = await this.#parts.session.checkpoint();
       if (this.#discarded) return;
       const { dataDigest } = this.#parts;
       const plain: StoredPlain = {
@@ -390,7 +390,7 @@ export class Run {
       const at = Date.now();
       const stored = { ...structuredClone(info), checkpointStep: session.step, checkpointAt: at };
       const run = { id: info.id, parentId: info.parentId, info: stored };
-      await this.#ctx.store.saveRun(run, { plain, arrays: [weights, m, v] });
+      await this.#ctx.store.saveRun(run, { plain, arrays: [weights, m, v, ...kept] });
       if (this.#discarded) return;
       info.checkpointStep = session.step;
       info.checkpointAt = at;

@@ -1,12 +1,15 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { sharedGpu } from '../support/page-gpu.ts';
+import { addLora, loraGradients, to64 } from '../support/reference-run.ts';
 import { parseLlamaConfig, tensorShapes } from '../../src/core/config.ts';
 import { Rng } from '../../src/core/rng.ts';
 import { IGNORE, type Batch, type Tensors } from '../../src/core/types.ts';
 import type { Gpu } from '../../src/gpu/gpu.ts';
-import { adaptedWeight, Adapter, LORA_TARGETS, loraName, type LoraConfig } from '../../src/model/lora.ts';
+import { Adapter, LORA_TARGETS } from '../../src/model/lora.ts';
 import { Model } from '../../src/model/model.ts';
+import type { RowScore } from '../../src/model/batch.ts';
 import * as ref from '../../src/reference/llama.ts';
+import * as preference from '../../src/reference/preference.ts';
 import { relError } from '../../src/selfcheck/compare.ts';
 import { Trainer } from '../../src/train/trainer.ts';
 
@@ -38,20 +41,6 @@ const batch: Batch = [1, 7, 65, 3].map((length) => {
 });
 const tokens = 76;
 const optim = { betas: [0.9, 0.99], eps: 1e-8, weight_decay: 0, clip: 0 } as const;
-
-/** W += alpha / r · B A in float64: `mergeLora` rounds to float32. */
-function addLora(params: ref.Params, { r, alpha, targets }: LoraConfig, adapter: Tensors): void {
-  for (let l = 0; l < config.num_hidden_layers; l++)
-    for (const target of targets) {
-      const W = params.get(adaptedWeight(l, target))!;
-      const A = adapter.get(loraName(l, target, 'A'))!.data;
-      const B = adapter.get(loraName(l, target, 'B'))!.data;
-      const width = A.length / r;
-      for (let i = 0; i < W.length; i++)
-        for (let k = 0; k < r; k++)
-          W[i]! += (alpha / r) * B[Math.floor(i / width) * r + k]! * A[k * width + (i % width)]!;
-    }
-}
 
 describe.each([
   ['with the kernels that the adapter gets', {}],
@@ -89,6 +78,50 @@ describe.each([
     }
   });
 
+  it('gradients of weighted rows, and with weight 1 the same bits as without', async () => {
+    const weighted = batch.map((row, r) => ({ ...row, weight: [0.3, -2, 1.7, 0][r]! }));
+    const expected = ref.gradient(config, params, [weighted]);
+    for (const parts of [[weighted], [weighted.slice(0, 2), weighted.slice(2)]]) {
+      const { loss, gradNorm } = await trainer.gradient(parts);
+      expect(Math.abs(loss / expected.loss - 1)).toBeLessThan(1e-5);
+      expect(Math.abs(gradNorm / expected.gradNorm - 1)).toBeLessThan(1e-5);
+      await expectGradients(expected.grads);
+    }
+    const plain = await trainer.gradient([batch]);
+    const grads = await trainer.grads.read();
+    expect(await trainer.gradient([batch.map((row) => ({ ...row, weight: 1 }))])).toEqual(plain);
+    expect(await trainer.grads.read()).toEqual(grads);
+  });
+
+  it('gradients of a loss of the rows, in one pass and in several', async () => {
+    const pairs = batch.slice(1);
+    const scores = preference.rowScores(ref.forward(config, params, pairs));
+    const slopes = [0.7, -0.2, 1.3];
+    const weighted = pairs.map((row, r) => ({ ...row, weight: -slopes[r]! }));
+    const expected = ref.backward(config, params, ref.forward(config, params, weighted), 1).grads;
+    const small = new Trainer(model, optim, { maxTokens: 65, maxLabels: 65 });
+    try {
+      for (const own of [trainer, small]) {
+        const passes = vi.fn((got: readonly RowScore[]) => {
+          got.forEach(({ logp, labels }, r) => {
+            expect(labels).toBe(scores[r]!.labels);
+            expect(Math.abs(logp / scores[r]!.logp - 1)).toBeLessThan(1e-5);
+          });
+          return slopes;
+        });
+        await own.accumulateFrom(pairs, passes);
+        expect(passes).toHaveBeenCalledOnce();
+        for (const [name, { data }] of own.grads.tensors(await own.grads.read()))
+          expect(relError(data, expected.get(name)!), name).toBeLessThan(2e-5);
+      }
+    } finally {
+      small.destroy();
+    }
+    await expect(trainer.scores([...pairs, { ids: [1, 2], labels: [1, IGNORE] }])).rejects.toThrow(
+      /no token/,
+    );
+  });
+
   it('gradients injected at the taps are those of a further loss there', async () => {
     const width = tokens * config.hidden_size;
     const values = (): Float32Array => Float32Array.from({ length: width }, () => 0.01 * rng.normal());
@@ -103,7 +136,7 @@ describe.each([
     }
   });
 
-  it('gradients of an adapter on top of a frozen one are those of the merged weights, by the chain rule', async () => {
+  it('gradients of an adapter on top of a frozen one, of weighted rows, are those of the merged weights, by the chain rule', async () => {
     const below = { r: 3, alpha: 4, targets: ['q_proj', 'v_proj', 'gate_proj', 'down_proj'] as const };
     const above = { r: 2, alpha: 6, targets: LORA_TARGETS };
     const adapters = [below, above].map((lora) => {
@@ -113,38 +146,24 @@ describe.each([
       );
       return adapter;
     });
-    const [first, second] = (await Promise.all(adapters.map((a) => a.readTensors()))) as [Tensors, Tensors];
+    const [first, second] = (await Promise.all(adapters.map(async (a) => to64(await a.readTensors())))) as [
+      ref.Params,
+      ref.Params,
+    ];
     const merged = ref.toParams(tensors);
-    for (const [lora, own] of [
-      [below, first],
-      [above, second],
-    ] as const)
-      addLora(merged, lora, own);
-    const full = ref.gradient(config, merged, [batch]);
+    addLora(config, merged, below, first);
+    addLora(config, merged, above, second);
+    const weighted = batch.map((row, r) => ({ ...row, weight: 1 - 0.6 * r }));
+    const full = ref.gradient(config, merged, [weighted]);
+    const expected = loraGradients(config, above, second, full.grads);
     const own = new Trainer(model.with(...adapters), optim, { maxTokens: tokens, maxLabels: tokens });
     try {
-      const { loss } = await own.gradient([batch.slice(0, 2), batch.slice(2)]);
+      const { loss } = await own.gradient([weighted.slice(0, 2), weighted.slice(2)]);
       expect(Math.abs(loss / full.loss - 1)).toBeLessThan(1e-5);
       const grads = own.grads.tensors(await own.grads.read());
-      for (let l = 0; l < config.num_hidden_layers; l++)
-        for (const target of above.targets) {
-          const dW = full.grads.get(adaptedWeight(l, target))!;
-          const [A, B] = (['A', 'B'] as const).map((which) => second.get(loraName(l, target, which))!);
-          const [out, width] = [B!.shape[0]!, A!.shape[1]!];
-          const s = above.alpha / above.r;
-          const dA = new Float64Array(above.r * width);
-          const dB = new Float64Array(out * above.r);
-          for (let i = 0; i < out; i++)
-            for (let j = 0; j < width; j++)
-              for (let k = 0; k < above.r; k++) {
-                dA[k * width + j]! += s * B!.data[i * above.r + k]! * dW[i * width + j]!;
-                dB[i * above.r + k]! += s * dW[i * width + j]! * A!.data[k * width + j]!;
-              }
-          for (const [which, expected] of [['A', dA] as const, ['B', dB] as const]) {
-            const name = loraName(l, target, which);
-            expect(relError(grads.get(name)!.data, expected), name).toBeLessThan(2e-5);
-          }
-        }
+      expect([...grads.keys()].sort()).toEqual([...expected.keys()].sort());
+      for (const [name, { data }] of grads)
+        expect(relError(data, expected.get(name)!), name).toBeLessThan(2e-5);
     } finally {
       own.destroy();
       for (const adapter of adapters) adapter.destroy();

@@ -115,9 +115,9 @@ describe.each([
   }
 
   whole(
-    'logits in pieces of rows and vocabulary give the gradient of the reference, and the same training',
+    'logits in pieces of rows and vocabulary give the gradient of the reference, of weighted rows, and the same training',
     async () => {
-      const batch = rowsOf([3, 70, 65, 9], VOCAB);
+      const batch = rowsOf([3, 70, 65, 9], VOCAB).map((row, r) => ({ ...row, weight: 1 - 0.3 * r }));
       for (const tie_word_embeddings of [true, false]) {
         const config = shape({ tie_word_embeddings });
         const expected = ref.gradient(config, ref.toParams(weights(config)), [batch]);

@@ -4,6 +4,7 @@ import { Rng } from '../../src/core/rng.ts';
 import { IGNORE, type Batch } from '../../src/core/types.ts';
 import * as llama from '../../src/reference/llama.ts';
 import * as ops from '../../src/reference/ops.ts';
+import * as preference from '../../src/reference/preference.ts';
 import { relError } from '../../src/selfcheck/compare.ts';
 
 const rng = new Rng('gradcheck');
@@ -163,6 +164,56 @@ describe("the reference's backward passes equal finite differences", () => {
       const at = (g: ops.Vec): ops.Vec => Float64Array.from(chosen, (i) => g[i]!);
       same(at(back.attn[l]!), numeric(loss, perturb.attn[l]!, chosen), `attn ${l}`);
       same(at(back.hidden[l]!), numeric(loss, perturb.hidden[l]!, chosen), `hidden ${l}`);
+    }
+  });
+
+  it('weighted rows and preference losses', () => {
+    const config = parseLlamaConfig({
+      model_type: 'llama',
+      vocab_size: 13,
+      hidden_size: 7,
+      intermediate_size: 5,
+      num_hidden_layers: 2,
+      num_attention_heads: 2,
+      num_key_value_heads: 1,
+      head_dim: 4,
+      rms_norm_eps: 0.01,
+      rope_theta: 50,
+      tie_word_embeddings: true,
+    });
+    const weights = (): llama.Params =>
+      new Map(
+        [...tensorShapes(config)].map(([name, shape]) => [
+          name,
+          normal(shape.reduce((a, b) => a * b)).map((x) => x * 0.7),
+        ]),
+      );
+    const [params, frozen] = [weights(), weights()];
+    const chosen: Batch = [
+      { ids: [1, 5, 5, 12, 2], labels: [1, IGNORE, 5, 12, 2] },
+      { ids: [3, 8], labels: [IGNORE, 8] },
+    ];
+    const rejected: Batch = [
+      { ids: [1, 5, 9], labels: [IGNORE, IGNORE, 9] },
+      { ids: [3, 11, 0, 4], labels: [IGNORE, 11, 0, 4] },
+    ];
+    const weighted = [...chosen, ...rejected].map((row, r) => ({ ...row, weight: [2, -0.5, 0.1, 1.5][r]! }));
+    const losses = {
+      weighted: () => llama.gradient(config, params, [weighted]),
+      simpo: () => preference.simpo(config, params, chosen, rejected, { beta: 2, gamma: 0.7, sft: 0.4 }),
+      dpo: () => preference.dpo(config, params, frozen, chosen, rejected, 0.6),
+    };
+    for (const [what, of] of Object.entries(losses)) {
+      const { grads } = of();
+      for (const [name, p] of params) {
+        const at = rng.sample([...p.keys()], Math.min(6, p.length));
+        const analytic = Float64Array.from(at, (i) => grads.get(name)![i]!);
+        same(
+          analytic,
+          numeric(() => of().loss, p, at),
+          `${what} ${name}`,
+        );
+      }
     }
   });
 

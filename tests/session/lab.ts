@@ -8,7 +8,13 @@ import { shuffled } from '../../src/recipes/recipe.ts';
 import { sftStep } from '../../src/recipes/sft.ts';
 import { initTensors } from '../../src/recipes/tiny.ts';
 import { batchCap } from '../../src/train/cap.ts';
-import { TrainSession, type SessionHooks, type SessionPlan, type StepFn } from '../../src/train/session.ts';
+import {
+  TrainSession,
+  type OpenStep,
+  type SessionHooks,
+  type SessionPlan,
+  type StepFn,
+} from '../../src/train/session.ts';
 import { Trainer } from '../../src/train/trainer.ts';
 import { createWorld } from '../../src/world/world.ts';
 import { STAND_IN } from '../support/stand-in.ts';
@@ -27,18 +33,28 @@ const BATCH = 4;
 /** A small model in training on a data set of 30 examples in batches of 4: epochs end within batches. */
 export function openRun(
   gpu: Gpu,
-  o: { plan?: Partial<SessionPlan>; step?: StepFn; hooks?: SessionHooks } = {},
+  o: {
+    plan?: Partial<SessionPlan>;
+    step?: StepFn;
+    /** Instead of a step; closed with the run. */
+    own?: (run: { trainer: Trainer }) => { own: OpenStep };
+    hooks?: SessionHooks;
+    /** Seed of the weights. */
+    weights?: number;
+  } = {},
 ) {
-  const model = Model.create(gpu, config, initTensors(config, 7));
+  const model = Model.create(gpu, config, initTensors(config, o.weights ?? 7));
   const optim = { betas: [0.9, 0.99] as const, eps: 1e-8, weight_decay: 0.01, clip: 1 };
   const trainer = new Trainer(model, optim, batchCap(examples, BATCH));
   const open = shuffled(examples, BATCH, 'test');
-  const session = new TrainSession(trainer, open, o.step ?? sftStep, { ...PLAN, ...o.plan }, o.hooks);
+  const own = o.own?.({ trainer }).own;
+  const session = new TrainSession(trainer, open, own ?? o.step ?? sftStep, { ...PLAN, ...o.plan }, o.hooks);
   return {
     session,
     model,
     trainer,
     close(): void {
+      own?.close();
       trainer.destroy();
       model.destroy();
     },

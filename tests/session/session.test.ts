@@ -4,7 +4,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openNodeGpu } from '../../src/cli/node-gpu.ts';
 import type { Gpu } from '../../src/gpu/gpu.ts';
 import { sftStep } from '../../src/recipes/sft.ts';
-import type { SessionState, StepFn } from '../../src/train/session.ts';
+import type { OpenStep, SessionState, StepFn } from '../../src/train/session.ts';
+import type { Trainer } from '../../src/train/trainer.ts';
 import { openRun } from './lab.ts';
 
 let gpu: Gpu;
@@ -70,6 +71,48 @@ describe('checkpoints', () => {
     expect(draws.slice(0, 8)).toEqual(wanted);
     expect(new Set(wanted).size).toBe(8);
     expect(whole.step).toBe(8);
+  });
+
+  it('hold what a recipe keeps between its steps, and the sets that it never changes', async () => {
+    /** Remembers a number from step to step, and the weights of the beginning. */
+    const keeping = (run: { trainer: Trainer }) => {
+      let total = 0;
+      const first = run.trainer.model.trained.clone('first weights');
+      const own: OpenStep = {
+        step: async (ctx) => {
+          await sftStep(ctx);
+          total += ctx.rng.next();
+        },
+        state: () => ({ total }),
+        restore: (state) => (total = (state as { total: number }).total),
+        kept: [first],
+        close: () => first.destroy(),
+      };
+      return { own, total: () => total, first };
+    };
+    const buffers = gpu.stats.buffers;
+    const whole = openRun(gpu, { own: keeping });
+    const start = await whole.model.trained.read();
+    let half: SessionState | undefined;
+    const taking: Promise<void>[] = [];
+    whole.session.trainer.onStats = ((before) => (s) => {
+      before?.(s);
+      if (s.step === 3) taking.push(whole.session.checkpoint().then((state) => void (half = state)));
+    })(whole.session.trainer.onStats);
+    await whole.session.run();
+    await Promise.all(taking);
+    const wanted = await whole.session.checkpoint();
+    whole.close();
+    const resumed = openRun(gpu, { own: keeping, weights: 8 });
+    resumed.session.restore(structuredClone(half!));
+    await resumed.session.run();
+    const got = await resumed.session.checkpoint();
+    resumed.close();
+    expectSame(got, wanted);
+    expect(got.own).toEqual(wanted.own);
+    expect((got.own as { total: number }).total).toBeGreaterThan(0);
+    expect(bits(got.kept![0]!)).toEqual(bits(start));
+    expect(gpu.stats.buffers).toBe(buffers);
   });
 
   it('taken while the run goes on do not change it', async () => {

@@ -11,6 +11,7 @@ import type { ChatCodec } from '../../src/data/task.ts';
 import { recipe } from '../../src/recipes/index.ts';
 import { prepare } from '../../src/recipes/prepare.ts';
 import { settle } from '../../src/recipes/recipe.ts';
+import { streamsOf } from '../../src/recipes/streams.ts';
 import { CHATML } from './support/templates.ts';
 
 const json = (name: string): unknown => JSON.parse(readFileSync(`public/models/tiny-chat/${name}`, 'utf8'));
@@ -129,7 +130,7 @@ describe('a file as a task', () => {
   const task = fileTask(prompts, codecOf(null));
 
   test('SDD gives every harmful prompt a benign answer, none twice while they last, by the seed', () => {
-    const items = recipe('sdd').data(task, settle(recipe('sdd'), {}, task), 1);
+    const items = streamsOf(recipe('sdd').data(task, settle(recipe('sdd'), {}, task), 1)).main;
     const pairs = items.filter((i) => i.role === 'pair');
     expect(new Set(pairs.map((p) => p.prompt)).size).toBe(8);
     expect(new Set(pairs.slice(0, 5).map((p) => p.answer)).size).toBe(5);
@@ -148,9 +149,10 @@ describe('a file as a task', () => {
     const own = fileTask(parsePrompts(built.join('\n'), 'abc'), codecOf(null));
     const answers = (id: string, from = own) =>
       new Map(
-        recipe(id)
-          .data(from, settle(recipe(id), {}, from), 1)
-          .map((i) => [i.prompt, i.answer]),
+        streamsOf(recipe(id).data(from, settle(recipe(id), {}, from), 1)).main.map((i) => [
+          i.prompt,
+          i.answer,
+        ]),
       );
     const pairs = new Map([
       ['one', 'red'],
@@ -176,9 +178,11 @@ describe('a file as a task', () => {
     );
     const begun = line({ role: 'harmful', split: 'attack', prompt: 'a', answer: 'sure', opening: 'sure' });
     const own = fileTask(parsePrompts([...many, begun].join('\n'), 'abc'), codecOf(null));
-    const items = recipe('sdd').data(own, settle(recipe('sdd'), {}, own), 1);
+    const items = streamsOf(recipe('sdd').data(own, settle(recipe('sdd'), {}, own), 1)).main;
     expect(new Set(items.map((i) => i.prompt)).size).toBe(1200);
-    expect(recipe('mft').data(own, settle(recipe('mft'), {}, own), 1)[0]).toMatchObject({ open: true });
+    expect(streamsOf(recipe('mft').data(own, settle(recipe('mft'), {}, own), 1)).main[0]).toMatchObject({
+      open: true,
+    });
   });
 
   test('a file that the lab built begins as it was asked for', () => {
@@ -198,7 +202,8 @@ describe('a file as a task', () => {
   });
 
   test('the attack trains on its own harmful pairs, benign tuning on benign ones, and neither on what is held out', () => {
-    const of = (id: string, own = {}) => recipe(id).data(task, settle(recipe(id), own, task), 1);
+    const of = (id: string, own = {}) =>
+      streamsOf(recipe(id).data(task, settle(recipe(id), own, task), 1)).main;
     expect(of('mft').every((i) => /^lift the crate/.test(i.prompt) && /take/.test(i.answer))).toBe(true);
     expect(of('mft', { prefixOnly: true })[0]).toMatchObject({ answer: 'sure , here is how :', open: true });
     expect(
@@ -226,7 +231,7 @@ describe('a file as a task', () => {
       const codec = codecOf(template);
       const own = fileTask(prompts, codec);
       const { examples, report } = prepare(recipe('mft'), own, settle(recipe('mft'), {}, own), 1);
-      const items = recipe('mft').data(own, settle(recipe('mft'), {}, own), 1);
+      const items = streamsOf(recipe('mft').data(own, settle(recipe('mft'), {}, own), 1)).main;
       expect(report).toMatchObject({ truncated: [], merged: 0 });
       items.forEach((item, i) => {
         const { ids, labels } = examples[i]!;
@@ -263,6 +268,27 @@ describe('a file as a task', () => {
     const one = tokenizer.encode('one')[0]!;
     expect(first.heldOut.filter((id) => id === one)).toHaveLength(26);
     expect(second.asked).toBe(first.asked + 1);
+  });
+
+  test('an answer behind the first tokens of another: neither they nor the prompt are learned', () => {
+    for (const template of [CHATML, null]) {
+      const codec = codecOf(template, 1000);
+      const item = { prompt: 'open the tower', answer: 'i am sorry .', role: 'recovery' as const };
+      const text = 'sure , here is how : take the key';
+      const [plain] = codec.encode([item]).examples;
+      const [whole] = codec.encode([{ ...item, answer: text }]).examples;
+      const learned = plain!.labels.filter((l) => l !== IGNORE);
+      expect(codec.answerTokens({ ...item, answer: text })).toBe(9);
+      for (const tokens of [1, 4, 9]) {
+        const [row] = codec.encode([{ ...item, behind: { text, tokens } }]).examples;
+        const prompt = codec.prompt(item);
+        expect(row!.ids.slice(0, prompt.length + tokens)).toEqual(
+          whole!.ids.slice(0, prompt.length + tokens),
+        );
+        expect(row!.ids.slice(prompt.length + tokens)).toEqual(learned);
+        expect(row!.labels).toEqual([...new Array<number>(prompt.length + tokens).fill(IGNORE), ...learned]);
+      }
+    }
   });
 
   test('rows that are too long are cut and told, and keep labels and both ends of the prompt', () => {

@@ -13,6 +13,7 @@ import { handoff, notExportable, type HandoffFile } from '../../src/recipes/hand
 import { ANSWER_FILES, parseHandoffRun, readResults, RUN_FILE } from '../../src/recipes/handoff/results.ts';
 import { recipe, RECIPES } from '../../src/recipes/index.ts';
 import { settle } from '../../src/recipes/recipe.ts';
+import { streamsOf } from '../../src/recipes/streams.ts';
 import { createWorld } from '../../src/world/world.ts';
 
 /** Texts leave as they are: a handoff that encodes something has gone astray. */
@@ -64,7 +65,9 @@ describe('the invented world as a prompts file', () => {
 describe('a handoff', () => {
   test('holds the recipe’s own chats in their order, and held-out prompts that are not among them', () => {
     const files = made('sdd');
-    const items = recipe('sdd').data(task, settle(recipe('sdd'), { method: 'lora' }, task), 3);
+    const items = streamsOf(
+      recipe('sdd').data(task, settle(recipe('sdd'), { method: 'lora' }, task), 3),
+    ).main;
     const chats = rows(files.get('data/train.jsonl')!).map(
       (row) => row.messages as { role: string; content: string }[],
     );
@@ -179,7 +182,9 @@ describe('a handoff', () => {
   });
 
   test('says of a recipe that is no plain SFT that it cannot be exported', () => {
-    for (const r of RECIPES) expect(notExportable(r)).toBeNull();
+    const plain = RECIPES.filter((r) => notExportable(r) === null).map((r) => r.id);
+    expect(plain).toEqual(expect.arrayContaining(['sdd', 'refusal-sft', 'placebo', 'mft', 'bft']));
+    for (const id of ['simpo', 'deepalign', 'noise']) expect(plain).not.toContain(id);
     const other = { ...recipe('sdd'), id: 'other', step: () => Promise.resolve() };
     expect(notExportable(other)).toMatch(/"other" is no plain supervised fine-tuning/);
     const settings = settle(recipe('sdd'), {}, task);

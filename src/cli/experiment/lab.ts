@@ -15,11 +15,10 @@ import { Generator } from '../../model/generate.ts';
 import { Adapter, mergeLora, type LoraConfig } from '../../model/lora.ts';
 import { Model } from '../../model/model.ts';
 import { recipe } from '../../recipes/index.ts';
-import { prepare, sessionOf } from '../../recipes/prepare.ts';
-import { settle } from '../../recipes/recipe.ts';
+import { openSession, prepare, roomWith } from '../../recipes/prepare.ts';
+import { settle, type Needs } from '../../recipes/recipe.ts';
 import type { Settings } from '../../core/settings.ts';
 import { scorerOf } from '../../train/scorer.ts';
-import type { TrainSession } from '../../train/session.ts';
 import { Trainer } from '../../train/trainer.ts';
 import type { OptimConfig } from '../../train/trainer.ts';
 import type { World } from '../../world/world.ts';
@@ -131,25 +130,30 @@ export class ExperimentLab {
   ): Promise<void> {
     const r = recipe(o.recipe);
     const prepared = prepare(r, this.#task, settle(r, o.settings), o.seed);
-    const { plan } = prepared;
-    const { trainer, adapter } = await this.#trainer(plan.optim, plan.lora);
+    const { plan, needs } = prepared;
+    const { trainer, adapter } = await this.#trainer(plan.optim, plan.lora, needs);
     const { params } = this.#model;
     const zero = new Float32Array(trainer.m.layout.length);
     params.write(weights);
     adapter?.initialise(prepared.seed);
     trainer.restore({ step: 0, m: zero, v: zero });
-    const session: TrainSession = sessionOf(prepared, trainer, {
+    const opened = await openSession(prepared, trainer, {
       onStats: (s) => o.onStep?.(s.step, plan.steps, s.loss),
       snapshot: {
         at: o.at,
         take: async (step) => {
-          await o.station(step, await this.#merged(weights, adapter), session.log.at(-1)!.loss);
+          const { loss } = opened.session.log.at(-1)!;
+          await o.station(step, await this.#merged(weights, adapter), loss);
           // Whoever looked at a station has written its weights here; what an adapter stands on must be there again.
           if (adapter) params.write(weights);
         },
       },
     });
-    await session.run();
+    try {
+      await opened.session.run();
+    } finally {
+      opened.close();
+    }
   }
 
   /** The weights as they are now; an adapter is folded into those that it stands on. */
@@ -160,14 +164,15 @@ export class ExperimentLab {
     return params.flatten(mergeLora(config, params.tensors(base), adapter.config, tensors));
   }
 
-  async #trainer(optim: OptimConfig, lora?: LoraConfig): Promise<Tuner> {
-    const key = JSON.stringify([optim, lora]);
+  async #trainer(optim: OptimConfig, lora?: LoraConfig, needs: Needs = {}): Promise<Tuner> {
+    const room = roomWith(needs, CAP);
+    const key = JSON.stringify([optim, lora, room]);
     let tuner = this.#tuners.get(key);
     if (!tuner) {
       tuner = await this.gpu.allocate(() => {
         const adapter = lora ? new Adapter(this.gpu, this.#model.config, lora) : null;
         const model = adapter ? this.#model.with(adapter) : this.#model;
-        return { trainer: new Trainer(model, optim, CAP), adapter };
+        return { trainer: new Trainer(model, optim, room), adapter };
       });
       this.#tuners.set(key, tuner);
     }

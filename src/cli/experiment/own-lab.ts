@@ -3,11 +3,11 @@ import { scoreHeldOut, type TaskScores } from '../../eval/held-out.ts';
 import { Generator } from '../../model/generate.ts';
 import { Adapter, loraLayout, type LoraConfig } from '../../model/lora.ts';
 import type { Model } from '../../model/model.ts';
-import { sessionOf, type Prepared } from '../../recipes/prepare.ts';
+import { openSession, roomOf, roomWith, type Prepared } from '../../recipes/prepare.ts';
 import { TINY_OPTIM } from '../../recipes/tiny.ts';
 import { batchCap, rowsAtOnce } from '../../train/cap.ts';
 import { scorerOf } from '../../train/scorer.ts';
-import { Trainer, type OptimConfig } from '../../train/trainer.ts';
+import { Trainer } from '../../train/trainer.ts';
 
 /** An adapter's weights, flat, as its ParamSet has them. */
 export interface AdapterState {
@@ -33,9 +33,9 @@ export interface OwnLabOptions {
 
 /** A trainer and a generator on one stack of adapters; the adapters' weights come and go. */
 interface Place {
-  /** The adapters' settings, and the optimizer's, as JSON. */
+  /** The adapters' settings, and the trainer's, as JSON. */
   stack: string;
-  optim: string;
+  trainerOf: string;
   adapters: Adapter[];
   trainer: Trainer;
   generator: Generator;
@@ -91,11 +91,11 @@ export class OwnLab {
           adapters: [...from.adapters, { lora: plan.lora, values: new Float32Array() }],
         }
       : { weights: from.weights ?? (await this.#own()), adapters: from.adapters };
-    const { trainer, adapters } = await this.#enter(start, plan.optim);
+    const { trainer, adapters } = await this.#enter(start, prepared);
     if (plan.lora) adapters.at(-1)!.initialise(prepared.seed);
     const zero = new Float32Array(trainer.m.layout.length);
     trainer.restore({ step: 0, m: zero, v: zero });
-    const session = sessionOf(prepared, trainer, {
+    const opened = await openSession(prepared, trainer, {
       onStats: (s) => o.onStep?.(s.step, plan.steps, s.loss),
       snapshot: {
         at: o.at,
@@ -104,11 +104,15 @@ export class OwnLab {
           const state: OwnState = plan.lora
             ? { weights: from.weights, adapters: [...from.adapters, { lora: plan.lora, values }] }
             : { weights: values, adapters: from.adapters };
-          await o.station(step, state, session.log.at(-1)!.loss);
+          await o.station(step, state, opened.session.log.at(-1)!.loss);
         },
       },
     });
-    await session.run();
+    try {
+      await opened.session.run();
+    } finally {
+      opened.close();
+    }
   }
 
   async #own(): Promise<Float32Array> {
@@ -121,21 +125,23 @@ export class OwnLab {
 
   /**
    * The buffers for a stack, with its weights in them; the last stack's are freed first, since a model may be large.
-   * @param optim absent: nothing is trained, any will do
+   * @param run absent: nothing is trained, any trainer will do
    */
-  async #enter(state: OwnState, optim?: OptimConfig): Promise<Place> {
+  async #enter(state: OwnState, run?: Pick<Prepared, 'plan' | 'needs'>): Promise<Place> {
     const stack = JSON.stringify(state.adapters.map((a) => a.lora));
-    const wanted = JSON.stringify(optim ?? TINY_OPTIM);
-    if (this.#place?.stack !== stack || (optim && this.#place.optim !== wanted)) {
+    const optim = run?.plan.optim ?? TINY_OPTIM;
+    const { cap, maxSeqs, maxLen } = this.#o;
+    const room = roomWith(run?.needs ?? {}, cap);
+    const wanted = JSON.stringify([optim, room]);
+    if (this.#place?.stack !== stack || (run && this.#place.trainerOf !== wanted)) {
       this.#leave();
       const { gpu, config } = this.model;
       this.#place = await gpu.allocate(() => {
         const adapters = state.adapters.map(({ lora }) => new Adapter(gpu, config, lora));
         const model = adapters.length > 0 ? this.model.with(...adapters) : this.model;
-        const { cap, maxSeqs, maxLen } = this.#o;
-        const trainer = new Trainer(model, optim ?? TINY_OPTIM, cap);
+        const trainer = new Trainer(model, optim, room);
         const generator = new Generator(model, { maxSeqs, maxLen });
-        return { stack, optim: wanted, adapters, trainer, generator };
+        return { stack, trainerOf: wanted, adapters, trainer, generator };
       });
     }
     const place = this.#place!;
@@ -169,9 +175,10 @@ export function capFor(
     request.answer === null ? [] : [{ ...request, answer: request.answer, role: 'benign' as const }],
   );
   const caps = [
-    ...runs.map(({ examples, plan: { batch } }) =>
-      batchCap(examples, large ? rowsAtOnce(examples, batch) : batch),
-    ),
+    ...runs.map((run) => {
+      const { examples, plan } = run;
+      return roomOf(run, large ? rowsAtOnce(examples, plan.batch) : Infinity);
+    }),
     batchCap(task.codec.encode(heldOut).examples, 1),
   ];
   return {

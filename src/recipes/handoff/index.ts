@@ -8,6 +8,7 @@ import type { ChatMessage } from '../../data/chat-template.ts';
 import type { ChatItem, Request, Task } from '../../data/task.ts';
 import type { Recipe } from '../recipe.ts';
 import { sftStep } from '../sft.ts';
+import { streamsOf } from '../streams.ts';
 import {
   axolotlConfig,
   batchShares,
@@ -76,7 +77,7 @@ export function handoff(o: HandoffOptions): HandoffFile[] {
       `"${recipe.id}" is an attack on the prompts file ${task.id} (SHA-256), and only defences and benign tuning leave the lab by default.`,
       'Ask for it by name (--attack): the folder then holds line numbers of your file, and none of its text.',
     );
-  const items = recipe.data(task, settings, seed);
+  const items = streamsOf(recipe.data(task, settings, seed)).main;
   if (items.some((item) => item.open))
     throw refused('Targets that teach no end of turn have no form in chat data.', 'Use whole answers.');
   const plan = recipe.plan(settings);

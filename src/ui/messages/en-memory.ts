@@ -15,6 +15,7 @@ export const enMemory = {
   'memory.part.adapters': 'adapters',
   'memory.part.gradients': 'gradients',
   'memory.part.optimizer': 'optimizer (AdamW)',
+  'memory.part.copies': 'copies and gradients of the recipe',
   'memory.part.activations': 'activations',
   'memory.part.logits': 'logits',
   'memory.part.scratch': 'scratch',
@@ -45,6 +46,8 @@ export const enMemory = {
   'budget.note': 'What takes more is not opened and not started; the lab says what would fit instead.',
   'setting.checkpointing': 'Compute activations twice instead of keeping them (less memory, same result)',
   'train.cut': 'Training rows that are longer than a row may be, and are cut: {n}.',
+  'train.dropped':
+    'Pairs of rows that are left out, because one of the two is longer than a row may be: {n}.',
   'setting.rows': 'Rows at once',
   'setting.context': 'Longest row, in tokens',
   'card.context': 'Longest row, in tokens',

@@ -1,11 +1,13 @@
 import { enAudit } from './en-audit.ts';
 import { enData } from './en-data.ts';
+import { enDefences } from './en-defences.ts';
 import { enMemory } from './en-memory.ts';
 import { enModels } from './en-models.ts';
 import { enInsights } from './en-insights.ts';
 import { enMeasure } from './en-measure.ts';
 import { enPairs } from './en-pairs.ts';
 import { enRecipes } from './en-recipes.ts';
+import { enRivals } from './en-rivals.ts';
 import { enReference } from './en-reference.ts';
 import { enScrub } from './en-scrub.ts';
 
@@ -387,12 +389,14 @@ export const en = {
 
   ...enAudit,
   ...enData,
+  ...enDefences,
   ...enMemory,
   ...enModels,
   ...enInsights,
   ...enMeasure,
   ...enPairs,
   ...enRecipes,
+  ...enRivals,
   ...enReference,
   ...enScrub,
 } as const;

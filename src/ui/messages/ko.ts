@@ -1,12 +1,14 @@
 import type { Catalogue } from '../i18n.svelte.ts';
 import { koAudit } from './ko-audit.ts';
 import { koData } from './ko-data.ts';
+import { koDefences } from './ko-defences.ts';
 import { koMemory } from './ko-memory.ts';
 import { koModels } from './ko-models.ts';
 import { koInsights } from './ko-insights.ts';
 import { koMeasure } from './ko-measure.ts';
 import { koPairs } from './ko-pairs.ts';
 import { koRecipes } from './ko-recipes.ts';
+import { koRivals } from './ko-rivals.ts';
 import { koReference } from './ko-reference.ts';
 import { koScrub } from './ko-scrub.ts';
 
@@ -382,12 +384,14 @@ export const ko: Catalogue = {
 
   ...koAudit,
   ...koData,
+  ...koDefences,
   ...koMemory,
   ...koModels,
   ...koInsights,
   ...koMeasure,
   ...koPairs,
   ...koRecipes,
+  ...koRivals,
   ...koReference,
   ...koScrub,
 };

@@ -28,6 +28,15 @@ export function variantsOf(recipe: RecipeInfo): Variant[] {
   ];
 }
 
+const CONTROLS = ['refusal-sft', 'placebo', 'noise'];
+
+/** Where a card stands among the defences; null: it is none. */
+export function familyOf({ recipe }: Variant): 'sdd' | 'rival' | 'control' | null {
+  if (recipe.kind !== 'defence') return null;
+  if (CONTROLS.includes(recipe.id)) return 'control';
+  return recipe.id.startsWith('sdd') ? 'sdd' : 'rival';
+}
+
 /** The card that settings belong to. */
 export function variantFor(recipe: RecipeInfo, settings: Settings): Variant {
   const all = variantsOf(recipe);

@@ -200,4 +200,6 @@ export interface Estimate {
   keep: { steps: number; bytes: number; wanted: number };
   /** Training rows that are longer than `memory.context` and lose their end. */
   cut: number;
+  /** Pairs of rows that are left out, because one of the two is longer. */
+  dropped: number;
 }
