@@ -134,7 +134,7 @@ export function unsupportedKind(files: CaseFiles): string | null {
 /** How the case of a defence is run, by what its batches are. */
 function recipeCase(
   batch: Record<string, unknown>,
-): ((gpu: Gpu, files: CaseFiles, report: Report) => Promise<string | void>) | undefined {
+): ((gpu: Gpu, files: CaseFiles, report: Report) => Promise<string> | Promise<void>) | undefined {
   if (batch.f) return runBooster;
   if (batch.alignment) return runTVaccine;
   if (batch.inner) return runTar;
