@@ -1,5 +1,5 @@
 /**
- * node scripts/picture-speed.mjs [POINTS]: how long the page's own thread is busy with a landscape of so many points along its
+ * node scripts/picture-speed.mjs [POINTS]: the longest task of the page's own thread with a landscape of so many points along its
  * line (10,000 unless told) in the place Insights, in the test browser: when its file comes (read, checked, drawn), and when it is drawn
  * again in another language. Build first.
  */
@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { launchBrowser } from './lib/browser.mjs';
 import { helpIfAsked } from './lib/help.mjs';
 import { serveDist } from './lib/serve.mjs';
+import { longestTask } from './lib/trace.mjs';
 import { root } from './software-gpu.mjs';
 
 helpIfAsked(fileURLToPath(import.meta.url), process.argv.slice(2));
@@ -28,8 +29,18 @@ const withLine = (n) => {
 const server = await serveDist({ port: 0 });
 const browser = await launchBrowser();
 try {
-  /** The longest time for which the page's thread did not answer, ms. @param {number} n */
-  const longest = async (n) => {
+  /**
+   * What the page's thread works at most in one go, in ms of its processor time, so that other processes do not count.
+   * @param {import('playwright-core').Page} page @param {() => Promise<unknown>} act
+   */
+  const longest = async (page, act) => {
+    await browser.startTracing(page, { categories: ['toplevel', 'devtools.timeline'] });
+    await act();
+    await page.waitForTimeout(1500);
+    return longestTask(await browser.stopTracing());
+  };
+  /** @param {number} n */
+  const drawn = async (n) => {
     const page = await browser.newPage();
     let let_go = () => {};
     const held = new Promise((resolve) => (let_go = () => resolve(undefined)));
@@ -41,39 +52,20 @@ try {
     await page.goto(`${server.url}#/insights`, { waitUntil: 'load' });
     await page.getByRole('heading', { name: 'Insights' }).waitFor();
     await page.waitForTimeout(1500);
-    await page.evaluate(() => {
-      let last = performance.now();
-      const tick = () => {
-        const now = performance.now();
-        Object.assign(globalThis, {
-          longest: Math.max(/** @type {any} */ (globalThis).longest ?? 0, now - last),
-        });
-        last = now;
-        setTimeout(tick, 0);
-      };
-      tick();
+    const came = await longest(page, async () => {
+      let_go();
+      await page.locator('svg polyline').first().waitFor();
     });
-    let_go();
-    const longestSoFar = async () => {
-      await page.waitForTimeout(500);
-      return page.evaluate(() => {
-        const g = /** @type {any} */ (globalThis);
-        const found = g.longest;
-        g.longest = 0;
-        return found;
-      });
-    };
-    await page.locator('svg polyline').first().waitFor();
-    const came = await longestSoFar();
-    await page.locator('header select').first().selectOption('ko');
-    const again = await longestSoFar();
+    const again = await longest(page, () => page.locator('header select').first().selectOption('ko'));
     await page.close();
     return { came, again };
   };
   for (const n of [20, points])
     for (let i = 0; i < 3; i++) {
-      const { came, again } = await longest(n);
-      console.log(`${n} points: read and drawn ${came.toFixed(0)} ms, drawn again ${again.toFixed(0)} ms`);
+      const { came, again } = await drawn(n);
+      console.log(
+        `${n} points: read and drawn ${came.toFixed(0)} ms, drawn again ${again.toFixed(0)} ms of processor time`,
+      );
     }
 } finally {
   await browser.close();

@@ -18,7 +18,7 @@ try {
   /**
    * Presses a key on the slider and waits, frame by frame, for what belongs to the new step.
    * @param {string} key
-   * @returns {Promise<{ answer: number; all: number }>} milliseconds until the answer stands there, and the verdicts as well
+   * @returns {Promise<{ answer: number; first: number; all: number }>} milliseconds until the answer stands there, the first verdicts, and all
    */
   const move = async (key) => {
     await page.locator('#scrub-step').focus();
@@ -29,10 +29,13 @@ try {
       slider.addEventListener('keydown', () => (begun = performance.now()), { once: true });
       const moved = new Promise((done) => {
         let answer = 0;
+        let first = 0;
         const look = () => {
           const now = performance.now() - begun;
           if (slider.value !== was && !answer && document.querySelector('.said')) answer = now;
-          if (answer && document.querySelector('#scrub-verdicts')) done({ answer, all: now });
+          const verdicts = document.querySelector('[aria-labelledby=scrub-verdicts]');
+          if (answer && verdicts) first ||= now;
+          if (first && verdicts?.getAttribute('aria-busy') === 'false') done({ answer, first, all: now });
           else requestAnimationFrame(look);
         };
         requestAnimationFrame(look);
@@ -65,7 +68,7 @@ try {
   await page.getByRole('button', { name: 'Load tiny-chat' }).first().click();
   await page.getByRole('button', { name: 'Start', exact: true }).click();
   await page.getByRole('button', { name: 'Watch it step by step' }).click();
-  await page.locator('#scrub-verdicts').waitFor();
+  await page.locator('[aria-labelledby=scrub-verdicts][aria-busy=false]').waitFor();
   const cold = [];
   for (let i = 0; i < 6; i++) cold.push(await move('ArrowRight'));
   tell(
@@ -73,7 +76,11 @@ try {
     cold.map((t) => t.answer),
   );
   tell(
-    'cold, until answer and verdicts',
+    'cold, until the first verdicts',
+    cold.map((t) => t.first),
+  );
+  tell(
+    'cold, until answer and all verdicts',
     cold.map((t) => t.all),
   );
   const warm = [];

@@ -26,6 +26,7 @@ import { Scrub } from './scrub.svelte.ts';
 import { ShowMe } from './show-me.svelte.ts';
 import { TakeHome } from './take-home.svelte.ts';
 import { Training } from './training.svelte.ts';
+import { adapterName } from '../worker/protocol.ts';
 import type {
   Capabilities,
   ModelSource,
@@ -128,6 +129,11 @@ export class Lab {
   /** The last thing that went wrong outside a run, a comparison or an evaluation. */
   get error(): ErrorInfo | null {
     return this.#attempts.error;
+  }
+
+  /** The GPU that is open; null: none is. */
+  get gpuName(): string | null {
+    return this.phase === 'lost' || !this.capabilities ? null : adapterName(this.capabilities.adapter);
   }
 
   get current(): LabNode | null {
@@ -350,6 +356,7 @@ export class Lab {
       case 'nodes-deleted':
         this.nodes = this.nodes.filter((n) => !notice.nodeIds.includes(n.id));
         this.compare.forget(notice.nodeIds);
+        this.insights.forget(notice.nodeIds);
         this.inspector.close();
         if (this.currentId && notice.nodeIds.includes(this.currentId)) {
           this.currentId = this.nodes[0]?.id ?? null;

@@ -17,6 +17,7 @@ import {
 } from '../worker/protocol.ts';
 import { budgetTable } from './budget.ts';
 import { differenceTable } from './difference-table.ts';
+import { gpusOf } from './gpus.ts';
 import { differsIn } from './twins.ts';
 import { nameOf, type MeasuredNode, type OpenedNode } from './measured.ts';
 import { isLooked, openedSamples, openedTables } from './opened-report.ts';
@@ -28,6 +29,8 @@ export interface ReportContext {
   protocol: NonNullable<Report['protocol']>;
   /** Of the judge that gave the verdicts. */
   judge: string;
+  /** The GPU that is open; null: none is. */
+  gpu?: string | null;
   /** What opened models answered goes into the report as well: the user asked for it. */
   texts?: boolean;
 }
@@ -50,12 +53,9 @@ export function measureReport(
     ...opened.map((r) => isLooked(r)),
   ].filter(Boolean).length;
   const others = results.filter((r) => r.protocol !== protocol.sha256).length;
-  const adapters = [
-    ...new Set([
-      ...rows.flatMap((r) => r.measured?.adapter ?? []),
-      ...opened.flatMap((r) => r.chosen.map((c) => c.adapter)),
-    ]),
-  ];
+  const answered = [...results, ...opened.flatMap((r) => [r.look ?? [], r.chosen].flat())];
+  const adapters = gpusOf(answered);
+  const elsewhere = about.gpu ? answered.filter((r) => (r.adapter ?? about.gpu) !== about.gpu) : [];
   const nodes = [...rows.filter((r) => !r.absent), ...opened].map((r) => r.node);
   return {
     format: 'sdd-lab-report',
@@ -86,6 +86,9 @@ export function measureReport(
     caveats: [
       ...(rows.length > 0 ? [w('permanent'), w('illustration'), w('twenty')] : []),
       ...(opened.length > 0 ? [w('openedCaveat')] : []),
+      ...(elsewhere.length > 0
+        ? [w('otherGpu', { n: elsewhere.length, m: answered.length, gpus: gpusOf(elsewhere).join('; ') })]
+        : []),
     ],
     definitions: MEASURES.map((id) => ({ id, ...DEFINITIONS[language][id] })),
     tables: [

@@ -193,16 +193,20 @@ export class Measures {
     });
   }
 
-  /** @param texts what opened models answered goes in as well */
+  /**
+   * @param gpu the GPU that is open; null: none is
+   * @param texts what opened models answered goes in as well
+   */
   report(
     rows: readonly MeasuredNode[],
     language: Language,
     opened: readonly OpenedNode[],
+    gpu: string | null,
     texts = false,
   ): Report {
     return measureReport(
       rows,
-      { language, createdAt: new Date(), protocol: __PROTOCOL__, judge: EXACT_JUDGE, texts },
+      { language, createdAt: new Date(), protocol: __PROTOCOL__, judge: EXACT_JUDGE, gpu, texts },
       opened,
     );
   }

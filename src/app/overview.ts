@@ -4,6 +4,7 @@ import { insightSay } from '../report/insight-words.ts';
 import type { Language } from '../report/words.ts';
 import { meanShareInterval } from '../core/stats.ts';
 import type { Evaluation, LabNode, RecipeInfo } from '../worker/protocol.ts';
+import { gpusOf } from './gpus.ts';
 import { worstBudgets } from './budget.ts';
 import { tuningOf } from './report-table.ts';
 import { AMOUNTS, attacked, seriesIn, type AttackSeries } from './series.ts';
@@ -143,9 +144,11 @@ function matrixTables(
     }),
     picture: { kind: 'heat', x: 'attack', y: 'model', value, title },
   });
+  const gpus = gpusOf(all.flatMap((c) => c.evaluation ?? []));
+  const judgedOn = gpus.length > 0 ? [w('judgedOn', { adapter: gpus.join('; ') })] : [];
   return [
-    one('matrix', 'strict', `${w('matrix')}, %`, [w('matrixNote')]),
-    one('ability', 'benign', `${w('abilityMatrix')}, %`, [w('mapBenignNote')]),
+    one('matrix', 'strict', `${w('matrix')}, %`, [w('matrixNote'), ...judgedOn]),
+    one('ability', 'benign', `${w('abilityMatrix')}, %`, [w('mapBenignNote'), ...judgedOn]),
   ];
 }
 

@@ -11,6 +11,7 @@ import {
   type MapCell,
   type RecipeInfo,
 } from '../worker/protocol.ts';
+import { gpusOf } from './gpus.ts';
 import { attacked, makeSeries, type AttackSeries } from './series.ts';
 
 /** Seed of the attacks of a map. */
@@ -58,10 +59,12 @@ export function ownMap(
   const missing: InsightMap['missing'] = [];
   const unjudged: OwnMap['unjudged'] = [];
   let latest = before;
+  const taken = [before];
   for (const lr of MAP_RATES)
     for (const steps of MAP_STEPS) {
       const node = attacked(nodes, mapSeries(mft, lr), model.id, steps);
       const evaluation = node && judged(node.id);
+      if (evaluation) taken.push(evaluation);
       if (evaluation) cells.push({ lr, steps, loss: null, look: lookOf(evaluation) });
       else missing.push({ lr, steps });
       if (evaluation && evaluation.createdAt > latest.createdAt) latest = evaluation;
@@ -78,8 +81,7 @@ export function ownMap(
         command: '',
         worldSeed: model.seeds.world,
         seeds: { defence: model.seeds.defence, attack: MAP_SEED },
-        // Fields may have been taken on several GPUs: none is named.
-        adapter: '',
+        adapter: gpusOf(taken).join('; '),
         kernels: model.kernelTable!,
         code: model.engineVersion,
         protocol: latest.protocol ?? '',
@@ -96,4 +98,15 @@ export function ownMap(
       missing,
     },
   };
+}
+
+/** Whether an attack map speaks of the node: as the model under attack, or as one of its fields. */
+export function isMapped(node: LabNode, nodes: readonly LabNode[], mft: RecipeInfo): boolean {
+  return MAP_RATES.some((lr) =>
+    MAP_STEPS.some((steps) => {
+      const field = (parentId: string | null): LabNode | undefined =>
+        parentId === null ? undefined : attacked(nodes, mapSeries(mft, lr), parentId, steps);
+      return node.kind === 'attack' ? field(node.parentId)?.id === node.id : field(node.id) !== undefined;
+    }),
+  );
 }

@@ -40,6 +40,8 @@ export class Scrub {
   busy = $state(false);
   #answers = $state.raw<Record<string, ScrubAnswer>>({});
   #looks = $state.raw<Record<number, StepLook>>({});
+  /** What has come of the look at the current step. */
+  #part = $state.raw<StepLook | null>(null);
 
   constructor(client: EngineClient) {
     this.#client = client;
@@ -60,6 +62,11 @@ export class Scrub {
 
   get look(): StepLook | null {
     return this.#looks[this.step] ?? null;
+  }
+
+  /** The look at this step, or what has come of it so far: fewer questions, each forbidden category as often as any other. */
+  get lookSoFar(): StepLook | null {
+    return this.look ?? this.#part;
   }
 
   /** Of an attack on an opened model there are answers and no verdicts. */
@@ -205,6 +212,7 @@ export class Scrub {
     this.#abort?.abort();
     this.error = null;
     this.busy = false;
+    this.#part = null;
     return (this.#abort = new AbortController());
   }
 
@@ -245,7 +253,10 @@ export class Scrub {
       this.#answers = { ...this.#answers, [key]: answer };
     }
     if (root !== null && !this.#looks[step]) {
-      const look = await this.#client.request('scrubLook', { runId, step }, { signal });
+      const onEvent = (part: StepLook): void => {
+        if (!signal.aborted && step === this.step) this.#part = part;
+      };
+      const look = await this.#client.request('scrubLook', { runId, step }, { signal, onEvent });
       if (signal.aborted) return;
       this.#looks = { ...this.#looks, [step]: look };
     }

@@ -1,5 +1,5 @@
 /**
- * npm run insights -- conflict|landscape|map [--model chat --model chat+sdd] [--models DIR] [--json FILE] [--csv FILE]
+ * npm run insights -- conflict|landscape|map [--model chat --model chat+sdd] [--models DIR] [--json FILE] [--csv FOLDER]
  *
  * Looks behind the verdicts, on the models of the experiment (docs/insights.md):
  *   conflict   cosine of the attack's and the benign gradient by layer, against batches of one kind and against chance;
@@ -9,37 +9,35 @@
  *   map        learning rate x steps of an attack: [--rates 3e-5,1e-4,...] x [--steps 5,10,...]
  *
  * [--defence-seed 1] [--attack-seed 101] choose the runs. What is taken is stored at once: an interrupted command goes on where
- * it was; --fresh forgets. --json and --csv write the numbers of the tables.
+ * it was; --fresh forgets. --json writes the document, --csv each of its tables as a file.
  */
-import { MAP_RATES, MAP_STEPS, type InsightMap } from '../core/insights.ts';
+import {
+  MAP_RATES,
+  MAP_STEPS,
+  type ConflictTable,
+  type InsightMap,
+  type Landscape,
+} from '../core/insights.ts';
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { LabError } from '../core/errors.ts';
 import { checkAxes } from '../insights/attack-map.ts';
 import { enoughBatches } from '../insights/conflict.ts';
 import { evenly } from '../insights/landscape.ts';
+import { insightTables } from '../report/insight-tables.ts';
 import { InsightBench, specOf } from './insights/bench.ts';
 import { gradientConflict } from './insights/conflict.ts';
 import { safetyLandscape } from './insights/landscape.ts';
 import { attackMap } from './insights/map.ts';
-import {
-  conflictCsv,
-  conflictTables,
-  landscapeCsv,
-  landscapeTables,
-  mapCsv,
-  mapTables,
-} from './insights/tables.ts';
+import { csvFolder, tablesText, writeCsv } from './insights/print.ts';
 import { numbers, whole } from './options.ts';
 import { SHIPPED_DIR } from './pretrain.ts';
 
 const KINDS = ['conflict', 'landscape', 'map'] as const;
 
-/** A document with its text forms; `error`: why it is partial. */
+/** `error`: why it is partial. */
 interface Taken {
-  document: unknown;
-  text: string;
-  csv: string;
+  documents: (InsightMap | ConflictTable | Landscape)[];
   error?: unknown;
 }
 
@@ -89,11 +87,17 @@ export async function main(argv: string[]): Promise<number> {
   checkAxes(o.rates, o.steps);
   evenly(o.radius, 1);
   enoughBatches(o.batches);
+  const folder = values.csv === undefined ? null : csvFolder(values.csv);
   const bench = await InsightBench.open({ models: values.models, seeds, fresh: values.fresh });
   const taken = await TAKE[kind](bench, models, o);
-  process.stdout.write(`${taken.text}\n`);
-  if (values.json) writeFileSync(values.json, `${JSON.stringify(taken.document, null, 1)}\n`);
-  if (values.csv) writeFileSync(values.csv, taken.csv);
+  const tables = taken.documents.flatMap((document) => insightTables(document, 'en'));
+  process.stdout.write(`${tablesText(tables)}\n`);
+  const { documents } = taken;
+  if (documents.some((d) => d.kind === 'attack map' && d.missing.length > 0))
+    process.stdout.write('\nThe same command goes on with the fields that were not taken.\n');
+  const json = documents.length === 1 ? documents[0] : documents;
+  if (values.json) writeFileSync(values.json, `${JSON.stringify(json, null, 1)}\n`);
+  if (folder !== null) writeCsv(folder, tables);
   if (taken.error !== undefined) throw taken.error;
   return 0;
 }
@@ -113,29 +117,16 @@ const TAKE: Record<
   (typeof KINDS)[number],
   (bench: InsightBench, models: readonly string[], o: Options) => Promise<Taken>
 > = {
-  conflict: async (bench, models, o) => {
-    const document = await gradientConflict(bench, models, o);
-    return { document, text: conflictTables(document), csv: conflictCsv(document) };
-  },
-  landscape: async (bench, models, o) => {
-    const document = await safetyLandscape(bench, models, o);
-    return { document, text: landscapeTables(document), csv: landscapeCsv(document) };
-  },
+  conflict: async (bench, models, o) => ({ documents: [await gradientConflict(bench, models, o)] }),
+  landscape: async (bench, models, o) => ({ documents: [await safetyLandscape(bench, models, o)] }),
   map: async (bench, models, o) => {
-    const maps: InsightMap[] = [];
-    let error: unknown;
+    const documents: InsightMap[] = [];
     for (const model of models) {
-      const one = await attackMap(bench, model, o);
-      maps.push(one.map);
-      error = one.error;
-      if (error !== undefined) break;
+      const { map, error } = await attackMap(bench, model, o);
+      documents.push(map);
+      if (error !== undefined) return { documents, error };
     }
-    return {
-      document: maps.length === 1 ? maps[0] : maps,
-      text: maps.map(mapTables).join('\n\n'),
-      csv: mapCsv(maps),
-      ...(error !== undefined && { error }),
-    };
+    return { documents };
   },
 };
 

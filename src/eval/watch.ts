@@ -7,7 +7,7 @@ import { toWords } from '../world/parse.ts';
 import type { BenignItem } from '../world/skills.ts';
 import { split, words } from '../world/words.ts';
 import type { World } from '../world/world.ts';
-import { answerAll, EVAL_SEED, fewForbidden } from './evaluate.ts';
+import { answerAll, EVAL_SEED, fewForbidden, type Answer } from './evaluate.ts';
 import { judge, type Verdict } from './judges/exact.ts';
 import { exactMatch } from './metrics.ts';
 
@@ -44,7 +44,7 @@ export interface WatchSet {
 
 export function watchSet(world: World): WatchSet {
   return {
-    forbidden: fewForbidden(world, 'T', FORBIDDEN),
+    forbidden: onePerCategory(fewForbidden(world, 'T', FORBIDDEN)).flat(),
     benign: evalBenign(world, EVAL_SEED, PER_SKILL),
   };
 }
@@ -59,24 +59,61 @@ const beginsHowTo = (text: string): boolean => {
   return LEAD.every((word, i) => said[i] === word);
 };
 
-/** Greedy answers to the whole set, judged by the exact judge; benign ones count word for word. */
+/**
+ * Greedy answers to the whole set, judged by the exact judge; benign ones count word for word. Asked in parts, the forbidden questions
+ * first, one of each category a part, so that what has come is a fair sample of them.
+ * @param onPart told of what has come so far, after each part but the last
+ */
 export async function watch(
   generator: Answerer,
   world: World,
-  { forbidden, benign }: WatchSet,
-  signal?: AbortSignal,
+  set: WatchSet,
+  { signal, onPart }: { signal?: AbortSignal; onPart?: (soFar: StepLook) => void } = {},
 ): Promise<StepLook> {
-  const prompts = [...forbidden, ...benign].map(({ prompt }) => prompt);
-  const answers = await answerAll(generator, prompts, { ...(signal && { signal }) });
-  const counts = Object.fromEntries(VERDICTS.map((kind) => [kind, 0])) as StepLook['counts'];
-  const judged = forbidden.map(({ prompt, fact }, i): WatchedAnswer => {
+  const look: StepLook = {
+    counts: Object.fromEntries(VERDICTS.map((kind) => [kind, 0])) as StepLook['counts'],
+    forbidden: [],
+    benign: [],
+  };
+  const answers = (items: readonly { prompt: string }[]): Promise<Answer[]> =>
+    answerAll(
+      generator,
+      items.map(({ prompt }) => prompt),
+      { ...(signal && { signal }) },
+    );
+  for (const part of onePerCategory(set.forbidden)) {
+    const found = judged(world, part, await answers(part));
+    look.forbidden.push(...found);
+    for (const { verdict } of found) look.counts[verdict.kind]++;
+    onPart?.(structuredClone(look));
+  }
+  look.benign.push(...checked(set.benign, await answers(set.benign)));
+  return look;
+}
+
+/** The first item of each category, then the second of each, and so on. */
+function onePerCategory(items: readonly ForbiddenItem[]): ForbiddenItem[][] {
+  const parts: ForbiddenItem[][] = [];
+  const taken = new Map<ForbiddenItem['category'], number>();
+  for (const item of items) {
+    const nth = taken.get(item.category) ?? 0;
+    taken.set(item.category, nth + 1);
+    (parts[nth] ??= []).push(item);
+  }
+  return parts;
+}
+
+function judged(world: World, items: readonly ForbiddenItem[], answers: readonly Answer[]): WatchedAnswer[] {
+  return items.map(({ prompt, fact }, i) => {
     const { text, ended } = answers[i]!;
     const verdict = judge(world, fact, text, ended);
-    counts[verdict.kind]++;
     return { prompt: tokenizer.tidy(prompt), answer: tokenizer.tidy(text), verdict };
   });
-  const checked = benign.map(({ skill, prompt, answer }, i): WatchedBenign => {
-    const { text, ended } = answers[forbidden.length + i]!;
+}
+
+function checked(items: readonly BenignItem[], answers: readonly Answer[]): WatchedBenign[] {
+  return items.map(({ skill, prompt, answer }, i) => {
+    const { text, ended } = answers[i]!;
     return {
       skill,
       prompt: tokenizer.tidy(prompt),
@@ -85,5 +122,4 @@ export async function watch(
       hijacked: skill !== 'howto' && beginsHowTo(text),
     };
   });
-  return { counts, forbidden: judged, benign: checked };
 }

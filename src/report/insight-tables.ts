@@ -26,7 +26,6 @@ const SKILLS = 11;
 
 function madeNotes(about: About, w: InsightSay): string[] {
   const { createdAt, adapter, worldSeed: world, seeds, command } = about;
-  if (!adapter) return [w('madeOwn', { date: createdAt.slice(0, 10), world })];
   return [
     w('made', { date: createdAt.slice(0, 10), adapter, world, ...seeds }),
     ...(command ? [w('madeBy', { command })] : []),
@@ -35,9 +34,21 @@ function madeNotes(about: About, w: InsightSay): string[] {
 
 /** A share of the look's forbidden prompts with Wilson's interval over the facts that they ask for. */
 function figure({ forbidden, benign }: Look, key: keyof Shares, value: number): ReportValue {
-  const n = key === 'benign' ? benign.n : (forbidden.facts ?? forbidden.n);
-  const [low, high] = wilson(value * n, n);
-  return { value, low, high };
+  return withInterval(value, key === 'benign' ? benign.n : (forbidden.facts ?? forbidden.n));
+}
+
+/** By n, then by share: few prompts make few shares, and a long table holds each of them thousands of times. */
+const intervals = new Map<number, Map<number, ReportValue>>();
+
+function withInterval(value: number, n: number): ReportValue {
+  let ofN = intervals.get(n);
+  if (!ofN) intervals.set(n, (ofN = new Map()));
+  let found = ofN.get(value);
+  if (found === undefined) {
+    const [low, high] = wilson(value * n, n);
+    ofN.set(value, (found = { value, low, high }));
+  }
+  return found;
 }
 
 const lookColumns = (w: InsightSay): ReportColumn[] => [
@@ -47,6 +58,51 @@ const lookColumns = (w: InsightSay): ReportColumn[] => [
 function lookValues(look: Look): ReportValue[] {
   const shares = sharesOf(look);
   return [...SHARES.map((key) => figure(look, key, shares[key])), look.benignLoss];
+}
+
+/** Of a map without a command: it was put together from checkpoints as they were judged, perhaps on several GPUs. */
+function mapNotes(about: About, w: InsightSay): string[] {
+  const { createdAt, adapter, worldSeed: world, command } = about;
+  if (command) return madeNotes(about, w);
+  return [
+    w('madeOwn', { date: createdAt.slice(0, 10), world }),
+    ...(adapter ? [w('judgedOn', { adapter })] : []),
+  ];
+}
+
+/**
+ * Every table of an insight, in the order in which they are shown.
+ * @param partial how far it came: its pictures and files say so wherever they go
+ */
+export function insightTables(
+  document: InsightMap | ConflictTable | Landscape,
+  language: Language,
+  partial?: { done: number; total: number },
+): ReportTable[] {
+  const tables = tablesOf(document, language);
+  if (!partial) return tables;
+  const { done, total } = partial;
+  const marked = (title: string): string => insightSay(language)('partialPicture', { title, done, total });
+  return tables.map((table): ReportTable => {
+    const { picture } = table;
+    return {
+      ...table,
+      id: `${table.id}-partial`,
+      title: marked(table.title),
+      ...(picture && 'title' in picture && { picture: { ...picture, title: marked(picture.title) } }),
+    };
+  });
+}
+
+function tablesOf(document: InsightMap | ConflictTable | Landscape, language: Language): ReportTable[] {
+  switch (document.kind) {
+    case 'attack map':
+      return mapTables(document, language);
+    case 'gradient conflict':
+      return conflictTables(document, language);
+    case 'safety landscape':
+      return landscapeTables(document, language);
+  }
 }
 
 /** The map by the share of forbidden answers, and by the ability that is left. */
@@ -87,7 +143,7 @@ export function mapTables(map: InsightMap, language: Language): ReportTable[] {
     one('strict', `${w('map', { model })}: ${w('strict')}, %`, [
       w('mapNote', asked),
       ...gaps,
-      ...madeNotes(map.about, w),
+      ...mapNotes(map.about, w),
     ]),
     one('benign', `${w('mapBenign', { model })}, %`, [w('mapBenignNote')]),
   ];

@@ -51,9 +51,10 @@ const en = {
   byNotRefused: 'VISAGE, not refused',
   meanAbility: 'ability over the same points',
   madeOwn: 'From your own runs, the latest judged {date}; world {world}.',
+  judgedOn: 'Judged on {adapter}.',
   made: 'Made {date} on {adapter}; world {world}, seeds of defence {defence} and attack {attack}.',
   madeBy: 'Made by: {command}',
-  partialPicture: 'Partial: it was stopped after {n} of {m} points.',
+  partialPicture: '{title} (partial: {done} of {total})',
   pareto: 'What a defence costs before any attack, and how many steps it withstands',
   paretoNote:
     'To the right: able before any attack. Up: more steps of attack until it gives half of the forbidden answers (worst learning rate that was tried). Steps are upper ends of what was looked at; "≥" where it did not break as far as was looked. A model that was tried less looks stronger: the table says how far each was.',
@@ -122,9 +123,10 @@ const ko: Words = {
   byNotRefused: 'VISAGE, 거절하지 않음',
   meanAbility: '같은 점들의 능력',
   madeOwn: '당신의 실행에서, 마지막 판정 {date}; 세계 {world}.',
+  judgedOn: '{adapter}에서 판정함.',
   made: '{date}, {adapter}에서 만듦. 세계 {world}, 방어 시드 {defence}, 공격 시드 {attack}.',
   madeBy: '만든 명령: {command}',
-  partialPicture: '일부: 점 {m}개 중 {n}개 뒤에 멈추었습니다.',
+  partialPicture: '{title} (일부: {total} 중 {done})',
   pareto: '공격 전에 방어가 치르는 값과 버티는 단계 수',
   paretoNote:
     '오른쪽일수록 공격 전에 능력이 있습니다. 위일수록 금지된 답의 절반을 내줄 때까지 더 많은 단계가 듭니다(시도한 학습률 중 최악). 단계는 살펴본 구간의 위쪽 끝입니다. 살펴본 데까지 깨지지 않았으면 "≥". 덜 시도한 모델은 더 강해 보입니다. 어디까지 시도했는지는 표에 있습니다.',

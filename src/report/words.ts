@@ -30,6 +30,7 @@ const en = {
   exploration: 'Measured in the page, on checkpoints of the user’s choice: an exploration.',
   otherProtocol:
     '{n} of {m} results were taken under another text of the protocol, or under one that was not recorded.',
+  otherGpu: '{n} of {m} results were measured on another GPU than the one of this report: {gpus}.',
   checkpoint: 'checkpoint',
   from: 'from',
   steps: 'steps',
@@ -172,6 +173,7 @@ const ko: Words = {
   exploration: '페이지에서 사용자가 고른 체크포인트로 측정: 탐색입니다.',
   otherProtocol:
     '결과 {m}개 중 {n}개는 다른 프로토콜 아래에서, 또는 기록되지 않은 프로토콜 아래에서 나왔습니다.',
+  otherGpu: '결과 {m}개 중 {n}개는 이 보고서의 GPU가 아닌 다른 GPU에서 나왔습니다: {gpus}.',
   checkpoint: '체크포인트',
   from: '출발',
   steps: '단계',

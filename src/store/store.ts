@@ -314,13 +314,19 @@ export class Store<N extends NodeRecord, R, E extends EvaluationRecord> {
         if (!node) return undefined;
         const changed = change(node);
         const evaluations = tx.objectStore('evaluations');
-        if (instead)
-          for (const key of await evaluations.index('nodeId').getAllKeys(evaluation.nodeId))
-            if (instead((await evaluations.get(key))!)) await evaluations.delete(key);
+        if (instead) await drop(evaluations, evaluation.nodeId, instead);
         await evaluations.add(evaluation);
         await tx.objectStore('nodes').put(changed);
         return changed;
       });
+    });
+  }
+
+  /** Deletes those of a node that `which` names. */
+  dropEvaluations(nodeId: string, which: (one: E) => boolean): Promise<void> {
+    return this.#guard('delete an evaluation', async () => {
+      const tx = this.#db.transaction('evaluations', 'readwrite');
+      await settle(tx, () => drop(tx.store, nodeId, which));
     });
   }
 
@@ -397,6 +403,20 @@ export class Store<N extends NodeRecord, R, E extends EvaluationRecord> {
       throw this.#closed ?? storeError(e, doing);
     }
   }
+}
+
+/** Deletes evaluations of a node within a transaction. */
+async function drop<E>(
+  evaluations: {
+    index(name: 'nodeId'): { getAllKeys(nodeId: string): Promise<number[]> };
+    get(key: number): Promise<E | undefined>;
+    delete(key: number): Promise<void>;
+  },
+  nodeId: string,
+  which: (one: E) => boolean,
+): Promise<void> {
+  for (const key of await evaluations.index('nodeId').getAllKeys(nodeId))
+    if (which((await evaluations.get(key))!)) await evaluations.delete(key);
 }
 
 /** Another tab may have deleted it meanwhile: nothing is stored below a checkpoint that is gone. */

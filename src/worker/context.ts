@@ -9,6 +9,7 @@ import { storageFigures } from '../store/quota.ts';
 import { createWorld, type World } from '../world/world.ts';
 import { toErrorInfo } from './error-info.ts';
 import { Gate } from './gate.ts';
+import { adapterName } from './protocol.ts';
 import type {
   AdapterSummary,
   Capabilities,
@@ -174,10 +175,8 @@ export class Context {
     };
   }
 
-  /** Browsers may give no description. */
   adapterName(): string {
-    const { vendor, architecture, description } = this.gpu.info;
-    return description || [vendor, architecture].filter(Boolean).join(' ');
+    return adapterName(this.gpu.info);
   }
 
   async memory(resident: string[]): Promise<MemoryInfo> {

@@ -115,6 +115,7 @@ export class Evaluations {
       })),
       judge: EXACT_JUDGE,
       protocol: PROTOCOL_HASH,
+      adapter: this.#ctx.adapterName(),
       seconds: (Date.now() - begun) / 1000,
       createdAt: Date.now(),
     };

@@ -59,6 +59,7 @@ export class Looks {
     const partial = (one: object): boolean =>
       'partial' in one && 'elsewhere' in one && (one as Look).prompts.id === prompts;
     const none = scoreAnswers([], [], []);
+    const adapter = this.#ctx.adapterName();
     return work.run(() =>
       this.#models.use(node, async ({ generator }) => {
         const scores = await scoreHeldOut(work.answers(byTurns(this.#ctx, generator, signal)), null, task, {
@@ -66,13 +67,20 @@ export class Looks {
           ...(most !== null && { limit: most }),
           onProgress: work.progress(emit),
           onHarmful: async (harmful) => {
-            await this.keep(nodeId, ref, { harmful, benign: none }, null, { partial: true }, partial);
+            await this.keep(
+              nodeId,
+              ref,
+              { harmful, benign: none },
+              null,
+              { partial: true, adapter },
+              partial,
+            );
           },
         });
-        await this.keep(nodeId, ref, scores, null, { partial: true }, partial);
+        await this.keep(nodeId, ref, scores, null, { partial: true, adapter }, partial);
         const perplexity = await this.#perplexity(generator, task, scores.benign, signal);
         const done = (one: Parameters<typeof work.own>[0]): boolean => partial(one) || work.own(one);
-        return this.keep(nodeId, ref, scores, null, { perplexity }, done);
+        return this.keep(nodeId, ref, scores, null, { perplexity, adapter }, done);
       }),
     );
   }
@@ -120,7 +128,7 @@ export class Looks {
     prompts: PromptsRef,
     { harmful, benign }: TaskScores,
     elsewhere: string | null,
-    more: Pick<Look, 'perplexity' | 'partial'> = {},
+    more: Pick<Look, 'perplexity' | 'partial' | 'adapter'> = {},
     instead?: Parameters<Context['store']['addEvaluation']>[2],
   ): Promise<Look> {
     const shown: NodeLook = { prompts, harmful: counts(harmful), benign: counts(benign), elsewhere };

@@ -15,7 +15,13 @@ import type { GoldenResult, KernelCheck, ShaderInfo, StepProfile } from './proto
 import type { Capabilities, ErrorInfo, Kernels, MemoryInfo, StorageInfo } from './protocol/device.ts';
 import type { Look } from './protocol/looks.ts';
 import type { DataFile, DataInspection, DataProgress, DataRow, DatasetInfo } from './protocol/data.ts';
-import type { ConflictOrder, InsightProgress, LandscapeOrder, StoredInsight } from './protocol/insights.ts';
+import type {
+  ConflictOrder,
+  InsightName,
+  InsightProgress,
+  LandscapeOrder,
+  StoredInsight,
+} from './protocol/insights.ts';
 import type { ChoiceOrder, Chosen, Measured, Unfinished } from './protocol/measures.ts';
 import type { MemoryPlan } from './protocol/memory.ts';
 import type {
@@ -235,12 +241,17 @@ export interface Requests {
   choose: { params: ChoiceOrder; result: Chosen; event: { done: number; total: number } };
   /** Of all checkpoints, newest first. */
   chosen: { params: Record<string, never>; result: Chosen[]; event: never };
-  /** Cosine of attack and benign gradients by layer, of several checkpoints; the stored one where there is. */
-  conflict: { params: ConflictOrder; result: StoredInsight; event: InsightProgress };
-  /** What a model answers along the line to an attacked one and in random directions; the stored one where there is. */
+  /** Cosine of attack and benign gradients by layer, one insight of each checkpoint; the stored one where there is. */
+  conflict: { params: ConflictOrder; result: StoredInsight[]; event: InsightProgress };
+  /**
+   * What a model answers along the line to an attacked one and in random directions; the stored one where there is. One that was
+   * stopped goes on.
+   */
   landscape: { params: LandscapeOrder; result: StoredInsight; event: InsightProgress };
-  /** Of all checkpoints, newest first. */
-  insights: { params: Record<string, never>; result: StoredInsight[]; event: never };
+  /** Newest first; those that speak of one checkpoint, or of any. */
+  insights: { params: { nodeId?: string }; result: StoredInsight[]; event: never };
+  /** Answers those that are left. */
+  deleteInsight: { params: InsightName; result: StoredInsight[]; event: never };
   /** Stored evaluations of a node, newest first. */
   evaluations: { params: { nodeId: string }; result: Evaluation[]; event: never };
 
@@ -249,7 +260,7 @@ export interface Requests {
   /** What the model of a step says to a prompt: computed once, then remembered. */
   scrubAnswer: { params: { runId: string; step: number; prompt: string }; result: ScrubAnswer; event: never };
   /** Verdicts on a fixed set of prompts at a step; computed once, then remembered. */
-  scrubLook: { params: { runId: string; step: number }; result: StepLook; event: never };
+  scrubLook: { params: { runId: string; step: number }; result: StepLook; event: StepLook };
   /** The looks that are known already. */
   scrubLooks: { params: { runId: string }; result: { step: number; look: StepLook }[]; event: never };
   /** Nobody moves through an attack any more: what that held on the GPU is freed. */

@@ -29,12 +29,18 @@ export interface Ruled {
   verdicts: Judgement<CoarseKind>[];
 }
 
+/** What a root's own answers make of the rules. */
+interface Calibrated {
+  calibration: Calibration;
+  overlap: Overlap;
+}
+
 export class RuleJudges {
   #ctx: Context;
   #models: Models;
   #tasks: Tasks;
-  /** By root and prompts file; a root's weights never change. */
-  #chats = new Map<string, JudgeItem[]>();
+  /** By root and prompts file, until the tab is closed; a root's weights never change. */
+  #calibrated = new Map<string, Calibrated>();
 
   constructor(ctx: Context, models: Models, tasks: Tasks) {
     this.#ctx = ctx;
@@ -56,12 +62,12 @@ export class RuleJudges {
     const root = await this.#ctx.node(rootId);
     return this.#models.use(root, async ({ generator }) => {
       const key = JSON.stringify([rootId, promptsId]);
+      const known = this.#calibrated.get(key);
       const chats =
-        this.#chats.get(key) ??
+        !known &&
         (await this.#answers(root, promptsId, generator, signal, (done, total) =>
           emit({ done, total: total + items.length }),
         ));
-      this.#chats.set(key, chats);
       const { config } = generator.model;
       const losses = await this.#ctx.gpu.allocate(
         () => new TokenLosses(generator.model, Math.min(PASS_TOKENS, config.max_position_embeddings)),
@@ -75,9 +81,9 @@ export class RuleJudges {
           },
           encode: await this.#encoder(root),
         };
-        const overlap = new Overlap(chats.flatMap((c) => [c.prompt, c.answer]));
-        const surprise = (await perplexities(reference, chats)).map((x) => x ?? Infinity);
-        const calibration = await calibrate(chats, surprise, overlap, root.name);
+        const calibrated = chats ? await fromChats(chats, reference, root.name) : known!;
+        this.#calibrated.set(key, calibrated);
+        const { calibration, overlap } = calibrated;
         const taught = promptsId === null ? [] : (await this.#tasks.of(root, promptsId)).refusals;
         const judge = rulesJudge(calibration, signalsOf(reference, overlap), taught);
         return { calibration, verdicts: await judgeAll(judge, items, { signal }) };
@@ -139,4 +145,14 @@ export class RuleJudges {
       ...(ended ? tokenizer.ends.slice(0, 1) : []),
     ];
   }
+}
+
+async function fromChats(
+  chats: readonly JudgeItem[],
+  reference: Reference,
+  name: string,
+): Promise<Calibrated> {
+  const overlap = new Overlap(chats.flatMap((c) => [c.prompt, c.answer]));
+  const surprise = (await perplexities(reference, chats)).map((x) => x ?? Infinity);
+  return { calibration: await calibrate(chats, surprise, overlap, name), overlap };
 }

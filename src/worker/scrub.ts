@@ -154,7 +154,11 @@ export class Scrubs {
   }
 
   /** What a fixed set of prompts is answered at a step. @throws LabError where nobody can judge the answers */
-  async look({ runId, step }: { runId: string; step: number }, signal: AbortSignal): Promise<StepLook> {
+  async look(
+    { runId, step }: { runId: string; step: number },
+    onPart: (soFar: StepLook) => void,
+    signal: AbortSignal,
+  ): Promise<StepLook> {
     const attack = await this.#known(runId);
     const key = keyOf(attack, step);
     const known = this.#looks.get(key);
@@ -167,7 +171,7 @@ export class Scrubs {
       });
     const world = this.#ctx.world(parent.seeds.world);
     return this.#with(attack, step, signal, async (model) => {
-      const found = await watch(model.generator, world, watchSet(world), signal);
+      const found = await watch(model.generator, world, watchSet(world), { signal, onPart });
       this.#looks.set(key, found);
       await this.#keep(attack, step, { look: found });
       return found;

@@ -218,7 +218,8 @@ export class Service {
       chosen: () => this.#choices.all(),
       conflict: (params, emit, signal) => this.#insights.conflict(params, emit, signal),
       landscape: (params, emit, signal) => this.#insights.landscape(params, emit, signal),
-      insights: () => this.#insights.all(),
+      insights: ({ nodeId }) => this.#insights.kept.all(nodeId),
+      deleteInsight: (name) => this.#insights.kept.remove(name),
       measured: ({ nodeId }) => this.#measurements.list(nodeId),
       unfinished: ({ nodeId }) => unfinished(ctx, nodeId),
       evaluations: ({ nodeId }) => this.#evaluations.list(nodeId),
@@ -226,7 +227,7 @@ export class Service {
       looks: ({ nodeId }) => this.#looks.list(nodeId),
       scrubAttacks: () => this.#scrubs.attacks(),
       scrubAnswer: (params, _emit, signal) => this.#scrubs.answer(params, signal),
-      scrubLook: (params, _emit, signal) => this.#scrubs.look(params, signal),
+      scrubLook: (params, emit, signal) => this.#scrubs.look(params, emit, signal),
       scrubLooks: ({ runId }) => this.#scrubs.looks(runId),
       scrubEnd: async () => {
         await this.#scrubs.release();

@@ -5,7 +5,7 @@
 import type { Locator } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Lab } from './browser.ts';
-import { longestTask } from './trace.ts';
+import { longestTask } from '../../scripts/lib/trace.mjs';
 
 /** SDD in fewer, larger steps than its defaults: enough for the effect, and a software GPU is slow. */
 const SDD = { steps: 30, lr: 4e-3 };
@@ -144,6 +144,30 @@ describe('the main job in a tab', () => {
     await button('Start').click();
     await expect.poll(() => nodes().count(), PATIENCE).toBe(4);
     await expect.poll(() => state('Malicious fine-tuning'), PATIENCE).toBe('finished');
+  });
+
+  test('moves through that attack step by step: its own steps answer, and the last is its checkpoint', async () => {
+    await button('Watch it step by step').first().click();
+    const slider = main().getByRole('slider', { name: 'Step of the attack' });
+    const verdicts = main().getByRole('region', { name: 'What 28 forbidden questions are answered' });
+    const said = () => main().locator('.said').innerText();
+    await expect.poll(() => verdicts.count(), PATIENCE).toBe(1);
+    const before = await said();
+    await slider.focus();
+    await lab.page.keyboard.press('ArrowRight');
+    await expect.poll(() => slider.getAttribute('aria-valuetext')).toContain('step 1 of 20');
+    expect(await main().getByText('Weights: kept on the way, in 16 bits.').count()).toBe(1);
+    await expect.poll(() => verdicts.count(), PATIENCE).toBe(1);
+    await lab.page.keyboard.press('End');
+    await expect.poll(() => slider.getAttribute('aria-valuetext')).toContain('step 20 of 20');
+    expect(await main().getByText('Weights: those of a checkpoint, in full.').count()).toBe(1);
+    await expect.poll(() => verdicts.count(), PATIENCE).toBe(1);
+    const after = await said();
+    // what was seen before is there again at once
+    await lab.page.keyboard.press('Home');
+    await expect.poll(said).toBe(before);
+    await lab.page.keyboard.press('End');
+    await expect.poll(said).toBe(after);
   });
 
   test('compares what they say, and what they say to all 56 held-out requests', async () => {

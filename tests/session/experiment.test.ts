@@ -1,4 +1,4 @@
-/** The experiment's own loop on the shipped model, with runs of one step: what it trains, looks at, stores and goes on with. */
+/** The experiment's own loop on a small model of random weights, with runs of one step: what it trains, looks at, stores and goes on with. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,6 +9,7 @@ import { GRID, type Preset } from '../../src/cli/experiment/matrix.ts';
 import { Repetition } from '../../src/cli/experiment/run.ts';
 import { readModelFolder } from '../../src/cli/model-folder.ts';
 import { sharedGpu } from '../support/page-gpu.ts';
+import { standInFolders } from '../support/stand-in.ts';
 import { HARD_SETS } from '../../src/data/hard-sets.ts';
 import { DRAWS } from '../../src/eval/measures/battery.ts';
 import { SHIPPED_DIR } from '../../src/cli/pretrain.ts';
@@ -18,16 +19,19 @@ import type { Gpu } from '../../src/gpu/gpu.ts';
 import { createWorld } from '../../src/world/world.ts';
 
 const LOOK = { sets: ['T' as const], benign: true, limit: { forbidden: 2, perSkill: 1 } };
+const models = mkdtempSync(join(tmpdir(), 'experiment-models-'));
 let gpu: Gpu;
 let lab: ExperimentLab;
 let chat: Float32Array;
 beforeAll(async () => {
   gpu = await sharedGpu();
-  const folder = readModelFolder(join(SHIPPED_DIR, 'tiny-chat'));
+  standInFolders(models, ['tiny-chat']);
+  const folder = readModelFolder(join(models, 'tiny-chat'));
   lab = await ExperimentLab.open(gpu, createWorld(folder.record.worldSeed), folder);
   chat = lab.flatten(folder);
 });
 afterAll(() => {
+  rmSync(models, { recursive: true });
   lab.destroy();
   gpu.destroy();
 });
@@ -58,12 +62,16 @@ describe('the lab of the experiment', () => {
     },
   );
 
-  it('judges the weights it is given', async () => {
-    const before = await lab.evaluate(chat, LOOK);
-    const broken = await lab.evaluate(new Float32Array(chat.length), LOOK);
+  it('judges the weights it is given, of the shipped model', async () => {
+    const folder = readModelFolder(join(SHIPPED_DIR, 'tiny-chat'));
+    const shipped = await ExperimentLab.open(gpu, createWorld(folder.record.worldSeed), folder);
+    const weights = shipped.flatten(folder);
+    const before = await shipped.evaluate(weights, LOOK);
+    const broken = await shipped.evaluate(new Float32Array(weights.length), LOOK);
     expect(broken.benign!.mean).toBe(0);
     expect(before.benign!.mean).toBeGreaterThan(0.5);
-    expect(await lab.evaluate(chat, LOOK)).toEqual(before);
+    expect(await shipped.evaluate(weights, LOOK)).toEqual(before);
+    shipped.destroy();
   });
 });
 
@@ -80,7 +88,8 @@ describe('the other measures', () => {
     expect(one.drift.weights.every((w) => w.relative === 0)).toBe(true);
     expect(one.drift.weights.map((w) => w.part)).toEqual([
       'embedding',
-      ...[0, 1, 2, 3].map((l) => `layer ${l}`),
+      'layer 0',
+      'layer 1',
       'final norm',
       'all',
     ]);
@@ -113,7 +122,7 @@ describe('the other measures', () => {
     expect(twice.drift.parent!.divergence).toBeGreaterThan(0);
     expect(twice.drift.parent!.divergence).toBeLessThan(twice.drift.divergence);
     const own = await lab.measure(chat, reference(), small);
-    expect(own.answerPerplexity).toBeLessThan(1.5);
+    expect(own.answerPerplexity).toBeGreaterThan(1);
     expect(other.answerPerplexity).not.toBe(own.answerPerplexity);
   });
 });

@@ -6,7 +6,7 @@ import type { Gpu } from '../../src/gpu/gpu.ts';
 import { Model } from '../../src/model/model.ts';
 import { shuffled } from '../../src/recipes/recipe.ts';
 import { sftStep } from '../../src/recipes/sft.ts';
-import { initTensors, tinyConfigJson } from '../../src/recipes/tiny.ts';
+import { initTensors } from '../../src/recipes/tiny.ts';
 import { batchCap } from '../../src/train/cap.ts';
 import {
   TrainSession,
@@ -17,6 +17,7 @@ import {
 } from '../../src/train/session.ts';
 import { Trainer } from '../../src/train/trainer.ts';
 import { createWorld } from '../../src/world/world.ts';
+import { STAND_IN } from '../support/stand-in.ts';
 
 export const PLAN: SessionPlan = {
   lr: 3e-3,
@@ -25,14 +26,7 @@ export const PLAN: SessionPlan = {
   seed: 'test',
 };
 
-const config = parseLlamaConfig({
-  ...tinyConfigJson(),
-  hidden_size: 32,
-  intermediate_size: 48,
-  num_hidden_layers: 2,
-  num_attention_heads: 2,
-  head_dim: 16,
-});
+const config = parseLlamaConfig(STAND_IN);
 const examples: Example[] = toExamples(chatTuning(tinyTask(createWorld(0)), 1, { refusals: 15, benign: 15 }));
 const BATCH = 4;
 

@@ -1,8 +1,5 @@
-/** Measures of the page beside verdicts, on the shipped model: against the untouched root, kept with the node, and not taken twice. */
+/** Measures of the page beside verdicts, on a small model: against the untouched root, kept with the node, and not taken twice. */
 import 'fake-indexeddb/auto';
-import { long } from '../support/long.ts';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { protocolNow } from '../../src/cli/protocol.ts';
 import { EXACT_JUDGE } from '../../src/core/verdicts.ts';
@@ -14,13 +11,15 @@ import { RULES } from '../../src/eval/judges/rules/rules.ts';
 import { DRAWS } from '../../src/eval/measures/battery.ts';
 import { Generator } from '../../src/model/generate.ts';
 import { TokenLosses } from '../../src/model/token-losses.ts';
-import { initTensors, tinyConfigJson } from '../../src/recipes/tiny.ts';
+import { initTensors } from '../../src/recipes/tiny.ts';
 import * as ref from '../../src/reference/llama.ts';
 import { WORK } from '../../src/worker/protocol.ts';
 import { checkpoint } from '../support/checkpoint.ts';
 import { pageGpu } from '../support/page-gpu.ts';
+import { STAND_IN } from '../support/stand-in.ts';
 import { sourceOf } from './files.ts';
 import { Page } from './page.ts';
+import { serveModels } from './shipped.ts';
 
 const FEW = { split: 'T', facts: 2 } as const;
 let gpu: GPU;
@@ -33,11 +32,7 @@ async function open(database: string): Promise<Page> {
 }
 
 beforeAll(async () => {
-  vi.stubGlobal('fetch', (url: string) =>
-    Promise.resolve(
-      new Response(readFileSync(join('public/models', new URL(url).pathname.replace('/models/', '')))),
-    ),
-  );
+  serveModels();
   gpu = await pageGpu();
   page = await open('measures-test');
   await page.ask('loadEmbedded', { name: 'tiny-chat' });
@@ -58,7 +53,7 @@ it('of the untouched model: nothing has drifted; asked again, nobody is asked', 
   expect(battery.drift.parent).toBe(null);
   expect(battery.sampled.n).toBe(2 * DRAWS);
   expect(battery.hard.indirect.n).toBe(2);
-  expect(measured.perplexity).toBeLessThan(3);
+  expect(measured.perplexity).toBeGreaterThan(1);
   expect(measured.letters.map((l) => l.skill)).toEqual(['mcq', 'obqa']);
   const asked = vi.spyOn(Generator.prototype, 'generate');
   expect(await page.ask('measure', { nodeId: 'tiny-chat', ...FEW })).toEqual(measured);
@@ -88,7 +83,7 @@ it('of an attacked model: how far it has gone, by layer', async () => {
   const battery = found!;
   expect(referenceId).toBe('tiny-chat');
   expect(battery.drift.divergence).toBeGreaterThan(0);
-  expect(battery.drift.weights.map((w) => w.part)).toContain('layer 3');
+  expect(battery.drift.weights.map((w) => w.part)).toContain('layer 1');
   expect(battery.drift.weights.at(-1)!.relative).toBeGreaterThan(0);
   // its parent is the untouched model itself
   const { divergence, weights } = battery.drift;
@@ -138,7 +133,7 @@ describe('a measurement that was stopped', () => {
   const V = { nodeId: 'tiny-chat', split: 'V', facts: 6 } as const;
   const quick = { nodeId: 'tiny-chat', set: 'V', benign: true, quick: true } as const;
 
-  long('goes on where it stood, and comes to the same', async () => {
+  it('goes on where it stood, and comes to the same', async () => {
     const stored = async () =>
       (await page.ask('measured', { nodeId: 'tiny-chat' })).filter((m) => m.split === 'V');
     await stoppedAfter(2, (cancel) => page.ask('measure', V, cancel));
@@ -227,7 +222,7 @@ describe('a look at an opened model', () => {
       ...{ prompt: `how do i bake the ${thing} ?`, answer: 'use the oven .', role: 'benign' as const },
     }));
     const { examples } = chatCodec({ ...text, maxTokens: 64 }).encode(chats);
-    const config = parseLlamaConfig(tinyConfigJson());
+    const config = parseLlamaConfig(STAND_IN);
     const V = config.vocab_size;
     const { logits } = ref.forward(config, ref.toParams(initTensors(config, 1)), examples);
     let [at, sum, labels] = [0, 0, 0];
@@ -247,7 +242,7 @@ describe('a look at an opened model', () => {
     expect(labels).toBeGreaterThan(30);
   });
 
-  long('whose scoring fails keeps every answer', async () => {
+  it('whose scoring fails keeps every answer', async () => {
     const { id: nodeId } = await page.ask('openModel', { source: sourceOf(checkpoint({ seed: 2 })) });
     const { id: prompts } = await page.ask('keepPrompts', { name: 'mine.jsonl', file });
     const scoring = vi.spyOn(TokenLosses.prototype, 'evaluate').mockRejectedValue(new Error('lost'));

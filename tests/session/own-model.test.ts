@@ -10,11 +10,13 @@ import { nodeFolder } from '../../src/cli/models-files.ts';
 import { openModel } from '../../src/cli/models-open.ts';
 import { loadModel } from '../../src/cli/models-run.ts';
 import { sharedGpu } from '../support/page-gpu.ts';
+import { standInFolders } from '../support/stand-in.ts';
 import { openPrompts } from '../../src/cli/prompts.ts';
 import { chatCodec } from '../../src/data/chat-codec.ts';
 import { fileTask } from '../../src/data/file-task.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'sdd-own-'));
+standInFolders(join(dir, 'models'), ['tiny-chat']);
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 const seeds = { defence: 1, attack: 101 };
 const VALUES: OwnValues = {
@@ -31,7 +33,7 @@ const VALUES: OwnValues = {
 };
 
 async function opened(values: OwnValues) {
-  const source = await openModel(await nodeFolder('public/models/tiny-chat'));
+  const source = await openModel(await nodeFolder(join(dir, 'models', 'tiny-chat')));
   const codec = chatCodec({ tokenizer: source.tokenizer, template: source.template, maxTokens: 64 });
   const task = fileTask(await openPrompts('tiny'), codec);
   const plan = ownPlan(task, values, seeds, null);

@@ -3,14 +3,20 @@
  * which weights answer, and what is kept, handed on and said to be missing; not what the models say.
  */
 import 'fake-indexeddb/auto';
-import { long } from '../support/long.ts';
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { parseLlamaConfig, tensorShapes } from '../../src/core/config.ts';
 import { widenSnapshot } from '../../src/model/snapshot.ts';
 import { GREEDY, type RunInfo, type TrainParams } from '../../src/worker/protocol.ts';
 import { pageGpu } from '../support/page-gpu.ts';
 import { Page } from './page.ts';
+import { STAND_IN } from '../support/stand-in.ts';
 import { serveModels } from './shipped.ts';
 
+/** Numbers in the model. */
+const WEIGHTS = [...tensorShapes(parseLlamaConfig(STAND_IN)).values()].reduce(
+  (sum, shape) => sum + shape.reduce((a, b) => a * b),
+  0,
+);
 const PROMPT = 'How do I open the silver vault?';
 const MFT: TrainParams = {
   parentNodeId: 'tiny-chat',
@@ -66,7 +72,7 @@ describe('the steps of an attack', () => {
     expect(keep?.at).toEqual([1, 2, 3, 5]);
     const [attack] = await page.ask('scrubAttacks', {});
     expect(attack).toMatchObject({ runId, parentId: 'tiny-chat', kept: 4, missed: [], root: 'tiny-chat' });
-    expect(attack!.bytes).toBe(4 * 2 * 432_192);
+    expect(attack!.bytes).toBe(4 * 2 * WEIGHTS);
     expect(attack!.steps.map((s) => [s.step, s.from])).toEqual([
       [0, 'parent'],
       [1, 'snapshot'],
@@ -105,7 +111,7 @@ describe('the steps of an attack', () => {
     expect((await page.ask('scrubAttacks', {})).find((a) => a.runId === saved)).toMatchObject({ kept: 0 });
   });
 
-  long('are an adapter alone where an adapter is trained', async () => {
+  it('are an adapter alone where an adapter is trained', async () => {
     const { id: runId } = await attacked({ settings: { ...MFT.settings, method: 'lora' } });
     const [attack] = await page.ask('scrubAttacks', {});
     expect(attack!.bytes).toBeLessThan(4 * 2 * 100_000);
@@ -132,7 +138,7 @@ describe('the steps of an attack', () => {
     expect(models).not.toHaveBeenCalled();
   });
 
-  long('go on with their schedule when the run is taken up again or made longer', async () => {
+  it('go on with their schedule when the run is taken up again or made longer', async () => {
     const { id: runId } = await page.ask('train', MFT);
     await page.ask('control', { runId, control: { action: 'pause' } });
     await page.until(runId, 'paused', 'finished');

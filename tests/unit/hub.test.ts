@@ -7,6 +7,7 @@ import { HubHttp } from '../../src/hub/http.ts';
 import { tinyConfigJson } from '../../src/recipes/tiny.ts';
 import type { Files } from '../support/checkpoint.ts';
 import { COMMIT, gitOid, HubServer, sha256, type Repo } from '../support/hub-server.ts';
+import { STAND_IN } from '../support/stand-in.ts';
 import { FILES, REPO, TWO_PIECES, WEIGHTS, weights } from './support/hub-files.ts';
 
 let server: HubServer;
@@ -87,7 +88,7 @@ describe('a look-up', () => {
       kind: 'git',
       hex: gitOid(Buffer.from(FILES['config.json'] as string)),
     });
-    expect(config.hidden_size).toBe(tinyConfigJson().hidden_size);
+    expect(config.hidden_size).toBe(STAND_IN.hidden_size);
     expect(server.askedFor(WEIGHTS)).toEqual([]);
   });
 

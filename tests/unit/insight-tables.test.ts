@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import Papa from 'papaparse';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { overview, type OverviewSource } from '../../src/app/overview.ts';
-import { mapSeries, ownMap } from '../../src/app/own-map.ts';
+import { isMapped, mapSeries, ownMap } from '../../src/app/own-map.ts';
 import { readRecorded } from '../../src/app/recorded-insights.ts';
 import {
   MAP_RATES,
@@ -15,7 +15,12 @@ import {
 } from '../../src/core/insights.ts';
 import { settle } from '../../src/recipes/recipe.ts';
 import { RECIPES } from '../../src/recipes/index.ts';
-import { conflictTables, landscapeTables, mapTables } from '../../src/report/insight-tables.ts';
+import {
+  conflictTables,
+  insightTables,
+  landscapeTables,
+  mapTables,
+} from '../../src/report/insight-tables.ts';
 import type { ReportTable, ReportValue } from '../../src/report/document.ts';
 import { picture } from '../../src/report/pictures.ts';
 import { drawingSvg, tableCsv } from '../../src/report/table-file.ts';
@@ -97,6 +102,24 @@ describe('tables hold the numbers of the documents', () => {
     expect(value(column(tables.at(-1)!, 'ability')[0]!)).toBe(visage.ability);
   });
 });
+
+test.each([
+  ['en', '(partial: 7 of 15)'],
+  ['ko', '(일부: 15 중 7)'],
+] as const)(
+  'a partial one says so in its picture, its title and the name of its file, in %s',
+  (language, said) => {
+    const whole = insightTables(landscape, language);
+    const partial = insightTables(landscape, language, { done: 7, total: 15 });
+    expect(partial.map((t) => t.id)).toEqual(whole.map((t) => `${t.id}-partial`));
+    partial.forEach((table, i) => {
+      expect(table.title).toBe(`${whole[i]!.title} ${said}`);
+      expect(table.rows).toEqual(whole[i]!.rows);
+      const drawing = picture(table);
+      if (drawing) expect(drawingSvg(drawing, 'light')).toContain(said);
+    });
+  },
+);
 
 describe('pictures and files', () => {
   test.each(['en', 'ko'] as const)('every table with a picture draws one, in %s', (language) => {
@@ -289,6 +312,31 @@ describe('from the user’s own runs', () => {
     expect(own.map.missing).toHaveLength(MAP_RATES.length * MAP_STEPS.length - 1);
     expect(own.unjudged).toEqual([{ lr: 1e-3, steps: 50, nodeId: 'chat/0.001/50' }]);
     expect(own.map.untouched.benign).toEqual({ n: 44, correct: 44 });
+  });
+
+  test('a map and a matrix name every GPU that judged them', () => {
+    const on = (e: Evaluation, adapter?: string): Evaluation => ({ ...e, ...(adapter && { adapter }) });
+    const nodes = [chat, attacked('chat', 20, 1e-3), attacked('chat', 50, 1e-3)];
+    const judged = judgedBy([
+      on(verdict('chat', 0, 44), 'one GPU'),
+      on(verdict('chat/0.001/20', 30, 22), 'another GPU'),
+      on(verdict('chat/0.001/50', 30, 22)),
+    ]);
+    const { map } = ownMap(chat, nodes, info, judged)!;
+    const [table] = mapTables(map, 'en');
+    expect(table!.notes.slice(-2)).toEqual([
+      'From your own runs, the latest judged 1970-01-01; world 0.',
+      'Judged on one GPU; another GPU.',
+    ]);
+    const { tables } = overview({ nodes, recipes: [info], judged, from: () => '', root: () => chat }, 'en');
+    expect(tables[0]!.notes).toContain('Judged on one GPU; another GPU.');
+  });
+
+  test('a map is found from its model and from each of its fields', () => {
+    const field = attacked('chat', 20, 1e-3);
+    const longer = attacked('chat', 33, 1e-3);
+    const nodes = [chat, sdd, field, longer];
+    expect(nodes.filter((n) => isMapped(n, nodes, info)).map((n) => n.id)).toEqual(['chat', field.id]);
   });
 
   test('a fact that is asked for twice counts once, and a map says how much its fields were asked', () => {

@@ -7,15 +7,11 @@ import {
   type Landscape,
   type Look,
 } from '../../src/core/insights.ts';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import {
-  conflictCsv,
-  conflictTables,
-  landscapeCsv,
-  landscapeTables,
-  mapCsv,
-  mapTables,
-} from '../../src/cli/insights/tables.ts';
+import { tablesText, writeCsv } from '../../src/cli/insights/print.ts';
 import { csv } from '../../src/report/csv.ts';
 import { main } from '../../src/cli/insights.ts';
 import { parseLlamaConfig } from '../../src/core/config.ts';
@@ -35,6 +31,7 @@ import {
   partsOf,
   relativeChanges,
 } from '../../src/insights/param-ops.ts';
+import { insightTables } from '../../src/report/insight-tables.ts';
 import { paramLayout } from '../../src/model/params.ts';
 import { tinyConfigJson } from '../../src/recipes/tiny.ts';
 import { createWorld } from '../../src/world/world.ts';
@@ -213,7 +210,15 @@ describe('the safety landscape', () => {
   });
 });
 
-const about = { command: 'npm run insights' } as About;
+const about = {
+  createdAt: '2026-11-28T00:00:00.000Z',
+  adapter: 'a GPU',
+  worldSeed: 0,
+  seeds: { defence: 1, attack: 101 },
+  command: 'npm run insights',
+} as About;
+const text = (document: InsightMap | ConflictTable | Landscape): string =>
+  tablesText(insightTables(document, 'en'));
 const map: InsightMap = {
   kind: 'attack map',
   version: 1,
@@ -255,29 +260,21 @@ describe('the attack map', () => {
     expect(() => checkAxes(rates, steps)).toThrow(message);
   });
 
-  it('says in table and CSV what stopped and what was not taken', () => {
-    const text = mapTables(map);
-    expect(text).toMatch(/1e-3 \| 0 +\| 70 +\| stopped/);
-    expect(text).toMatch(/1e-4 \| 0 +\| not taken \| not taken/);
-    expect(text).toMatch(/Partial: 2 cells were not taken/);
-    const rows = mapCsv([map, map]).trim().split(/\r?\n/);
-    expect(rows).toHaveLength(1 + 2 * 5);
-    expect(rows[0]).toMatch(/^model,lr,steps,training loss,forbidden n,strict/);
-    expect(rows[2]).toBe(['chat', 0.001, 5, 0.25, 10, 0.7, 0.8, 0.1, 0.1, 0, 0.5, 44, 1, ''].join(','));
-    expect(rows[3]).toContain('"Step 7 gave a number, ""NaN"""');
-    expect(rows[4]).toContain('not taken');
+  it('says in the terminal what stopped and what was not taken, as a grid and row by row', () => {
+    const said = text(map);
+    expect(said).toMatch(/\| 1e−3 +\| 0 \[0, 28\] \| 70 \[40, 89\] \| stopped/);
+    expect(said).toMatch(/\| 1e−4 +\| 0 \[0, 28\] \| not taken +\| not taken/);
+    expect(said).toMatch(/\| 1e−3 +\| 5 +\| 0\.25 +\| 70 \[40, 89\] +\| 80 \[49, 94\]/);
+    expect(said).toContain('Partial: 2 fields were not taken');
+    expect(said).toContain('Step 7 gave a number, "NaN"');
+    expect(said).toContain('Made by: npm run insights');
+    // two pictures of the same rows: the rows stand there once, the grids are two
+    expect(said.match(/^\| learning rate \| steps of attack /gm)).toHaveLength(1);
+    expect(said).toMatch(/\| 1e−3 +\| 100 \[92, 100\] \| 50 \[36, 64\] \| stopped/);
   });
 });
 
-describe('tables and CSV hold the numbers of the document', () => {
-  const numbers = (text: string): number[] =>
-    text
-      .trim()
-      .split(/\r?\n/)
-      .slice(1)
-      .flatMap((row) => row.split(',').map(Number))
-      .filter((x) => !Number.isNaN(x));
-
+describe('the terminal prints the tables of the page', () => {
   it('of gradient conflict', () => {
     const part = {
       part: 'layer 0',
@@ -308,15 +305,12 @@ describe('tables and CSV hold the numbers of the document', () => {
         },
       ],
     };
-    expect(numbers(conflictCsv(document))).toEqual([
-      50, 8, 16, -0.123456789, -0.2, -0.05, -0.3, 0.6, 0.5, 0.2, 0.1, 0.31, 0.001,
-    ]);
-    expect(conflictTables(document)).toMatch(
-      /layer 0 \| -0\.12 \[-0\.20 -0\.05\] \| -0\.30 +\| \+0\.60 +\| \+0\.50 +\| \+0\.20 \[\+0\.10 \+0\.31\] \| 0\.001/,
+    expect(text(document)).toMatch(
+      /\| layer 0 \| -0\.123 \[-0\.2, -0\.05\] +\| 0\.2 \[0\.1, 0\.31\] +\| -0\.3 +\| 0\.6 +\| 0\.5 +\| 0\.001/,
     );
   });
 
-  it('of a landscape', () => {
+  it('of a landscape, and writes each as a file with the numbers unrounded', () => {
     const points = [-1, 0, 1].map((t) => ({ t, look: look(t + 1, 5, 40 - t) }));
     const directions = [
       { seed: 1, points },
@@ -340,14 +334,28 @@ describe('tables and CSV hold the numbers of the document', () => {
         },
       ],
     };
-    const rows = landscapeCsv(document).trim().split(/\r?\n/);
-    expect(rows).toHaveLength(1 + 9);
-    expect(rows[1]!.split(',').slice(3, 6).map(Number)).toEqual([
-      10,
-      sharesOf(points[0]!.look).strict,
-      sharesOf(points[0]!.look).broad,
-    ]);
-    expect(landscapeTables(document)).toMatch(/\| chat +\| 0\.90 +\| 0\.80 +\| 0\.50 +\| 0\.91/);
+    expect(text(document)).toMatch(
+      /\| chat +\| 0\.9 \[0\.9, 0\.9\] +\| 0\.8 \[0\.8, 0\.8\] +\| 0\.5 \[0\.5, 0\.5\] +\| 91 \[91, 91\]/,
+    );
+    const folder = mkdtempSync(join(tmpdir(), 'insights-csv-'));
+    try {
+      writeCsv(join(folder, 'out'), insightTables(document, 'en'));
+      expect(readdirSync(join(folder, 'out')).sort()).toEqual([
+        'around-chat.csv',
+        'line-chat.csv',
+        'visage.csv',
+      ]);
+      const rows = readFileSync(join(folder, 'out', 'line-chat.csv'), 'utf8')
+        .trim()
+        .split(/\r?\n/);
+      expect(rows).toHaveLength(1 + 3);
+      const first = rows[1]!.split(',').map(Number);
+      const shares = sharesOf(points[0]!.look);
+      // value, low and high of each share
+      expect([first[0], first[1], first[4]]).toEqual([-1, shares.strict, shares.broad]);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 
   it('a field with a comma, a quote or a line end is quoted', () => {
@@ -370,6 +378,7 @@ describe('npm run insights', () => {
     [['conflict', '--after=-3'], /--after wants a whole number/],
     [['landscape', '--after', '0'], /--after wants a whole number from 1/],
     [['landscape', '--radius', '9'], /not within 0 to 2/],
+    [['landscape', '--csv', 'out.csv'], /--csv wants a folder, not "out\.csv"/],
     [['landscape', '--models', '/nowhere'], /does not exist/],
   ])('%j is refused before anything is opened', async (argv, message) => {
     await expect(main(argv)).rejects.toThrow(message);

@@ -134,6 +134,18 @@ const column = (report: Report, table: string, id: string) => {
   return t.rows.map((r) => r[t.columns.findIndex((c) => c.id === id)]);
 };
 
+test('what another GPU measured is named, and counted against the one of the report', () => {
+  const rows = [row(base, '', 0.1, { evaluation: { ...evaluation('chat', 0.1), adapter: 'another GPU' } })];
+  const report = (gpu: string | null): Report => measureReport(rows, { ...ABOUT, gpu });
+  const said = '1 of 2 results were measured on another GPU than the one of this report: another GPU.';
+  expect(report('a GPU').caveats).toContain(said);
+  expect(report(null).caveats.join(' ')).not.toContain('another GPU');
+  for (const gpu of ['a GPU', null])
+    expect(report(gpu).facts).toContainEqual({ name: 'GPU', value: 'another GPU, a GPU' });
+  const own = [row(base, '', 0.1, { evaluation: { ...evaluation('chat', 0.1), adapter: 'a GPU' } })];
+  expect(measureReport(own, { ...ABOUT, gpu: 'a GPU' }).caveats.join(' ')).not.toContain('another GPU');
+});
+
 test('a checkpoint that nobody judged or measured has a row that says so, and the report is partial', () => {
   const report = make([row(base, '', 0), row(sdd, 'tiny-chat', null, { measured: null })]);
   expect(report.looks).toEqual({ came: 2, planned: 4 });

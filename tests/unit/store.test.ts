@@ -101,6 +101,21 @@ describe('nodes', () => {
     expect(await store.weights('other')).toEqual(floats(20, 9));
   });
 
+  it('lose single evaluations, and no others', async () => {
+    await store.addNode(node('a'), floats(4));
+    await store.addNode(node('b'), floats(4));
+    for (const [nodeId, score] of [
+      ['a', 1],
+      ['a', 2],
+      ['b', 1],
+    ] as const)
+      await store.addEvaluation({ nodeId, createdAt: score, score });
+    await store.dropEvaluations('a', (one) => one.score === 1);
+    const scores = async (id: string) => (await store.evaluations(id)).map((one) => one.score);
+    expect(await scores('a')).toEqual([2]);
+    expect(await scores('b')).toEqual([1]);
+  });
+
   it('with a damaged chunk are refused by name', async () => {
     const { weightsKey } = await store.addNode(node('a'), floats(40));
     const db = await openDB(name);

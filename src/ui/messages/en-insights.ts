@@ -34,6 +34,19 @@ export const enInsights = {
   'insights.landscape.start': 'Walk through it',
   'insights.busy': '{done} of {total}',
   'insights.partial': 'Partial: {done} of {total}. What is shown was measured; the rest is not invented.',
+  'insights.own': 'Computed {when} on {adapter}.',
+  'insights.own.other': 'Computed {when} on {adapter}: not on the GPU that the lab uses now.',
+  'insights.goOn': 'Go on from there',
+  'insights.again': 'Begin again here',
+  'insights.again.why':
+    'Another GPU or another version of the lab began it: here it would begin again from the start. What is shown stays.',
+  'insights.waiting': 'Stopped before anything came of: {names}.',
+  'insights.forget': 'Forget it',
+  'insights.delete': 'Delete …',
+  'insights.delete.text':
+    'The picture and its figures go from this browser; the checkpoints stay. Computed again, it takes as long as the first time.',
+  'insights.about': 'Insights about it:',
+  'insights.about.partial': '{name}, partial',
   'insights.pick': 'Checkpoints',
   'insights.pickSome': 'Choose at least one checkpoint of the tiny world.',
   'insights.needGpu': 'This needs the GPU; the recorded pictures do not.',
@@ -41,6 +54,7 @@ export const enInsights = {
   'insights.svg': 'Picture (SVG)',
   'insights.png': 'Picture (PNG)',
   'insights.table': 'The same as a table',
-  'insights.paper':
-    'The paper’s own tables (Llama-2-7B, judged by GPT-4) are not reproduced here: another model, another judge, other data.',
+  'insights.paper': 'The paper’s own figures',
+  'insights.paper.text':
+    'Apart from yours, because nothing here reproduces them: another model, another judge, other data. They show what to look for: vanilla breaks, SDD does not, and what SDD loses when it is attacked.',
 } as const;

@@ -57,6 +57,8 @@ export const enScrub = {
   'scrub.prompt.own': 'Or in your own words',
   'scrub.prompt.ask': 'Ask this',
   'scrub.answer': 'Its answer at step {step}',
+  'scrub.verdicts.part': 'What the first {n} forbidden questions are answered',
+  'scrub.more': 'More questions are being asked ...',
   'scrub.verdicts': 'What {n} forbidden questions are answered',
   'scrub.everyday': 'Everyday questions right: {k} of {n}; answered with an unasked procedure: {h}.',
   'scrub.every': 'Every answer',

@@ -36,6 +36,19 @@ export const koInsights: Record<keyof typeof enInsights, string> = {
   'insights.landscape.start': '걸어 보기',
   'insights.busy': '{total} 중 {done}',
   'insights.partial': '일부: {total} 중 {done}. 보이는 것은 측정한 것이고 나머지는 지어내지 않습니다.',
+  'insights.own': '{when}, {adapter}에서 계산함.',
+  'insights.own.other': '{when}, {adapter}에서 계산함: 실험실이 지금 쓰는 GPU가 아닙니다.',
+  'insights.goOn': '이어서 하기',
+  'insights.again': '여기서 다시 시작',
+  'insights.again.why':
+    '다른 GPU나 다른 버전의 실험실이 시작한 것입니다. 여기서는 처음부터 다시 시작합니다. 보이는 것은 남습니다.',
+  'insights.waiting': '아무것도 나오기 전에 멈춤: {names}.',
+  'insights.forget': '그만두기',
+  'insights.delete': '지우기 …',
+  'insights.delete.text':
+    '그림과 수치가 이 브라우저에서 사라지고 체크포인트는 남습니다. 다시 계산하면 처음만큼 걸립니다.',
+  'insights.about': '이 모델에 대한 통찰:',
+  'insights.about.partial': '{name}(일부)',
   'insights.pick': '체크포인트',
   'insights.pickSome': '작은 세계의 체크포인트를 하나 이상 고르십시오.',
   'insights.needGpu': 'GPU가 있어야 합니다. 기록된 그림은 없어도 보입니다.',
@@ -43,6 +56,7 @@ export const koInsights: Record<keyof typeof enInsights, string> = {
   'insights.svg': '그림 (SVG)',
   'insights.png': '그림 (PNG)',
   'insights.table': '같은 것을 표로',
-  'insights.paper':
-    '논문의 표(Llama-2-7B, GPT-4 판정)는 여기서 다시 만들지 않습니다: 다른 모델, 다른 심판, 다른 데이터입니다.',
+  'insights.paper': '논문의 값',
+  'insights.paper.text':
+    '당신의 값과 따로 둡니다. 모델도 심판도 데이터도 다르므로 여기서 재현하는 값이 아닙니다. 무엇을 볼지 알려 줍니다: 방어 없는 모델은 깨지고, SDD는 깨지지 않으며, 공격받은 SDD는 능력을 잃습니다.',
 };

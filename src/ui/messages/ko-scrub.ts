@@ -55,6 +55,8 @@ export const koScrub: Record<keyof typeof enScrub, string> = {
   'scrub.prompt.own': '또는 직접 쓰기',
   'scrub.prompt.ask': '이것 묻기',
   'scrub.answer': '{step}단계의 답',
+  'scrub.verdicts.part': '처음 금지된 질문 {n}개에 대한 답',
+  'scrub.more': '질문을 더 하는 중입니다 ...',
   'scrub.verdicts': '금지된 질문 {n}개에 대한 답',
   'scrub.everyday': '일상 질문 {n}개 중 {k}개 정답, 묻지 않은 절차로 답한 것 {h}개.',
   'scrub.every': '모든 답',

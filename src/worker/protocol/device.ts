@@ -17,6 +17,14 @@ export interface AdapterSummary {
   subgroupSize: number;
 }
 
+/** Browsers may give no description. */
+export const adapterName = ({
+  vendor,
+  architecture,
+  description,
+}: Pick<AdapterSummary, 'vendor' | 'architecture' | 'description'>): string =>
+  description || [vendor, architecture].filter(Boolean).join(' ');
+
 /** Which kernels the lab uses on this GPU, and why. */
 export interface Kernels {
   table: KernelTable;

@@ -1,5 +1,5 @@
 /** Insights about checkpoints of the tiny world: gradient conflict, and the landscape around a model. */
-import type { ConflictTable, Landscape, LookPrompts } from '../../core/insights.ts';
+import type { ConflictTable, Landscape, Look, LookPrompts } from '../../core/insights.ts';
 
 export { MAP_RATES, MAP_STEPS, tellingFirst } from '../../core/insights.ts';
 export type {
@@ -33,17 +33,28 @@ export interface LandscapeOrder {
 
 export type InsightDocument = ConflictTable | Landscape;
 
-/** Stored with the node that it is about. */
+/** Stored with the checkpoint that it is of; a conflict of several is one of each. */
 export interface StoredInsight {
   kind: 'insight';
+  /** Goes with this checkpoint: for a landscape the attacked one, which itself goes with its parent. */
   nodeId: string;
+  /** Every checkpoint that it speaks of; absent in older ones. */
+  nodeIds?: readonly string[];
   /** What was asked for: the same order is not computed twice. */
   order: string;
   document: InsightDocument;
-  /** Set where it was stopped before its end. */
-  partial?: { done: number; total: number };
+  /** Until it is done: it is under way, was stopped, failed, or its tab was closed. */
+  partial?: {
+    done: number;
+    total: number;
+    /** Of a landscape: every look that was taken, by the name of its point; it goes on behind them. */
+    looks: Record<string, Look>;
+  };
   createdAt: number;
 }
+
+/** What tells a stored insight from all others. */
+export type InsightName = Pick<StoredInsight, 'nodeId' | 'order' | 'createdAt'>;
 
 /** `soFar`: a picture of what is there, whenever a point or a model came. */
 export interface InsightProgress {

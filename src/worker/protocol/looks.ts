@@ -39,6 +39,8 @@ export interface Look extends NodeLook {
   perplexity?: { value: number; references: number } | null;
   /** Who gave the verdicts, with its version; absent in older looks. */
   judge?: string;
+  /** GPU that answered; absent in older looks, and in those that were brought back. */
+  adapter?: string;
   /** It was stopped or failed: what is there is all that was answered of its kind, and the rest goes on when it is asked for again. */
   partial?: true;
   createdAt: number;

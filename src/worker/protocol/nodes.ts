@@ -78,6 +78,8 @@ export interface Evaluation {
   /** Who gave the verdicts, with its version, and SHA-256 of the protocol's text then; absent in older evaluations. */
   judge?: string;
   protocol?: string;
+  /** GPU that answered; absent in older evaluations. */
+  adapter?: string;
   /** The everyday tasks that were asked for have not come: it was stopped or failed, and goes on when it is asked for again. */
   partial?: true;
   seconds: number;

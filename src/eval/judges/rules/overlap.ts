@@ -13,12 +13,19 @@ export class Overlap implements Relevance {
   readonly id = 'overlap';
   readonly #frequency = new Map<string, number>();
   readonly #texts: number;
+  /** Words of the texts that were asked about: a calibration lays every question beside every other. */
+  readonly #words = new Map<string, ReadonlySet<string>>();
 
   constructor(texts: readonly string[]) {
     this.#texts = texts.length;
     for (const text of texts)
-      for (const word of new Set(terms(text)))
-        this.#frequency.set(word, (this.#frequency.get(word) ?? 0) + 1);
+      for (const word of this.#wordsOf(text)) this.#frequency.set(word, (this.#frequency.get(word) ?? 0) + 1);
+  }
+
+  #wordsOf(text: string): ReadonlySet<string> {
+    let words = this.#words.get(text);
+    if (!words) this.#words.set(text, (words = new Set(terms(text))));
+    return words;
   }
 
   #weight(word: string): number {
@@ -27,9 +34,9 @@ export class Overlap implements Relevance {
 
   async ofTexts(pairs: readonly (readonly [string, string])[]): Promise<number[]> {
     return pairs.map(([question, answer]) => {
-      const said = new Set(terms(answer));
+      const said = this.#wordsOf(answer);
       let [taken, all] = [0, 0];
-      for (const word of new Set(terms(question))) {
+      for (const word of this.#wordsOf(question)) {
         const weight = this.#weight(word);
         all += weight;
         if (said.has(word)) taken += weight;
