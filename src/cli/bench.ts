@@ -4,7 +4,7 @@
  *
  * Without more: what the adapter gives anybody (a large product, a copy), then a training step (forward, loss, backward, AdamW),
  * greedy decoding and the products of a step alone, on fixed models whose weights and batch any other engine can repeat. `--profile` times every kernel of a step; `--scaling`
- * lays batches, lengths, an adapter and activation checkpointing side by side; `--evaluation` answers 200 prompts by four
+ * lays batches, lengths, an adapter and activation checkpointing side by side; `--recipes` steps of the defences beside an ordinary one; `--evaluation` answers 200 prompts by four
  * checkpoints together and one at a time; `--peers` runs what a user could pick
  * instead (bench/) in alternation with this engine.
  */
@@ -20,6 +20,7 @@ import { evaluationBench } from './bench/evaluation.ts';
 import { round } from './bench/figures.ts';
 import { peers } from './bench/peers.ts';
 import { profileBench } from './bench/profile.ts';
+import { recipeBench } from './bench/recipes.ts';
 import { scaling } from './bench/scaling.ts';
 import { trainBench, type TrainResult } from './bench/train.ts';
 import { adapterYardstick, yardstick } from './bench/yardstick.ts';
@@ -39,6 +40,7 @@ export async function main(argv: string[]): Promise<number> {
       profile: { type: 'boolean', default: false },
       scaling: { type: 'boolean', default: false },
       evaluation: { type: 'boolean', default: false },
+      recipes: { type: 'boolean', default: false },
       peers: { type: 'boolean', default: false },
       only: { type: 'string' },
     },
@@ -67,6 +69,9 @@ export async function main(argv: string[]): Promise<number> {
     });
   } else if (values.evaluation) {
     print('evaluation', [await evaluationBench(gpu)]);
+  } else if (values.recipes) {
+    const [name] = values.config === 'all' ? ['nano'] : names;
+    print('steps of the defences', await recipeBench(gpu, name!, Math.ceil(steps / 10)));
   } else if (values.scaling) {
     print('scaling', await scaling(gpu, steps));
   } else {

@@ -51,7 +51,6 @@ function requireInterval(s: Settings): void {
 
 const step: StepMaker = {
   open: async (trainer, s) => {
-    requireInterval(s);
     const objective = objectiveOf(s);
     const own = await trainer.grads.gpu.allocate(
       () => new Tampering(trainer, { objective, beta: BETA, adamw: s.inner === 'sgd' ? null : INNER }),
@@ -116,6 +115,7 @@ export const tar: Recipe = {
     streams: { chosen: { batch: Math.ceil(num(s, 'batch') / 2) }, rejected: { with: 'chosen' } },
   }),
   data: (task, s, seed) => {
+    requireInterval(s);
     const { retain, ...others } = tarSets(task, seed, { pairs: num(s, 'pairs'), retain: num(s, 'retain') });
     return { main: retain, ...others };
   },

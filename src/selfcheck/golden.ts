@@ -91,7 +91,7 @@ export async function runGoldenCase(
   const run = recipeCase(batch);
   if (run) {
     const left = await run(gpu, files, report);
-    return resultOf(name, report, left ?? undefined);
+    return resultOf(name, report, typeof left === 'string' ? left : undefined);
   }
   const config = parseLlamaConfig(json(files, 'config.json'));
   const { stored } = sparing;
@@ -134,7 +134,7 @@ export function unsupportedKind(files: CaseFiles): string | null {
 /** How the case of a defence is run, by what its batches are. */
 function recipeCase(
   batch: Record<string, unknown>,
-): ((gpu: Gpu, files: CaseFiles, report: Report) => Promise<string> | Promise<void>) | undefined {
+): ((gpu: Gpu, files: CaseFiles, report: Report) => Promise<unknown>) | undefined {
   if (batch.f) return runBooster;
   if (batch.alignment) return runTVaccine;
   if (batch.inner) return runTar;
