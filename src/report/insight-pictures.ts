@@ -132,10 +132,11 @@ function drawn(table: ReportTable, xAt: number, at: number, place: (x: number) =
   }
   const points: Drawn[] = [];
   const dense = count > DENSE * WIDTH;
-  for (let from = 0, to = 0; from < count; from = to) {
+  for (let from = 0; from < count;) {
+    let to = from + 1;
     const pixel = Math.round(xs[from]!);
     let [lowest, highest, low, high] = [from, from, lows[from]!, highs[from]!];
-    for (to = from + 1; dense && to < count && Math.round(xs[to]!) === pixel; to++) {
+    for (; dense && to < count && Math.round(xs[to]!) === pixel; to++) {
       if (ys[to]! < ys[lowest]!) lowest = to;
       if (ys[to]! > ys[highest]!) highest = to;
       low = Math.min(low, lows[to]!);
@@ -144,6 +145,7 @@ function drawn(table: ReportTable, xAt: number, at: number, place: (x: number) =
     const seen = [from, Math.min(lowest, highest), Math.max(lowest, highest), to - 1];
     for (const [k, i] of seen.entries())
       if (k === 0 || i !== seen[k - 1]) points.push({ x: xs[i]!, y: ys[i]!, low, high });
+    from = to;
   }
   return points;
 }
