@@ -114,6 +114,8 @@ export async function readRecorded(name: string): Promise<Recorded[]> {
     });
   const json: unknown = await answer.json().catch(() => null);
   const found = v.safeParse(Documents, Array.isArray(json) ? json : [json]);
+  // Checking a long document and drawing it are two pieces of work; the page answers in between.
+  await new Promise((done) => setTimeout(done));
   if (found.success) return found.output as unknown as Recorded[];
   const [issue] = found.issues;
   throw new LabError(

@@ -56,3 +56,10 @@ export function makeTaps(
   };
   return { attn: site('attn', 'attention tap'), hidden: site('hidden', 'hidden tap') };
 }
+
+/** A tap's tensor of one layer. @throws Error where it was not asked for */
+export function tapAt(taps: Taps | undefined, site: TapName, use: keyof TapSite, layer: number): Binding {
+  const binding = taps?.[site][use][layer];
+  if (!binding) throw new Error('this trainer was made without taps, or has no such layer');
+  return binding;
+}

@@ -15,7 +15,8 @@ import {
 type Picture<K> = Extract<NonNullable<ReportTable['picture']>, { kind: K }>;
 
 const distinct = <T>(xs: readonly T[]): T[] => [...new Set(xs)];
-const point = (x: number, y: number): string => `${x.toFixed(1)},${y.toFixed(1)}`;
+const tenths = (x: number): number => Math.round(10 * x) / 10;
+const point = (x: number, y: number): string => `${tenths(x)},${tenths(y)}`;
 
 const CELL = { width: 84, least: 56, height: 34, left: 150, top: 8, letter: 6.8 };
 /** Of the strongest field: on more of it the letters, in the colour of all others, could not be read in both themes. */
@@ -106,24 +107,45 @@ interface Drawn {
 /** Points in one column of the picture. */
 const DENSE = 4;
 
-/** What can be seen of many points: of those in one column the first, the lowest, the highest and the last, in their order. */
-function thinned(points: readonly Drawn[]): readonly Drawn[] {
-  if (points.length <= DENSE * WIDTH) return points;
-  const columns = new Map<number, Drawn[]>();
-  for (const q of points) {
-    const at = Math.round(q.x);
-    const kept = columns.get(at);
-    if (kept) kept.push(q);
-    else columns.set(at, [q]);
+/**
+ * The points of a column of a table. Of more than can be told apart, what can be seen of those that follow each other in one column of
+ * the picture: the first, the lowest, the highest and the last, in their order, with the spread of all.
+ */
+function drawn(table: ReportTable, xAt: number, at: number, place: (x: number) => number): Drawn[] {
+  const n = table.rows.length;
+  const [xs, ys, lows, highs] = [0, 0, 0, 0].map(() => new Float64Array(n)) as [
+    Float64Array,
+    Float64Array,
+    Float64Array,
+    Float64Array,
+  ];
+  let count = 0;
+  for (const row of table.rows) {
+    const value = row[at];
+    const [x, y] = [numberOf(row[xAt]), numberOf(value)];
+    if (x === null || y === null) continue;
+    const spread = value !== null && typeof value === 'object' && 'low' in value ? value : null;
+    xs[count] = place(x);
+    ys[count] = y;
+    lows[count] = spread?.low ?? y;
+    highs[count++] = spread?.high ?? y;
   }
-  return [...columns.values()].flatMap((own) => {
-    const low = own.reduce((a, b) => (b.y < a.y ? b : a));
-    const high = own.reduce((a, b) => (b.y > a.y ? b : a));
-    const wide = { low: Math.min(...own.map((q) => q.low)), high: Math.max(...own.map((q) => q.high)) };
-    return own
-      .filter((q, i) => i === 0 || q === low || q === high || i === own.length - 1)
-      .map((q) => ({ ...q, ...wide }));
-  });
+  const points: Drawn[] = [];
+  const dense = count > DENSE * WIDTH;
+  for (let from = 0, to = 0; from < count; from = to) {
+    const pixel = Math.round(xs[from]!);
+    let [lowest, highest, low, high] = [from, from, lows[from]!, highs[from]!];
+    for (to = from + 1; dense && to < count && Math.round(xs[to]!) === pixel; to++) {
+      if (ys[to]! < ys[lowest]!) lowest = to;
+      if (ys[to]! > ys[highest]!) highest = to;
+      low = Math.min(low, lows[to]!);
+      high = Math.max(high, highs[to]!);
+    }
+    const seen = [from, Math.min(lowest, highest), Math.max(lowest, highest), to - 1];
+    for (const [k, i] of seen.entries())
+      if (k === 0 || i !== seen[k - 1]) points.push({ x: xs[i]!, y: ys[i]!, low, high });
+  }
+  return points;
 }
 
 /** Shares over a number; where a value has an interval, its spread as an area behind the line. */
@@ -145,21 +167,18 @@ export function lines(table: ReportTable, p: Picture<'lines'>): Drawing | null {
   columns.forEach((at, i) => {
     const { title } = table.columns[at]!;
     const [style, dash] = [`line l${i % COLOURS}`, DASHES[i % DASHES.length]!];
-    const all = table.rows.flatMap((row) => {
-      const [x, value] = [numberOf(row[xAt]), row[at]];
-      const y = numberOf(value);
-      if (x === null || y === null) return [];
-      const spread = value !== null && typeof value === 'object' && 'low' in value ? value : null;
-      return [{ x: place(x), y, low: spread?.low ?? y, high: spread?.high ?? y }];
-    });
-    const points = thinned(all);
+    const points = drawn(table, xAt, at, place);
+    // of one column of the picture all points have one spread
+    const edge = points.filter(
+      (q, k) => k === 0 || q.x - points[k - 1]!.x >= 1 || q.low !== points[k - 1]!.low,
+    );
     if (points.some((q) => q.low < q.high))
       shapes.push({
         is: 'area',
         style: `area l${i % COLOURS}`,
         points: [
-          ...points.map((q) => point(q.x, level(q.high))),
-          ...points.toReversed().map((q) => point(q.x, level(q.low))),
+          ...edge.map((q) => point(q.x, level(q.high))),
+          ...edge.toReversed().map((q) => point(q.x, level(q.low))),
         ].join(' '),
         title,
       });

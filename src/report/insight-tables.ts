@@ -34,9 +34,21 @@ function madeNotes(about: About, w: InsightSay): string[] {
 
 /** A share of the look's forbidden prompts with Wilson's interval over the facts that they ask for. */
 function figure({ forbidden, benign }: Look, key: keyof Shares, value: number): ReportValue {
-  const n = key === 'benign' ? benign.n : (forbidden.facts ?? forbidden.n);
-  const [low, high] = wilson(value * n, n);
-  return { value, low, high };
+  return withInterval(value, key === 'benign' ? benign.n : (forbidden.facts ?? forbidden.n));
+}
+
+/** By n, then by share: few prompts make few shares, and a long table holds each of them thousands of times. */
+const intervals = new Map<number, Map<number, ReportValue>>();
+
+function withInterval(value: number, n: number): ReportValue {
+  let ofN = intervals.get(n);
+  if (!ofN) intervals.set(n, (ofN = new Map()));
+  let found = ofN.get(value);
+  if (found === undefined) {
+    const [low, high] = wilson(value * n, n);
+    ofN.set(value, (found = { value, low, high }));
+  }
+  return found;
 }
 
 const lookColumns = (w: InsightSay): ReportColumn[] => [

@@ -23,7 +23,7 @@ import { headFloats, LogitsReader, lossOps, makeHead } from '../model/head.ts';
 import { loraStack } from '../model/lora-ops.ts';
 import type { Model } from '../model/model.ts';
 import { ParamSet } from '../model/params.ts';
-import { makeTaps, type TapName, type Taps } from '../model/taps.ts';
+import { makeTaps, tapAt, type TapName, type Taps } from '../model/taps.ts';
 import { emptyBatch, nonFinite } from './step-errors.ts';
 import type { OptimConfig, PassOptions, StepStats, TrainerCapacity, TrainerState } from './trainer-types.ts';
 
@@ -272,7 +272,7 @@ export class Trainer {
 
   /** Values at a tap site after the last pass, [tokens, hidden] of the given number of tokens. */
   readTap(site: TapName, what: 'out' | 'grad', layer: number, tokens: number): Promise<Float32Array> {
-    const { buffer } = this.tap(site, what, layer);
+    const { buffer } = tapAt(this.taps, site, what, layer);
     return this.gpu.readFloats(buffer, 0, tokens * this.model.config.hidden_size);
   }
 
@@ -290,7 +290,7 @@ export class Trainer {
 
   /** Sets what is added at a tap site from now on; undefined: nothing. */
   writeTap(site: TapName, what: 'pert' | 'inject', layer: number, values?: Float32Array): void {
-    const { buffer } = this.tap(site, what, layer);
+    const { buffer } = tapAt(this.taps, site, what, layer);
     const all = new Float32Array(buffer.size / 4);
     if (values) all.set(values);
     this.gpu.device.queue.writeBuffer(buffer, 0, all);
@@ -395,11 +395,5 @@ export class Trainer {
 
   private throwIfStopped(): void {
     if (this.failure) throw this.failure;
-  }
-
-  private tap(site: TapName, what: keyof Taps['attn'], layer: number) {
-    const binding = this.taps?.[site][what][layer];
-    if (!binding) throw new Error('this trainer was made without taps, or has no such layer');
-    return binding;
   }
 }

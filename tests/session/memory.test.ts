@@ -14,8 +14,9 @@ import { promptsFile, sourceOf } from './files.ts';
 import { pageGpu } from '../support/page-gpu.ts';
 import { Page } from './page.ts';
 
-/** Largest distance between what is planned and what is allocated, as a share of what is allocated. */
+/** Largest distance between what is planned and what is allocated, as a share of what is allocated; and what small things take together. */
 const BOUND = 0.03;
+const SMALL_THINGS = 64 * 1024;
 
 let gpu: GPU;
 /** One for all tests: a device compiles its pipelines once. */
@@ -75,7 +76,7 @@ describe('the plan of a run is what the run then takes', () => {
     const { plan, allocated } = await trained(params(base, more));
     expect(plan.problems).toEqual([]);
     expect(plan.precision).toBe(large ? 'f16' : 'f32');
-    expect(Math.abs(plan.total - allocated) / allocated).toBeLessThan(BOUND);
+    expect(Math.abs(plan.total - allocated)).toBeLessThan(BOUND * allocated + SMALL_THINGS);
   });
 
   it('also of a second adapter, on top of the first or in its place', async () => {
@@ -84,7 +85,7 @@ describe('the plan of a run is what the run then takes', () => {
     const stacked = await trained(params(first.node));
     const instead = await trained(params(first.node, { continues: true }));
     for (const { plan, allocated } of [stacked, instead])
-      expect(Math.abs(plan.total - allocated) / allocated).toBeLessThan(BOUND);
+      expect(Math.abs(plan.total - allocated)).toBeLessThan(BOUND * allocated + SMALL_THINGS);
     expect(stacked.plan.bytes.adapters).toBe(2 * first.plan.bytes.adapters);
     expect(instead.plan.bytes.adapters).toBe(first.plan.bytes.adapters);
   });
