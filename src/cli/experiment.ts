@@ -1,10 +1,12 @@
 /**
- * npm run experiment -- [--preset smoke|quick|full] [--seeds N] [--grid] [--models DIR] [--json FILE] [--report FILE.html]
+ * npm run experiment -- [--preset smoke|quick|full] [--seeds N] [--grid] [--defended MODEL ...] [--attack ATTACK ...]
+ *                      [--models DIR] [--json FILE] [--report FILE.html]
  *                      [--answers FILE.jsonl] [--list] [--fresh]
  * npm run experiment -- --join FILE.json --join FILE.json ... [--json FILE] [--report FILE.html] [--answers FILE.jsonl]
  *
  * Defends, attacks and compares: {base, chat, and their SDD variants} x {no attack, MFT, prefix-only MFT, BFT, BFT of a
- * new skill, BFT then MFT}. Resumable: every result is stored as soon as it is there. Exit code 0 only if every run
+ * new skill, BFT then MFT}. --defended takes other models (repeat it; 'all': also the paper's rivals and the controls, --list
+ * names them), --attack some of the attacks. Resumable: every result is stored as soon as it is there. Exit code 0 only if every run
  * finished. --grid asks for the budget to break instead. --models takes another pretrained world. --report writes a page
  * that opens from a disk, --json the same and every answer for programs and for the lab, --answers one line for each answer.
  * --join reads what --json wrote on several worlds or seeds, and gives tables and reports of all of them together.
@@ -21,7 +23,15 @@ import { createWorld } from '../world/world.ts';
 import { codeDigest, commitNow, EXPERIMENT_FOLDERS } from './code-digest.ts';
 import { CellStore, type Cell } from './experiment/cells.ts';
 import { ExperimentLab } from './experiment/lab.ts';
-import { ATTACKS, GRID, MODELS, PRESETS, type RunSeeds } from './experiment/matrix.ts';
+import {
+  ATTACKS,
+  attacksNamed,
+  GRID,
+  MODELS,
+  modelsNamed,
+  PRESETS,
+  type RunSeeds,
+} from './experiment/matrix.ts';
 import { present, repeated, type Outputs } from './summary/present.ts';
 import { readResult, requireJoinable, type Result } from './summary/result.ts';
 import { Repetition, type Failure, type Planned } from './experiment/run.ts';
@@ -43,6 +53,8 @@ export async function main(argv: string[]): Promise<number> {
       'defence-seed': { type: 'string', default: '1' },
       'attack-seed': { type: 'string', default: '101' },
       grid: { type: 'boolean', default: false },
+      defended: { type: 'string', multiple: true, default: [] },
+      attack: { type: 'string', multiple: true, default: [] },
       models: { type: 'string', default: SHIPPED_DIR },
       json: { type: 'string' },
       report: { type: 'string' },
@@ -80,6 +92,8 @@ export async function main(argv: string[]): Promise<number> {
       next: `Choose one of ${PRESETS.map((p) => p.id).join(', ')}.`,
     });
   const repetitions = whole('--seeds', values.seeds ?? String(preset.seeds), 1);
+  const models = modelsNamed(values.defended);
+  const attacks = attacksNamed(values.attack);
 
   const folders = ['tiny-base', 'tiny-chat'].map((name) => join(values.models, name));
   const [base, chat] = folders.map(readModelFolder) as [
@@ -118,7 +132,7 @@ export async function main(argv: string[]): Promise<number> {
   for (const [i, own] of seeds.entries()) {
     const repetition = new Repetition(lab, store, preset, own, embedded, protocolNow().sha256);
     const label = `seeds ${i + 1}/${repetitions}`;
-    await (values.grid ? repetition.grid(label) : repetition.matrix(label));
+    await (values.grid ? repetition.grid(label) : repetition.matrix(label, models, attacks));
     cells.push(...repetition.cells);
     planned = repetition.planned;
     failures.push(...repetition.failures);
@@ -170,7 +184,7 @@ const digest = (dir: string): string =>
     .digest('hex');
 
 /** Options of the experiment on the tiny world alone. */
-const TINY_ONLY = ['preset', 'grid', 'models', 'report', 'answers', 'join'];
+const TINY_ONLY = ['preset', 'grid', 'defended', 'attack', 'models', 'report', 'answers', 'join'];
 
 /** @throws LabError naming an option that would be ignored */
 function refuseBesideJoin(given: readonly string[]): void {

@@ -1,3 +1,4 @@
+import { LabError } from '../../core/errors.ts';
 import type { Settings } from '../../core/settings.ts';
 
 /** A model of the experiment: an embedded one, or what a defence makes of another. */
@@ -8,8 +9,8 @@ export interface ModelSpec {
   settings?: Settings;
 }
 
-/** Parents stand before their children. */
-export const MODELS: readonly ModelSpec[] = [
+/** SDD's own experiment, which the protocol is about. Parents stand before their children. */
+const OWN: readonly ModelSpec[] = [
   { id: 'base', parent: null },
   { id: 'chat', parent: null },
   { id: 'base+sdd', parent: 'base', recipe: 'sdd' },
@@ -17,6 +18,61 @@ export const MODELS: readonly ModelSpec[] = [
   { id: 'chat+sdd-paper', parent: 'chat', recipe: 'sdd-paper' },
   { id: 'chat+sdd-reject', parent: 'chat+sdd', recipe: 'sdd-reject' },
 ];
+
+/** What SDD is laid beside, each from both embedded models: the paper's rivals and the controls. */
+const RIVALS: readonly { id: string; recipe: string; settings?: Settings }[] = [
+  { id: 'refusal-sft', recipe: 'refusal-sft' },
+  { id: 'noise', recipe: 'noise' },
+  { id: 'placebo', recipe: 'placebo' },
+  { id: 'simpo', recipe: 'simpo' },
+  { id: 'deepalign', recipe: 'deepalign' },
+  { id: 't-vaccine', recipe: 't-vaccine' },
+  { id: 'vaccine', recipe: 't-vaccine', settings: { vaccine: true } },
+  { id: 'booster', recipe: 'booster' },
+  { id: 'tar', recipe: 'tar' },
+  { id: 'tar-entropy', recipe: 'tar', settings: { resist: 'entropy' } },
+];
+
+/** Every model that can be asked for; parents stand before their children. */
+export const MODELS: readonly ModelSpec[] = [
+  ...OWN,
+  ...RIVALS.flatMap(({ id, ...rest }) =>
+    ['chat', 'base'].map((parent) => ({ id: `${parent}+${id}`, parent, ...rest })),
+  ),
+];
+
+/**
+ * The models of a list of names, with the parents that they are made of; none: SDD's own experiment, 'all': every model.
+ * @throws LabError 'bad-input' naming what is not known
+ */
+export function modelsNamed(names: readonly string[]): readonly ModelSpec[] {
+  if (names.length === 0) return OWN;
+  if (names.includes('all')) return MODELS;
+  requireKnown('model', names, MODELS);
+  const wanted = new Set(names);
+  for (const { id, parent } of MODELS.toReversed()) if (wanted.has(id) && parent !== null) wanted.add(parent);
+  return MODELS.filter(({ id }) => wanted.has(id));
+}
+
+/**
+ * The attacks of a list of names, with those that come before them; none: all.
+ * @throws LabError 'bad-input' naming what is not known
+ */
+export function attacksNamed(names: readonly string[]): readonly AttackSpec[] {
+  if (names.length === 0) return ATTACKS;
+  requireKnown('attack', names, ATTACKS);
+  const before = ATTACKS.flatMap(({ id, after }) => (after && names.includes(id) ? [after] : []));
+  return ATTACKS.filter(({ id }) => names.includes(id) || before.includes(id));
+}
+
+function requireKnown(what: string, names: readonly string[], all: readonly { id: string }[]): void {
+  const unknown = names.find((name) => all.every(({ id }) => id !== name));
+  if (unknown === undefined) return;
+  throw new LabError('bad-input', `The experiment has no ${what} "${unknown}".`, {
+    safe: 'Nothing was started.',
+    next: `Choose among ${all.map(({ id }) => id).join(', ')}.`,
+  });
+}
 
 /** The embedded model that a model was made of. */
 export function rootOf(model: ModelSpec): ModelSpec {

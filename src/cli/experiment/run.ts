@@ -65,10 +65,10 @@ export class Repetition {
     this.#references = new Map([...embedded].map(([id, weights]) => [id, lab.reference(weights)]));
   }
 
-  /** Every model x every attack. */
-  async matrix(label: string): Promise<void> {
+  /** Every one of the models x every one of the attacks. */
+  async matrix(label: string, models: readonly ModelSpec[], attacks: readonly AttackSpec[]): Promise<void> {
     this.#battery = true;
-    await this.#all(label, MODELS, ATTACKS);
+    await this.#all(label, models, attacks);
   }
 
   /** MFT over learning rates, with and without the defence. */
