@@ -78,7 +78,11 @@ async function vitest(project, env, take, more = []) {
 }
 
 /** Files with tests of tests/support/long.ts: run whole, and only when asked for. */
-const LONG_FILES = ['tests/golden/engine.test.ts', 'tests/gradcheck/memory.test.ts'];
+const LONG_FILES = [
+  'tests/golden/engine.test.ts',
+  'tests/gradcheck/memory.test.ts',
+  'tests/session/audit.test.ts',
+];
 
 /**
  * The groups in the order in which they begin: the longest first. `gpu` is two halves, each in a process of its own.
