@@ -104,7 +104,7 @@ export const booster: Recipe = {
   continuable: false,
   settings: [
     ...runFields(1e-3, 150, { lr: 2e-3, alpha: 64 }),
-    { key: 'lambda', type: 'number', default: 5, min: 0, max: 1000, main: true },
+    { key: 'lambda', type: 'number', default: 0.5, min: 0, max: 1000, main: true },
     { key: 'perturbation', type: 'number', default: 0.1, min: 1e-6, max: 100, main: true },
     { key: 'pairs', type: 'number', default: 1000, min: 1, max: 20_000, step: 1, main: false },
   ],
