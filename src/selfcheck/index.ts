@@ -3,18 +3,18 @@ import type { Gpu } from '../gpu/gpu.ts';
 import { everyMatmul, matmulFamilies } from '../core/kernel-table.ts';
 import { attentionChecks } from './attention-checks.ts';
 import { Bench, OutOfBounds, type Check } from './bench.ts';
+import { lossChecks } from './loss-checks.ts';
 import { matmulChecks } from './matmul-checks.ts';
-import { objectiveChecks } from './objective-checks.ts';
 import { rowChecks } from './row-checks.ts';
 import { stepChecks } from './step-checks.ts';
 
 /** Every kernel on awkward sizes, in the order of the data. */
 export const kernelChecks: readonly Check[] = [
   ...rowChecks,
+  ...lossChecks,
   ...matmulChecks,
   ...attentionChecks,
   ...stepChecks,
-  ...objectiveChecks,
 ].sort((a, b) => (a.kernel < b.kernel ? -1 : a.kernel > b.kernel ? 1 : 0));
 
 /**

@@ -1,4 +1,3 @@
-import { IGNORE } from '../core/types.ts';
 import {
   add,
   combine,
@@ -6,11 +5,12 @@ import {
   embed,
   embedBackward,
   rope,
+  rowDistance,
   scatterRows,
   swiglu,
   swigluBackward,
 } from '../kernels/elementwise.ts';
-import { crossEntropy, crossEntropyBackward, lossSum, NO_LABEL, SOFTMAX_ROW } from '../kernels/loss.ts';
+import { NO_LABEL } from '../kernels/loss.ts';
 import { columnSum, NORM_BLOCK, rmsnorm, rmsnormBackward, rmsnormWeight } from '../kernels/rmsnorm.ts';
 import * as ref from '../reference/ops.ts';
 import {
@@ -26,7 +26,6 @@ import {
   type Check,
   type Slot,
 } from './bench.ts';
-import { relError } from './compare.ts';
 
 /** [rows, width] */
 const SIZES = [
@@ -37,7 +36,7 @@ const SIZES = [
 ] as const;
 const EPS = 1e-5;
 
-export const each = (
+const each = (
   kernel: string,
   what: string,
   run: (b: Bench, rows: number, width: number) => Promise<number>,
@@ -291,62 +290,23 @@ const elementwise: Check[] = [
     b.run(copy({ source, to, count: 4 * rows * width }), dims({}));
     return b.error(to, source.host);
   }),
+  ...each('43_row_distance', 'some rows equal: ', async (b, rows, width) => {
+    const [a, scale] = [b.random(rows * width), Math.fround(0.3)];
+    const other = b.put(
+      a.host.map((x, i) => (Math.floor(i / width) % 3 === 1 ? x : Math.fround(x + 0.1 * b.rng.normal()))),
+    );
+    const [grad, distance] = [b.room(rows * width), b.room(rows)];
+    b.run(
+      [rowDistance({ a, b: other, grad, distance, rows: 'tokens', width, scale: () => scale })],
+      dims({ tokens: rows }),
+    );
+    const d = a.host.map((x, i) => x - other.host[i]!);
+    const lengths = Float64Array.from({ length: rows }, (_, n) =>
+      Math.hypot(...d.subarray(n * width, (n + 1) * width)),
+    );
+    const expected = d.map((x, i) => (x === 0 ? 0 : (scale * x) / lengths[Math.floor(i / width)]!));
+    return worst(await b.error(distance, lengths), await b.error(grad, expected));
+  }),
 ];
 
-/** Rows, and columns of the parts of the vocabulary. */
-export const LOSSES = [
-  [1, [1]],
-  [3, [7]],
-  [7, [131]],
-  [65, [33]],
-  [3, [4, 3]],
-  [9, [1, 64, 2, 64]],
-  [65, [16, 16, 1]],
-] as const;
-
-const losses: Check[] = LOSSES.map(([rows, counts]) => ({
-  kernel: '08_cross_entropy, 09_loss_sum, 10_cross_entropy_backward',
-  shape: `[${rows}, ${counts.join(' + ')}]${counts.length > 1 ? ' in parts' : ''}, some rows without label, weights, logits up to 100`,
-  tolerance: TOL,
-  async run(b) {
-    const vocab = counts.reduce((x, y) => x + y, 0);
-    const values = b.normal(rows * vocab, 4).map((x, i) => (i % 11 === 3 ? Math.fround(x + 90) : x));
-    // labels in every part, the first and the last column among them
-    const any = (n: number): number => [0, vocab - 1, b.rng.int(vocab)][n % 4] ?? b.rng.int(vocab);
-    const targets = Array.from({ length: rows }, (_, n) => (n % 3 === 1 ? IGNORE : any(n)));
-    const labels = b.words(targets.map((t) => (t === IGNORE ? NO_LABEL : t)));
-    const weights = b.random(rows);
-    const [seen, loss] = [b.room(rows * SOFTMAX_ROW), b.room(rows)];
-    const state = b.put(new Float64Array(8));
-    const scale = Math.fround(1 / 7);
-    const parts = partsOf(counts).map((part) => ({
-      part,
-      logits: b.put(columns(values, vocab, part.first, part.count)),
-    }));
-    const shared = { labels, weights, seen, rows: 'rows' as const };
-    b.run(
-      [
-        ...parts.map((p) => crossEntropy({ ...shared, ...p, loss })),
-        lossSum({ loss, weights, state }),
-        ...parts.toReversed().map((p) => crossEntropyBackward({ ...shared, ...p })),
-      ],
-      dims({ rows, scale }),
-    );
-    const expected = ref.crossEntropy(values, targets, vocab);
-    const sum = expected.reduce((x, y, n) => x + y * weights.host[n]!, 0) * scale;
-    const gradient = ref.crossEntropyBackward(
-      values,
-      targets,
-      vocab,
-      weights.host.map((w) => w * scale),
-    );
-    const got = await Promise.all(parts.map(async ({ logits }) => Float64Array.from(await b.floats(logits))));
-    return worst(
-      await b.error(loss, expected),
-      relError(beside(rows, ...got), gradient),
-      await b.error(state, Float64Array.of(sum, 0, 0, 0, 0, 0, 0, 0)),
-    );
-  },
-}));
-
-export const rowChecks: Check[] = [...embedding, ...norms, ...rotary, ...elementwise, ...losses];
+export const rowChecks: Check[] = [...embedding, ...norms, ...rotary, ...elementwise];
