@@ -1,8 +1,8 @@
 /** Whole steps of the defences on the GPU against the same steps written down in float64, on all weights and on an adapter. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { sharedGpu } from '../support/page-gpu.ts';
+import { SMALL_NET, smallWeights } from '../support/small-net.ts';
 import { addLora, copyOf, loraGradients, ReferenceRun, to64 } from '../support/reference-run.ts';
-import { parseLlamaConfig, tensorShapes } from '../../src/core/config.ts';
 import { Rng } from '../../src/core/rng.ts';
 import { IGNORE, type Batch, type Example, type Tensors } from '../../src/core/types.ts';
 import type { Gpu } from '../../src/gpu/gpu.ts';
@@ -18,31 +18,12 @@ import { relError } from '../../src/selfcheck/compare.ts';
 import type { StepFn } from '../../src/train/session.ts';
 import { Trainer, type StepStats } from '../../src/train/trainer.ts';
 
-/** The shape of passes.test.ts, whose kernels are compiled already. */
-const config = parseLlamaConfig({
-  model_type: 'llama',
-  vocab_size: 97,
-  hidden_size: 24,
-  intermediate_size: 40,
-  num_hidden_layers: 2,
-  num_attention_heads: 4,
-  num_key_value_heads: 2,
-  max_position_embeddings: 32,
-  rms_norm_eps: 1e-5,
-  rope_theta: 10000,
-  tie_word_embeddings: true,
-});
+const config = SMALL_NET;
 const LORA = { r: 3, alpha: 6, targets: LORA_TARGETS };
 const LR = 1e-3;
 
 const rng = new Rng('defences');
-const tensors: Tensors = new Map(
-  [...tensorShapes(config)].map(([name, shape]) => {
-    const size = name.includes('norm') ? 1 : 0.3;
-    const data = Float32Array.from({ length: shape.reduce((a, b) => a * b) }, () => size * rng.normal());
-    return [name, { shape, data }];
-  }),
-);
+const tensors = smallWeights(rng);
 
 const ids = (n: number): number[] => Array.from({ length: n }, () => rng.int(config.vocab_size));
 /** A prompt, tokens that are not learned, and an answer. */

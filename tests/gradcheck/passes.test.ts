@@ -1,7 +1,7 @@
 /** A step in several submits, and a batch in several passes: the same result. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { sharedGpu } from '../support/page-gpu.ts';
-import { parseLlamaConfig, tensorShapes } from '../../src/core/config.ts';
+import { SMALL_NET, smallWeights } from '../support/small-net.ts';
 import { Rng } from '../../src/core/rng.ts';
 import { IGNORE, type Batch, type Tensors } from '../../src/core/types.ts';
 import type { Gpu } from '../../src/gpu/gpu.ts';
@@ -11,31 +11,10 @@ import { Model } from '../../src/model/model.ts';
 import { relError } from '../../src/selfcheck/compare.ts';
 import { Trainer } from '../../src/train/trainer.ts';
 
-const config = parseLlamaConfig({
-  model_type: 'llama',
-  vocab_size: 97,
-  hidden_size: 24,
-  intermediate_size: 40,
-  num_hidden_layers: 2,
-  num_attention_heads: 4,
-  num_key_value_heads: 2,
-  max_position_embeddings: 32,
-  rms_norm_eps: 1e-5,
-  rope_theta: 10000,
-  tie_word_embeddings: true,
-});
+const config = SMALL_NET;
 const optim = { betas: [0.9, 0.99], eps: 1e-8, weight_decay: 0.01, clip: 1 } as const;
 
-function weights(): Tensors {
-  const rng = new Rng('passes');
-  return new Map(
-    [...tensorShapes(config)].map(([name, shape]) => {
-      const size = name.includes('norm') ? 1 : 0.3;
-      const data = Float32Array.from({ length: shape.reduce((a, b) => a * b) }, () => size * rng.normal());
-      return [name, { shape, data }];
-    }),
-  );
-}
+const weights = (): Tensors => smallWeights(new Rng('passes'));
 
 /** The first row has no label at all. */
 function batch(): Batch {

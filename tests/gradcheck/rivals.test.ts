@@ -1,8 +1,8 @@
 /** Whole steps of Booster, T-Vaccine, Vaccine and TAR on the GPU against the same steps written down in float64. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { sharedGpu } from '../support/page-gpu.ts';
+import { SMALL_NET, smallWeights } from '../support/small-net.ts';
 import { addLora, copyOf, loraGradients, to64 } from '../support/reference-run.ts';
-import { parseLlamaConfig, tensorShapes } from '../../src/core/config.ts';
 import { Rng } from '../../src/core/rng.ts';
 import { IGNORE, type Batch, type Example, type Tensors } from '../../src/core/types.ts';
 import type { Gpu } from '../../src/gpu/gpu.ts';
@@ -23,31 +23,12 @@ import { Trainer, type StepStats } from '../../src/train/trainer.ts';
 
 type Params = ref.Params;
 
-/** The shape of passes.test.ts, whose kernels are compiled already. */
-const config = parseLlamaConfig({
-  model_type: 'llama',
-  vocab_size: 97,
-  hidden_size: 24,
-  intermediate_size: 40,
-  num_hidden_layers: 2,
-  num_attention_heads: 4,
-  num_key_value_heads: 2,
-  max_position_embeddings: 32,
-  rms_norm_eps: 1e-5,
-  rope_theta: 10000,
-  tie_word_embeddings: true,
-});
+const config = SMALL_NET;
 const LORA = { r: 3, alpha: 6, targets: LORA_TARGETS };
 const LR = 1e-3;
 
 let rng = new Rng('rivals');
-const tensors: Tensors = new Map(
-  [...tensorShapes(config)].map(([name, shape]) => {
-    const size = name.includes('norm') ? 1 : 0.3;
-    const data = Float32Array.from({ length: shape.reduce((a, b) => a * b) }, () => size * rng.normal());
-    return [name, { shape, data }];
-  }),
-);
+const tensors = smallWeights(rng);
 const row = (prompt: number, answer: number): Example => {
   const ids = Array.from({ length: prompt + answer }, () => rng.int(config.vocab_size));
   return { ids, labels: ids.map((id, i) => (i < prompt ? IGNORE : id)) };
