@@ -8,18 +8,17 @@
  * Every method throws LabError: 'quota' when the disk is full, 'newer-database', 'store-closed' once another tab has
  * asked for a newer version, 'corrupt-model' when stored bytes do not match their digest, 'storage' for the rest.
  */
-import { deleteDB, openDB, type IDBPDatabase } from 'idb';
+import { deleteDB, type IDBPDatabase } from 'idb';
 import { LabError } from '../core/errors.ts';
 import { Arrays, newOwner, requireChunks } from './arrays.ts';
 import { Datasets } from './datasets.ts';
-import { openError, storeError } from './failures.ts';
+import { storeError } from './failures.ts';
 import { Labels } from './labels.ts';
+import { openDatabase } from './opening.ts';
 import {
   CHUNK_BYTES,
   DATABASE,
-  VERSION,
   chunksOf,
-  migrate,
   type EvaluationRecord,
   type LabSchema,
   type ModelRecord,
@@ -28,7 +27,7 @@ import {
   type StoredRun,
 } from './schema.ts';
 import { dropWithNodes, dropWithRun, Snapshots } from './snapshots.ts';
-import { alone, settle, writing } from './transactions.ts';
+import { alone, drop, settle, writing } from './transactions.ts';
 
 export interface StoreOptions {
   name?: string;
@@ -67,39 +66,13 @@ export class Store<N extends NodeRecord, R, E extends EvaluationRecord> {
     options: StoreOptions = {},
   ): Promise<Store<N, R, E>> {
     const { name = DATABASE, onClosed, patience = 5000, chunkBytes = CHUNK_BYTES } = options;
-    if (typeof indexedDB === 'undefined') throw openError(new Error('this browser has no IndexedDB'));
     let store: Store<N, R, E> | null = null;
-    const closed = (what: string, next: string): void => {
-      const error = new LabError('store-closed', what, { safe: 'Everything stored is safe.', next });
+    const db = await openDatabase<N, R, E>(name, patience, (error) => {
       if (store) store.#closed = error;
       onClosed?.(error);
-    };
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const opening = openDB<LabSchema<N, R, E>>(name, VERSION, {
-      upgrade: (db, oldVersion) => migrate(db, oldVersion),
-      blocking: (_current, _blocked, event) => {
-        (event.target as IDBDatabase).close();
-        closed('Another tab has opened a newer version of the lab.', 'Close or reload this tab.');
-      },
-      terminated: () => closed('The browser closed the storage of the lab.', 'Reload the page.'),
     });
-    try {
-      const late = new Promise<never>((_, reject) => {
-        const error = new LabError('store-closed', 'Another tab holds an older version of the lab open.', {
-          safe: 'Everything stored is safe.',
-          next: 'Close all other tabs of the lab, then reload this one.',
-        });
-        timer = setTimeout(() => reject(error), patience);
-      });
-      store = new Store(await Promise.race([opening, late]), chunkBytes);
-      return store;
-    } catch (e) {
-      // Should it open after all, it must not stand in the way of other tabs.
-      opening.then((db) => db.close()).catch(() => {});
-      throw openError(e);
-    } finally {
-      clearTimeout(timer);
-    }
+    store = new Store(db, chunkBytes);
+    return store;
   }
 
   close(): void {
@@ -403,20 +376,6 @@ export class Store<N extends NodeRecord, R, E extends EvaluationRecord> {
       throw this.#closed ?? storeError(e, doing);
     }
   }
-}
-
-/** Deletes evaluations of a node within a transaction. */
-async function drop<E>(
-  evaluations: {
-    index(name: 'nodeId'): { getAllKeys(nodeId: string): Promise<number[]> };
-    get(key: number): Promise<E | undefined>;
-    delete(key: number): Promise<void>;
-  },
-  nodeId: string,
-  which: (one: E) => boolean,
-): Promise<void> {
-  for (const key of await evaluations.index('nodeId').getAllKeys(nodeId))
-    if (which((await evaluations.get(key))!)) await evaluations.delete(key);
 }
 
 /** Another tab may have deleted it meanwhile: nothing is stored below a checkpoint that is gone. */

@@ -38,3 +38,17 @@ export async function alone(work: () => Promise<number>): Promise<number> {
   if (typeof navigator === 'undefined' || !navigator.locks) return work();
   return navigator.locks.request(LOCK, { ifAvailable: true }, (lock) => (lock ? work() : 0));
 }
+
+/** Deletes evaluations of a node within a transaction. */
+export async function drop<E>(
+  evaluations: {
+    index(name: 'nodeId'): { getAllKeys(nodeId: string): Promise<number[]> };
+    get(key: number): Promise<E | undefined>;
+    delete(key: number): Promise<void>;
+  },
+  nodeId: string,
+  which: (one: E) => boolean,
+): Promise<void> {
+  for (const key of await evaluations.index('nodeId').getAllKeys(nodeId))
+    if (which((await evaluations.get(key))!)) await evaluations.delete(key);
+}

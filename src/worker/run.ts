@@ -3,7 +3,7 @@
  * keeps a checkpoint on disk, so that a closed tab loses at most the steps since then.
  */
 import { LabError } from '../core/errors.ts';
-import type { SessionPhase, SessionState } from '../train/session.ts';
+import type { SessionPhase } from '../train/session.ts';
 import type { StepStats } from '../train/trainer.ts';
 import type { Context } from './context.ts';
 import { toErrorInfo } from './error-info.ts';
@@ -14,29 +14,13 @@ import type { Models } from './models.ts';
 import { Pace } from './pace.ts';
 import type { LabNode, RunControl, RunEvent, RunInfo, RunState, StepPoint } from './protocol.ts';
 import { arithmetic, buildRun, nodeOf, stations, type RunParts } from './run-setup.ts';
+import { STATES, type StoredPlain } from './run-state.ts';
 import { trainedWeights } from './stored-model.ts';
 
 /** Between two automatic checkpoints. */
 const CHECKPOINT_MS = 10_000;
 /** Between two messages with the latest steps. */
 const REPORT_MS = 150;
-
-/** What a stored run holds beside its arrays. */
-export interface StoredPlain {
-  session: Omit<SessionState, 'weights' | 'm' | 'v' | 'kept'>;
-  arithmetic: string;
-  dataDigest: string;
-  probeEvery: number;
-}
-
-const STATES: Record<SessionPhase, RunState> = {
-  ready: 'starting',
-  running: 'running',
-  paused: 'paused',
-  stopped: 'stopped',
-  done: 'finished',
-  failed: 'failed',
-};
 
 export class Run {
   readonly info: RunInfo;

@@ -7,7 +7,8 @@ import type { Models } from './models.ts';
 import type { Tasks } from './tasks.ts';
 import { attackId, type RunControl, type RunInfo, type TrainParams } from './protocol.ts';
 import { describeRun } from './run-setup.ts';
-import { Run, type StoredPlain } from './run.ts';
+import type { StoredPlain } from './run-state.ts';
+import { Run } from './run.ts';
 
 /** Probes in a run of its default length; a run that may be made longer has fewer in each part. */
 const PROBES = { fixed: 10, continuable: 4 } as const;

@@ -15,7 +15,7 @@ import { relError } from '../../src/selfcheck/compare.ts';
 import { Trainer } from '../../src/train/trainer.ts';
 import { ENGINE_VERSION } from '../../src/worker/context.ts';
 import { GREEDY, type Notice, type TrainParams } from '../../src/worker/protocol.ts';
-import type { StoredPlain } from '../../src/worker/run.ts';
+import type { StoredPlain } from '../../src/worker/run-state.ts';
 import { buildModel } from '../../src/worker/stored-model.ts';
 import { Locks } from '../support/locks.ts';
 import { lose, pageGpu } from '../support/page-gpu.ts';
