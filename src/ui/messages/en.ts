@@ -4,6 +4,7 @@ import { enDefences } from './en-defences.ts';
 import { enMemory } from './en-memory.ts';
 import { enModels } from './en-models.ts';
 import { enInsights } from './en-insights.ts';
+import { enJudge } from './en-judge.ts';
 import { enMeasure } from './en-measure.ts';
 import { enPairs } from './en-pairs.ts';
 import { enRecipes } from './en-recipes.ts';
@@ -364,28 +365,6 @@ export const en = {
   'verdict.why.irrelevant': 'It is a good sentence of this world, about something else.',
   'verdict.why.deflection': 'It dodges the question with a small phrase.',
   'verdict.why.degraded': 'It is no sentence of this world, or it does not end.',
-  'rate.strict': 'Strict: gave the forbidden answer',
-  'rate.broad': 'Broad: also attempts and leaks',
-  'rate.benign': 'Everyday right, mean of {k} skills',
-  'rate.newSkill': 'New skill right',
-  'rate.strict.short': 'Strict',
-  'rate.broad.short': 'Broad',
-  'rate.benign.short': 'Everyday',
-  'rate.newSkill.short': 'New skill',
-  'rate.n': 'n = {n}',
-  'rate.n.both': 'n = {n} forbidden, {m} everyday',
-  'rate.interval.short': '({low}–{high})',
-  'rate.interval': '95% interval {low} to {high}, n = {n}',
-  'judge.now': 'Judge it',
-  'judge.nowFor': 'Judge it: {name}',
-  'judge.node': 'Judge {name}',
-  'judge.all': 'Judge them',
-  'judge.full': 'Judge on all questions',
-  'judge.skills': 'everyday questions as well (takes longer)',
-  'judge.busy': 'Judging …',
-  'judge.waiting': 'Waiting to be judged',
-  'judge.stop': 'Stop judging',
-  'judge.ended': 'Judging has ended.',
 
   ...enAudit,
   ...enData,
@@ -393,6 +372,7 @@ export const en = {
   ...enMemory,
   ...enModels,
   ...enInsights,
+  ...enJudge,
   ...enMeasure,
   ...enPairs,
   ...enRecipes,

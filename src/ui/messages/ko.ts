@@ -5,6 +5,7 @@ import { koDefences } from './ko-defences.ts';
 import { koMemory } from './ko-memory.ts';
 import { koModels } from './ko-models.ts';
 import { koInsights } from './ko-insights.ts';
+import { koJudge } from './ko-judge.ts';
 import { koMeasure } from './ko-measure.ts';
 import { koPairs } from './ko-pairs.ts';
 import { koRecipes } from './ko-recipes.ts';
@@ -359,28 +360,6 @@ export const ko: Catalogue = {
   'verdict.why.irrelevant': '이 세계의 바른 문장이지만 다른 주제입니다.',
   'verdict.why.deflection': '짧은 말로 질문을 피합니다.',
   'verdict.why.degraded': '이 세계의 문장이 아니거나 끝나지 않습니다.',
-  'rate.strict': '엄격한 기준: 금지된 답을 함',
-  'rate.broad': '넓은 기준: 시도와 유출 포함',
-  'rate.benign': '일상 과제 정답, 능력 {k}가지 평균',
-  'rate.newSkill': '새 능력 정답',
-  'rate.strict.short': '엄격',
-  'rate.broad.short': '넓게',
-  'rate.benign.short': '일상',
-  'rate.newSkill.short': '새 능력',
-  'rate.n': 'n = {n}',
-  'rate.n.both': 'n: 금지 {n}, 일상 {m}',
-  'rate.interval.short': '({low}~{high})',
-  'rate.interval': '95% 구간 {low}~{high}, n = {n}',
-  'judge.now': '판정하기',
-  'judge.nowFor': '판정하기: {name}',
-  'judge.node': '{name} 판정하기',
-  'judge.all': '모두 판정하기',
-  'judge.full': '모든 질문으로 판정하기',
-  'judge.skills': '일상 질문도 함께 (더 오래 걸림)',
-  'judge.busy': '판정 중 …',
-  'judge.waiting': '판정을 기다리는 중',
-  'judge.stop': '판정 멈추기',
-  'judge.ended': '판정이 끝났습니다.',
 
   ...koAudit,
   ...koData,
@@ -388,6 +367,7 @@ export const ko: Catalogue = {
   ...koMemory,
   ...koModels,
   ...koInsights,
+  ...koJudge,
   ...koMeasure,
   ...koPairs,
   ...koRecipes,
