@@ -122,8 +122,8 @@ describe('the other measures', () => {
     expect(twice.drift.parent!.divergence).toBeGreaterThan(0);
     expect(twice.drift.parent!.divergence).toBeLessThan(twice.drift.divergence);
     const own = await lab.measure(chat, reference(), small);
-    expect(own.answerPerplexity).toBeGreaterThan(1);
-    expect(other.answerPerplexity).not.toBe(own.answerPerplexity);
+    // what a model says itself it finds likelier than what another says
+    expect(own.answerPerplexity).toBeLessThan(other.answerPerplexity!);
   });
 });
 

@@ -53,7 +53,9 @@ it('of the untouched model: nothing has drifted; asked again, nobody is asked', 
   expect(battery.drift.parent).toBe(null);
   expect(battery.sampled.n).toBe(2 * DRAWS);
   expect(battery.hard.indirect.n).toBe(2);
-  expect(measured.perplexity).toBeGreaterThan(1);
+  // random weights know little more than the size of the vocabulary, 397
+  expect(measured.perplexity).toBeGreaterThan(300);
+  expect(measured.perplexity).toBeLessThan(600);
   expect(measured.letters.map((l) => l.skill)).toEqual(['mcq', 'obqa']);
   const asked = vi.spyOn(Generator.prototype, 'generate');
   expect(await page.ask('measure', { nodeId: 'tiny-chat', ...FEW })).toEqual(measured);
