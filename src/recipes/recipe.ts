@@ -36,8 +36,10 @@ export interface Needs {
   taps?: TrainerCapacity['taps'];
   /** The trainer's backward pass of negative entropy; every token of a pass goes through the head then. */
   entropy?: boolean;
-  /** Gradients (forward and backward passes) of a step; absent: 1. */
+  /** Gradient evaluations of a step, mean over the run, as RunCost counts them; absent: 1. */
   gradients?: number;
+  /** Passes forward alone of a step, mean over the run; absent: none. */
+  forwards?: number;
 }
 
 /** A step that owns something beside the trainer, see OpenStep. */

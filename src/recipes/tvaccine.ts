@@ -197,7 +197,9 @@ export const tvaccine: Recipe = {
   },
   needs: (s) => ({
     taps: TVACCINE_TAPS,
-    gradients: 2 + (s.vaccine === true ? 0 : 1 / num(s, 'probabilityEvery')),
+    // the layers are measured in the first step, and then every so many
+    gradients:
+      2 + (s.vaccine === true ? 0 : Math.ceil(num(s, 'steps') / num(s, 'probabilityEvery')) / num(s, 'steps')),
   }),
   step: {
     open: (trainer, settings) => (settings.vaccine === true ? everyLayer : targeted).open(trainer, settings),

@@ -2,6 +2,7 @@
 import { parseLlamaConfig } from '../core/config.ts';
 import { LabError } from '../core/errors.ts';
 import { KEEP_LIMIT, keptSteps } from '../core/snapshots.ts';
+import type { RunCost } from '../core/run-cost.ts';
 import type { Example } from '../core/types.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { readTable } from '../core/kernel-table.ts';
@@ -35,6 +36,8 @@ export interface RunParts {
   /** Null where the run has no probes. */
   generator: Generator | null;
   session: TrainSession;
+  /** What the run has taken so far. */
+  cost(): RunCost;
   probes: Probes;
   cap: TrainerCapacity;
   dataDigest: string;
@@ -205,13 +208,13 @@ export async function buildRun(
     free();
     throw error;
   });
-  const { session } = opened;
+  const { session, cost } = opened;
   const destroy = (): void => {
     opened.close();
     free();
   };
   const { model } = built;
-  return { parent, lora, model, trainer, generator, session, probes, cap, dataDigest, destroy };
+  return { parent, lora, model, trainer, generator, session, cost, probes, cap, dataDigest, destroy };
 }
 
 /** What needs no GPU: the recipe's plan and examples, the probes, and the room that a batch takes. */
@@ -259,6 +262,7 @@ export function nodeOf(
   run: RunInfo,
   { parent, lora, dataDigest, model }: Pick<RunParts, 'parent' | 'lora' | 'dataDigest' | 'model'>,
   step: number,
+  cost: RunCost,
 ): NewNode<LabNode> {
   return {
     id: crypto.randomUUID(),
@@ -272,6 +276,7 @@ export function nodeOf(
     steps: step,
     runId: run.id,
     dataDigest,
+    cost,
     ...(lora && { lora }),
     ...(run.continues && { continues: true }),
     ...(run.room?.context !== undefined && { context: run.room.context }),
