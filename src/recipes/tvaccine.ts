@@ -199,7 +199,8 @@ export const tvaccine: Recipe = {
     taps: TVACCINE_TAPS,
     // the layers are measured in the first step, and then every so many
     gradients:
-      2 + (s.vaccine === true ? 0 : Math.ceil(num(s, 'steps') / num(s, 'probabilityEvery')) / num(s, 'steps')),
+      2 +
+      (s.vaccine === true ? 0 : Math.ceil(num(s, 'steps') / num(s, 'probabilityEvery')) / num(s, 'steps')),
   }),
   step: {
     open: (trainer, settings) => (settings.vaccine === true ? everyLayer : targeted).open(trainer, settings),

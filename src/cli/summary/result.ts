@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import * as v from 'valibot';
 import { LabError } from '../../core/errors.ts';
 import type { Cell } from '../experiment/cells.ts';
-import { MODELS, PRESETS, type RunSeeds } from '../experiment/matrix.ts';
+import { modelOf, PRESETS, type RunSeeds } from '../experiment/matrix.ts';
 import type { Failure, Planned } from '../experiment/run.ts';
 
 export interface Result {
@@ -27,7 +27,11 @@ export interface Result {
 }
 
 const seeds = v.object({ defence: v.number(), attack: v.number() });
-const look = { model: v.picklist(MODELS.map((m) => m.id)), attack: v.string(), steps: v.number() };
+const model = v.pipe(
+  v.string(),
+  v.check((id) => modelOf(id) !== undefined, 'there is no such model'),
+);
+const look = { model, attack: v.string(), steps: v.number() };
 const answered = v.looseObject({
   n: v.number(),
   answers: v.array(
