@@ -18,9 +18,10 @@ import { readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { LabError } from '../core/errors.ts';
+import { tinyTask } from '../data/tiny-task.ts';
 import { RECIPES } from '../recipes/index.ts';
 import { settle } from '../recipes/recipe.ts';
-import { createWorld } from '../world/world.ts';
+import { createWorld, type World } from '../world/world.ts';
 import { codeDigest, commitNow, EXPERIMENT_FOLDERS } from './code-digest.ts';
 import { CellStore, type Cell } from './experiment/cells.ts';
 import { ExperimentLab } from './experiment/lab.ts';
@@ -33,6 +34,7 @@ import {
   MODELS,
   modelsNamed,
   PRESETS,
+  type AttackSpec,
   type RunSeeds,
 } from './experiment/matrix.ts';
 import { present, repeated, type Outputs } from './summary/present.ts';
@@ -113,6 +115,7 @@ export async function main(argv: string[]): Promise<number> {
   const code = codeDigest(undefined, EXPERIMENT_FOLDERS);
   const gpu = await openNodeGpu();
   const world = createWorld(chat.record.worldSeed);
+  requireExamples(world, sizes);
   const lab = await ExperimentLab.open(gpu, world, base);
   const embedded = new Map([
     ['base', lab.flatten(base)],
@@ -213,6 +216,17 @@ function refuseBesideJoin(given: readonly string[]): void {
       safe: 'Nothing was started.',
       next: 'Leave it out; --json, --report and --answers say where the joined results go.',
     });
+}
+
+/** @throws LabError where an attack wants more examples than there are */
+function requireExamples(world: World, sizes: readonly AttackSpec[]): void {
+  const most = tinyTask(world).requests('attack').length;
+  const wanted = sizes.map(({ settings }) => Number(settings?.n)).find((n) => n > most);
+  if (wanted === undefined) return;
+  throw new LabError('bad-input', `--sizes ${wanted}: an attack can use ${most} examples at most.`, {
+    safe: 'Nothing was started.',
+    next: 'Take smaller sizes, as --sizes 10,25,50,100.',
+  });
 }
 
 /** @throws LabError naming an option that would be ignored */

@@ -162,10 +162,10 @@ function sizedAttack(n: number): AttackSpec {
   return { id: `mft-n${n}`, recipe: 'mft', settings: { n }, at };
 }
 
-/** The attacks of the sizes in '10,25,50'. @throws LabError 'bad-input' naming what is no size */
+/** The attacks of the sizes in '10,25,50', of the usual size MFT itself. @throws LabError 'bad-input' naming what is no size */
 export function attacksSized(list: string): AttackSpec[] {
   return list.split(',').map((size) => {
-    const attack = attackOf(`mft-n${size.trim()}`);
+    const attack = attackOf(Number(size) === MFT_DEFAULTS.n ? 'mft' : `mft-n${size.trim()}`);
     if (attack) return attack;
     throw new LabError('bad-input', `--sizes: "${size}" is no number of examples.`, {
       safe: 'Nothing was started.',

@@ -67,6 +67,8 @@ const RESULT = v.looseObject({
   ),
 });
 
+const UNCOUNTED: Pick<Cell, 'cost' | 'made'> = { cost: null, made: [] };
+
 /** @throws LabError naming the file, and what in it is no result of an experiment */
 export function readResult(path: string): Result {
   const wrong = (what: string): LabError =>
@@ -90,7 +92,9 @@ export function readResult(path: string): Result {
   const { set } = found.output;
   const silent = found.output.cells.find((c) => !c.scores.forbidden[set]);
   if (silent) throw wrong(`look "${silent.id}" has no answers to split ${set}`);
-  return json as Result;
+  const result = json as Result;
+  // of before runs were counted
+  return { ...result, cells: result.cells.map((cell) => ({ ...UNCOUNTED, ...cell })) };
 }
 
 /** @throws LabError where they are no repetitions of one experiment */
