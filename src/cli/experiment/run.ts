@@ -211,6 +211,9 @@ export class Repetition {
       loss: number | null,
       cost: RunCost | null,
     ): Promise<void> => {
+      // an interrupted run goes the same way again, and is looked at only where it was not
+      const known = stored[at.indexOf(steps)];
+      if (known) return void this.cells.push({ ...known, seeds: this.#seeds });
       const scores = await this.#lab.evaluate(weights, {
         sets: this.#preset.sets,
         benign: true,
