@@ -71,6 +71,7 @@ export interface OpenSession {
 }
 
 /**
+ * Makes what the recipe keeps beside the trainer, and the session.
  * @param trainer on the weights that the run starts from: a recipe may copy them
  * @param wrap runs each step in the caller's turn on the GPU
  */
@@ -80,6 +81,7 @@ export async function openSession(
   hooks: SessionHooks,
   wrap: (step: StepFn) => StepFn = (step) => step,
 ): Promise<OpenSession> {
+  recipe.suits?.(settings, trainer.model.config);
   const meter = trainer.grads.gpu.meter();
   const own: OpenStep =
     typeof recipe.step === 'function'

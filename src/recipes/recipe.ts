@@ -1,5 +1,6 @@
 import { LabError } from '../core/errors.ts';
 import { defaultsOf, type SettingField, type Settings } from '../core/settings.ts';
+import type { LlamaConfig } from '../core/config.ts';
 import type { Example } from '../core/types.ts';
 import type { Schedule } from '../core/schedule.ts';
 import type { OptimConfig, Trainer, TrainerCapacity } from '../train/trainer.ts';
@@ -74,6 +75,8 @@ export interface Recipe {
    */
   data(task: Task, settings: Settings, seed: number): ChatItem[] | Streams<ChatItem>;
   needs?(settings: Settings): Needs;
+  /** Asked before anything is made. @throws LabError 'bad-input' where the settings do not suit a model of this shape */
+  suits?(settings: Settings, model: LlamaConfig): void;
   step: StepFn | StepMaker;
 }
 

@@ -131,7 +131,6 @@ interface State {
 const targeted: StepMaker = {
   open: async (trainer, settings) => {
     const gamma = num(settings, 'gamma');
-    requireLayers(gamma, trainer.model.config.num_hidden_layers);
     const updates = await trainer.grads.gpu.allocate(() => new LayerUpdates(trainer));
     const push = new AttentionPush(trainer);
     let [probabilities, drawn]: [number[], number[]] = [[], []];
@@ -202,6 +201,9 @@ export const tvaccine: Recipe = {
       2 +
       (s.vaccine === true ? 0 : Math.ceil(num(s, 'steps') / num(s, 'probabilityEvery')) / num(s, 'steps')),
   }),
+  suits: (s, model) => {
+    if (s.vaccine !== true) requireLayers(num(s, 'gamma'), model.num_hidden_layers);
+  },
   step: {
     open: (trainer, settings) => (settings.vaccine === true ? everyLayer : targeted).open(trainer, settings),
   },

@@ -74,6 +74,7 @@ export async function describeRun(ctx: Context, tasks: Tasks, params: TrainParam
   const saveAt = stations(params.saveAt ?? [wanted.plan(settings).steps]);
   const total = saveAt.at(-1)!;
   settings = settle(wanted, { ...settings, steps: total });
+  wanted.suits?.(settings, parseLlamaConfig(parent.modelConfig));
   if (continues) settings = { ...settings, rank: parent.lora!.r, alpha: parent.lora!.alpha };
   const lora = continues ? (parent.lora as LoraConfig) : wanted.plan(settings).lora;
   const limit = params.keep ?? (task.kind === 'tiny' && wanted.kind === 'attack' ? KEEP_LIMIT : 0);

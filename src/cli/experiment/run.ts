@@ -202,6 +202,8 @@ export class Repetition {
       this.cells.push(...(stored as Cell[]).map((cell) => ({ ...cell, seeds: this.#seeds })));
       return;
     }
+    // whose weights another attack starts from has to be run
+    if (!feeds && !attack.after && (await this.#asDefended(model, attack))) return;
     const name = `${model.id} x ${attack.id}`;
     const settings = attack.recipe ? this.#settings(attack.recipe, attack.settings, at.at(-1)!) : {};
     let parent: Reference | null = null;
@@ -257,6 +259,25 @@ export class Repetition {
       onStep: (step, total, loss) =>
         this.#advance(1, `${name} step ${step}/${total} loss ${loss.toFixed(2)}`),
     });
+  }
+
+  /** A model that is abler than asked stands where the defended one does, and is not measured a second time. */
+  async #asDefended(model: ModelSpec, attack: AttackSpec): Promise<boolean> {
+    if (!model.between) return false;
+    await this.#model(model);
+    const place = this.#store.read<Place>(...this.#modelKey(model, 'place'))!;
+    const defended = modelOf(model.between.toward)!;
+    if (place.s !== 1 || defended.parent !== model.parent) return false;
+    const at = this.#stations(attack);
+    const known = at.flatMap((steps) => this.#store.read<Cell>(...this.#key(defended, attack, steps)) ?? []);
+    if (known.length < at.length) return false;
+    for (const cell of known) {
+      const key = this.#key(model, attack, cell.steps);
+      const own: Cell = { ...cell, id: key.join(' '), model: model.id, seeds: this.#seeds, place };
+      this.#store.write(own, ...key);
+      this.cells.push(own);
+    }
+    return true;
   }
 
   #measure(model: ModelSpec, weights: Float32Array, parent: Reference | null): Promise<Battery> {

@@ -212,26 +212,27 @@ export function sizeTables(rows: readonly Row[], cells: readonly Cell[]): Report
   const stations = [...new Set(sized.filter(({ row }) => row.attack === 'mft').map(({ row }) => row.steps))];
   const same = stations.length > 0 ? stations : [...new Set(sized.map(({ row }) => row.steps))];
   const full = num(usual, 'n');
-  const bySteps = sized.filter(({ row }) => same.includes(row.steps));
-  const byEpochs = same.flatMap((steps) =>
-    sized.filter(({ row, n }) => row.steps === Math.max(1, Math.round((steps * n) / full))),
+  const models = [...new Set(sized.map(({ row }) => row.model))];
+  // for each model, group by group from few steps to many, the smallest attack first
+  const grouped = (belongs: (s: Sized, steps: number) => boolean): Sized[] =>
+    models.flatMap((model) =>
+      same.flatMap((steps) => {
+        const own = sized.filter((s) => s.row.model === model && belongs(s, steps));
+        return own.toSorted((a, b) => a.n - b.n);
+      }),
+    );
+  const bySteps = grouped(({ row }, steps) => row.steps === steps);
+  // a preset that shortens runs lets neighbours fall together: each row once
+  const byEpochs = new Set(
+    grouped(({ row, n }, steps) => row.steps === Math.max(1, Math.round((steps * n) / full))),
   );
   return [
-    sizeTable('sizes-steps', 'Attack sizes at equal steps', bySteps, (s) => s.row.steps),
-    sizeTable('sizes-epochs', 'Attack sizes at (about) equal epochs', byEpochs, (s) => Math.round(s.epochs)),
+    sizeTable('sizes-steps', 'Attack sizes at equal steps', bySteps),
+    sizeTable('sizes-epochs', 'Attack sizes at (about) equal epochs', [...byEpochs]),
   ];
 }
 
-function sizeTable(
-  id: string,
-  title: string,
-  all: readonly Sized[],
-  equal: (s: Sized) => number,
-): ReportTable {
-  const models = [...new Set(all.map(({ row }) => row.model))];
-  const order = all.toSorted(
-    (a, b) => models.indexOf(a.row.model) - models.indexOf(b.row.model) || equal(a) - equal(b) || a.n - b.n,
-  );
+function sizeTable(id: string, title: string, all: readonly Sized[]): ReportTable {
   return {
     id,
     title,
@@ -250,7 +251,7 @@ function sizeTable(
       share('benign', 'everyday tasks', 'benign'),
       count('tokens', 'tokens'),
     ],
-    rows: order.map(({ row, n, epochs, unique, cost }): ReportValue[] => {
+    rows: all.map(({ row, n, epochs, unique, cost }): ReportValue[] => {
       const { figures: f } = row;
       const failed = { missing: 'failed' };
       return [
