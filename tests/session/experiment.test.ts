@@ -172,7 +172,7 @@ describe('models at matched ability', () => {
   it('stand on the line to the defended one, and are not measured again where they are it', async () => {
     const dir = mkdtempSync(join(tmpdir(), 'sdd-cells-'));
     // two steps of SDD: the rate of the first is 0
-    const preset: Preset = { id: 'smoke', what: '', divide: 75, ...LOOK, seeds: 1 };
+    const preset: Preset = { id: 'smoke', what: '', divide: 75, ...LOOK, facts: 2, seeds: 1 };
     const store = new CellStore(dir, { a: 1 });
     // of weights on the line from the undefended model: the further, the less able
     const real = lab.evaluate.bind(lab);

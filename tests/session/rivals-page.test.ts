@@ -193,7 +193,8 @@ it('an inner attack that diverges keeps the run up to the last good step', async
   expect(failed).toMatchObject({ state: 'failed', error: { code: 'non-finite' } });
   expect(failed.error!.what).toMatch(/The inner attack \(SGD at \d+\) diverged in its step \d+/);
   const good = failed.step;
-  await vi.waitUntil(async () => (await page.service.ctx.store.run(id))?.state !== null, WAIT_MS);
+  const kept = async () => (await page.service.ctx.store.run(id))?.info.checkpointStep;
+  await vi.waitUntil(async () => (await kept()) === good, WAIT_MS);
   const stored = (await page.service.ctx.store.run(id))!;
   expect(stored.info.checkpointStep).toBe(good);
   const [weights] = await page.service.ctx.store.runArrays(stored);
