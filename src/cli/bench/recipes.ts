@@ -44,10 +44,18 @@ export interface RecipeCost {
   extraSets: number;
 }
 
-/** @param blocks of ten steps of each recipe, on a quarter of the configuration's rows: about a batch of the tiny world */
-export async function recipeBench(gpu: Gpu, name: string, blocks: number): Promise<RecipeCost[]> {
+/**
+ * @param blocks of ten steps of each recipe
+ * @param quarter on a quarter of the configuration's rows, about a batch of the tiny world, instead of on all
+ */
+export async function recipeBench(
+  gpu: Gpu,
+  name: string,
+  blocks: number,
+  quarter = false,
+): Promise<RecipeCost[]> {
   const whole = benchConfig(name);
-  const shape = { ...whole, rows: Math.max(2, Math.floor(whole.rows / 4)) };
+  const shape = quarter ? { ...whole, rows: Math.max(2, Math.floor(whole.rows / 4)) } : whole;
   const batch = benchBatch(shape);
   const half = batch.slice(0, Math.ceil(batch.length / 2));
   const next = (stream = 'main') => (stream === 'chosen' || stream === 'rejected' ? half : batch);
