@@ -4,7 +4,7 @@ import { columnAt, labelOf, MARKS, numberOf, WIDTH, type Drawing, type Shape } f
 
 type Scatter = Extract<NonNullable<ReportTable['picture']>, { kind: 'scatter' }>;
 
-const PLOT = { left: 48, right: 16, top: 12, bottom: 38, height: 360 };
+const PLOT = { left: 48, right: 16, top: 28, bottom: 38, height: 376 };
 /** Most rows whose marks are drawn one by one; of more only the points. */
 const NAMED = 40;
 /** Of the marks; shapes repeat after as many as there are, hollow then. */
@@ -49,6 +49,7 @@ export function scatter(table: ReportTable, p: Scatter): Drawing | null {
       { is: 'line', style: 'grid', x1: acrossOf(share), x2: acrossOf(share), y1: PLOT.top, y2: bottom },
       { is: 'text', style: 'step', x: acrossOf(share), y: bottom + 16, text: String(100 * share) },
     ]),
+    { is: 'text', style: 'name', x: 0, y: 12, text: `${table.columns[yAt]!.title}${shares ? ', %' : ''}` },
     { is: 'text', style: 'step', x: WIDTH / 2, y: PLOT.height - 4, text: `${table.columns[xAt]!.title}, %` },
   ];
   const about = { width: WIDTH, height: PLOT.height, label: p.title };
@@ -117,16 +118,16 @@ interface Box {
 
 const meet = (a: Box, b: Box): boolean => a.x1 < b.x2 && b.x1 < a.x2 && a.y1 < b.y2 && b.y1 < a.y2;
 
-/** A name beside each mark where it meets neither a mark nor another name; the legend has them all. */
+/** A name beside each mark, off its whiskers, where it meets neither a mark nor another name; the legend has them all. */
 function labels(at: readonly { left: number; top: number; name: string }[]): Shape[] {
   const taken: Box[] = at.map(({ left, top }) => ({ x1: left - 6, x2: left + 6, y1: top - 6, y2: top + 6 }));
   return at.flatMap(({ left, top, name }): Shape[] => {
     const width = LETTER.width * name.length;
     const tries = [
-      { style: 'head', x: left + 9, y: top + 4, x1: left + 9 },
-      { style: 'tick', x: left - 9, y: top + 4, x1: left - 9 - width },
-      { style: 'step', x: left, y: top - 10, x1: left - width / 2 },
-      { style: 'step', x: left, y: top + 18, x1: left - width / 2 },
+      { style: 'name', x: left + 7, y: top - 6, x1: left + 7 },
+      { style: 'tick', x: left - 7, y: top - 6, x1: left - 7 - width },
+      { style: 'name', x: left + 7, y: top + 15, x1: left + 7 },
+      { style: 'tick', x: left - 7, y: top + 15, x1: left - 7 - width },
     ];
     for (const { style, x, y, x1 } of tries) {
       const box = { x1, x2: x1 + width, y1: y - LETTER.height + 2, y2: y + 2 };

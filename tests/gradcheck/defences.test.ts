@@ -4,6 +4,7 @@ import { sharedGpu } from '../support/page-gpu.ts';
 import { SMALL_NET, smallWeights } from '../support/small-net.ts';
 import { addLora, copyOf, loraGradients, ReferenceRun, to64 } from '../support/reference-run.ts';
 import { Rng } from '../../src/core/rng.ts';
+import type { Settings } from '../../src/core/settings.ts';
 import { IGNORE, type Batch, type Example, type Tensors } from '../../src/core/types.ts';
 import type { Gpu } from '../../src/gpu/gpu.ts';
 import { weightChange } from '../../src/eval/measures/drift.ts';
