@@ -23,6 +23,8 @@ export interface Prepared {
   open: OpenBatches;
   /** What it takes beside an ordinary trainer. */
   needs: Needs;
+  /** Streams whose answers the model gives itself before the first step (own-answers.ts), and the ids that end one. */
+  own: { streams: readonly string[]; ends: ReadonlySet<number> };
   /** What the session draws from. */
   seed: string;
 }
@@ -38,10 +40,22 @@ export function prepare(recipe: Recipe, task: Task, settings: Settings, seed: nu
   const items = streamsOf(recipe.data(task, settings, seed));
   const { streams, report } = encodeStreams(task.codec, items, plan.streams);
   // The recipe's name belongs to the seed: a defence and an attack of the same seed are not shuffled alike.
-  const own = `${recipe.id}/${seed}`;
-  const open = openStreams(streams, plan, own);
+  const drawn = `${recipe.id}/${seed}`;
+  const open = openStreams(streams, plan, drawn);
   const needs = recipe.needs?.(settings) ?? {};
-  return { recipe, settings, plan, streams, examples: allRows(streams), report, open, needs, seed: own };
+  const own = { streams: recipe.ownAnswers?.(settings) ?? [], ends: new Set(task.codec.ends) };
+  return {
+    recipe,
+    settings,
+    plan,
+    streams,
+    examples: allRows(streams),
+    report,
+    open,
+    needs,
+    own,
+    seed: drawn,
+  };
 }
 
 /**

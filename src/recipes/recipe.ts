@@ -74,6 +74,8 @@ export interface Recipe {
    * the names that `next` is asked for.
    */
   data(task: Task, settings: Settings, seed: number): ChatItem[] | Streams<ChatItem>;
+  /** Streams whose answers the model gives itself before the first step; absent: the data's answers stay. */
+  ownAnswers?(settings: Settings): readonly string[];
   needs?(settings: Settings): Needs;
   /** Asked before anything is made. @throws LabError 'bad-input' where the settings do not suit a model of this shape */
   suits?(settings: Settings, model: LlamaConfig): void;

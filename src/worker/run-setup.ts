@@ -1,5 +1,5 @@
 /** From what the page asks for to a session that is ready to train: settings, data, model, trainer. */
-import { parseLlamaConfig } from '../core/config.ts';
+import { parseLlamaConfig, type LlamaConfig } from '../core/config.ts';
 import { LabError } from '../core/errors.ts';
 import { KEEP_LIMIT, keptSteps } from '../core/snapshots.ts';
 import type { RunCost } from '../core/run-cost.ts';
@@ -10,6 +10,7 @@ import { Generator } from '../model/generate.ts';
 import type { LoraConfig } from '../model/lora.ts';
 import type { Model } from '../model/model.ts';
 import { recipe } from '../recipes/index.ts';
+import { answerOwn, withAnswers, type OwnAnswers } from '../recipes/own-answers.ts';
 import { openSession, prepare, roomOf, roomWith, type Prepared } from '../recipes/prepare.ts';
 import { settle } from '../recipes/recipe.ts';
 import { sha256 } from '../store/digest.ts';
@@ -41,6 +42,8 @@ export interface RunParts {
   probes: Probes;
   cap: TrainerCapacity;
   dataDigest: string;
+  /** What the model answered before the first step; null where the recipe does not ask. */
+  answers: OwnAnswers | null;
   destroy(): void;
 }
 
@@ -172,27 +175,32 @@ function runSeed(run: Pick<RunInfo, 'kind' | 'seeds'>): number {
   return run.kind === 'defence' ? run.seeds.defence : run.seeds.attack;
 }
 
-/** Builds the run on the GPU: all of it, or nothing where a part fails. */
+/**
+ * Builds the run on the GPU: all of it, or nothing where a part fails.
+ * @param said what the model answered when the run was begun; absent: it is asked now
+ */
 export async function buildRun(
   ctx: Context,
   models: Models,
   tasks: Tasks,
   run: RunInfo,
   hooks: SessionHooks,
+  said?: OwnAnswers,
 ): Promise<RunParts> {
   const parent = await ctx.node(run.parentId);
-  const { prepared, probes, cap, rows } = await prepareRun(ctx, tasks, run);
-  const dataDigest = await digestOf(prepared.examples);
-  const memory = await planRun(ctx, run, prepared, { ...cap, rows }, hooks.probe !== undefined);
+  const { prepared: planned, probes, cap, rows } = await prepareRun(ctx, tasks, run);
+  // a run that asks the model takes a generator's room as well
+  const speaks = hooks.probe !== undefined || planned.own.streams.length > 0;
+  const memory = await planRun(ctx, run, planned, { ...cap, rows }, speaks);
   requireRoom('This run', memory);
   const budget = memory.budget ?? Infinity;
   if (ctx.gpu.stats.bytes + memory.total > budget) models.makeRoom(await ctx.rootId(parent));
   const stored = await models.read(parent);
-  const lora = prepared.plan.lora ?? null;
+  const lora = planned.plan.lora ?? null;
   const gpu = gpuOf(ctx, run);
   const { built, trainer, generator } = await models.on(stored, lora === null, (base) => {
-    const built = buildModel(gpu, stored, base, { lora, seed: prepared.seed, continues: run.continues });
-    const trainer = new Trainer(built.model, prepared.plan.optim, cap);
+    const built = buildModel(gpu, stored, base, { lora, seed: planned.seed, continues: run.continues });
+    const trainer = new Trainer(built.model, planned.plan.optim, cap);
     const generator = hooks.probe ? new Generator(built.model, generatorCap(stored.config)) : null;
     return { built, trainer, generator };
   });
@@ -205,7 +213,13 @@ export async function buildRun(
     (own: StepFn): StepFn =>
     (step) =>
       ctx.gate.run(PRIORITY.step, () => own(step));
-  const opened = await openSession(prepared, trainer, hooks, inTurn).catch((error: unknown) => {
+  const open = async () => {
+    const answers = said ?? (await ask(ctx, planned, built.model, stored.config));
+    const prepared = answers ? withAnswers(planned, answers) : planned;
+    const dataDigest = await digestOf(prepared.examples);
+    return { answers, dataDigest, opened: await openSession(prepared, trainer, hooks, inTurn) };
+  };
+  const { answers, dataDigest, opened } = await open().catch((error: unknown) => {
     free();
     throw error;
   });
@@ -215,7 +229,36 @@ export async function buildRun(
     free();
   };
   const { model } = built;
-  return { parent, lora, model, trainer, generator, session, cost, probes, cap, dataDigest, destroy };
+  return {
+    parent,
+    lora,
+    model,
+    trainer,
+    generator,
+    session,
+    cost,
+    probes,
+    cap,
+    dataDigest,
+    answers,
+    destroy,
+  };
+}
+
+/** What the untrained model answers, where the recipe wants to hold it to that. */
+async function ask(
+  ctx: Context,
+  prepared: Prepared,
+  model: Model,
+  config: LlamaConfig,
+): Promise<OwnAnswers | null> {
+  if (prepared.own.streams.length === 0) return null;
+  const generator = await ctx.gpu.allocate(() => new Generator(model, generatorCap(config)));
+  try {
+    return await answerOwn(prepared, generator, (work) => ctx.gate.run(PRIORITY.probe, work));
+  } finally {
+    generator.destroy();
+  }
 }
 
 /** What needs no GPU: the recipe's plan and examples, the probes, and the room that a batch takes. */

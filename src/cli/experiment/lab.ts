@@ -15,6 +15,7 @@ import { Generator } from '../../model/generate.ts';
 import { Adapter, mergeLora, type LoraConfig } from '../../model/lora.ts';
 import { Model } from '../../model/model.ts';
 import { recipe } from '../../recipes/index.ts';
+import { answerOwn, withAnswers } from '../../recipes/own-answers.ts';
 import { openSession, prepare, roomWith } from '../../recipes/prepare.ts';
 import { settle, type Needs } from '../../recipes/recipe.ts';
 import type { RunCost } from '../../core/run-cost.ts';
@@ -130,12 +131,13 @@ export class ExperimentLab {
     },
   ): Promise<void> {
     const r = recipe(o.recipe);
-    const prepared = prepare(r, this.#task, settle(r, o.settings), o.seed);
-    const { plan, needs } = prepared;
+    const planned = prepare(r, this.#task, settle(r, o.settings), o.seed);
+    const { plan, needs } = planned;
     const { trainer, adapter } = await this.#trainer(plan.optim, plan.lora, needs);
     const { params } = this.#model;
-    const zero = new Float32Array(trainer.m.layout.length);
     params.write(weights);
+    const prepared = withAnswers(planned, await answerOwn(planned, this.#generator));
+    const zero = new Float32Array(trainer.m.layout.length);
     adapter?.initialise(prepared.seed);
     trainer.restore({ step: 0, m: zero, v: zero });
     const opened = await openSession(prepared, trainer, {

@@ -4,6 +4,7 @@ import { scoreHeldOut, type TaskScores } from '../../eval/held-out.ts';
 import { Generator } from '../../model/generate.ts';
 import { Adapter, loraLayout, type LoraConfig } from '../../model/lora.ts';
 import type { Model } from '../../model/model.ts';
+import { answerOwn, withAnswers } from '../../recipes/own-answers.ts';
 import { openSession, roomOf, roomWith, type Prepared } from '../../recipes/prepare.ts';
 import { TINY_OPTIM } from '../../recipes/tiny.ts';
 import { batchCap, rowsAtOnce } from '../../train/cap.ts';
@@ -78,22 +79,23 @@ export class OwnLab {
    */
   async train(
     from: OwnState,
-    prepared: Prepared,
+    planned: Prepared,
     o: {
       at: readonly number[];
       station(steps: number, state: OwnState, loss: number, cost: RunCost): Promise<void>;
       onStep?(step: number, total: number, loss: number): void;
     },
   ): Promise<void> {
-    const { plan } = prepared;
+    const { plan } = planned;
     const start: OwnState = plan.lora
       ? {
           weights: from.weights,
           adapters: [...from.adapters, { lora: plan.lora, values: new Float32Array() }],
         }
       : { weights: from.weights ?? (await this.#own()), adapters: from.adapters };
-    const { trainer, adapters } = await this.#enter(start, prepared);
-    if (plan.lora) adapters.at(-1)!.initialise(prepared.seed);
+    const { trainer, generator, adapters } = await this.#enter(start, planned);
+    if (plan.lora) adapters.at(-1)!.initialise(planned.seed);
+    const prepared = withAnswers(planned, await answerOwn(planned, generator));
     const zero = new Float32Array(trainer.m.layout.length);
     trainer.restore({ step: 0, m: zero, v: zero });
     const opened = await openSession(prepared, trainer, {
