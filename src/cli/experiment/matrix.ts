@@ -33,10 +33,10 @@ const RIVALS: readonly { id: string; recipe: string; settings?: Settings }[] = [
   { id: 'simpo', recipe: 'simpo' },
   { id: 'deepalign', recipe: 'deepalign' },
   { id: 't-vaccine', recipe: 't-vaccine' },
-  { id: 'vaccine', recipe: 't-vaccine', settings: { vaccine: true } },
+  { id: 'vaccine', recipe: 't-vaccine', settings: { vaccine: true, rho: 3 } },
   { id: 'booster', recipe: 'booster' },
   { id: 'tar', recipe: 'tar' },
-  { id: 'tar-entropy', recipe: 'tar', settings: { resist: 'entropy' } },
+  { id: 'tar-entropy', recipe: 'tar', settings: { resist: 'entropy', lr: 5e-4, scaleResist: 4 } },
 ];
 
 /** Every model that can be asked for; parents stand before their children. */
