@@ -10,6 +10,7 @@
  */
 import { deleteDB, type IDBPDatabase } from 'idb';
 import { LabError } from '../core/errors.ts';
+import { Archives } from './archive.ts';
 import { Arrays, newOwner, requireChunks } from './arrays.ts';
 import { Datasets } from './datasets.ts';
 import { storeError } from './failures.ts';
@@ -50,6 +51,8 @@ export class Store<N extends NodeRecord, R, E extends EvaluationRecord> {
   readonly datasets: Datasets<N, R, E>;
   /** A person's verdicts. */
   readonly labels: Labels<N, R, E>;
+  /** Ways into an archive and out of one. */
+  readonly archives: Archives<N, R, E>;
   /** Kept steps of runs. */
   readonly snapshots: Snapshots<N, R, E>;
 
@@ -60,6 +63,7 @@ export class Store<N extends NodeRecord, R, E extends EvaluationRecord> {
     this.datasets = new Datasets(db, guard);
     this.labels = new Labels(db, guard);
     this.snapshots = new Snapshots(db, guard);
+    this.archives = new Archives(db, guard, chunkBytes);
   }
 
   static async open<N extends NodeRecord, R, E extends EvaluationRecord>(

@@ -131,22 +131,25 @@ export class Evaluations {
     evaluation: Evaluation,
     instead: Parameters<Context['store']['addEvaluation']>[2],
   ): Promise<Evaluation> {
-    const { set, n, quick, counts, strict, broad, benign, newSkill } = evaluation;
-    const shown: NodeVerdicts = { n, quick, counts, strict, broad };
-    const shows = (old: LabNode): LabNode => {
-      // A quick look never replaces what the whole set said.
-      const keep = quick && old.verdicts?.[set]?.quick === false;
-      return {
-        ...old,
-        ...(!keep && { verdicts: { ...old.verdicts, [set]: shown } }),
-        ...(benign && !(quick && old.benign) && { benign }),
-        ...(newSkill && !(quick && old.newSkill) && { newSkill }),
-      };
-    };
-    const node = await this.#ctx.store.addEvaluation(evaluation, shows, instead);
+    const node = await this.#ctx.store.addEvaluation(evaluation, showing(evaluation), instead);
     if (node) this.#ctx.notify({ type: 'node', node });
     return evaluation;
   }
+}
+
+/** What a node shows of an evaluation. A quick look never replaces what the whole set said. */
+export function showing(evaluation: Evaluation) {
+  const { set, n, quick, counts, strict, broad, benign, newSkill } = evaluation;
+  const shown: NodeVerdicts = { n, quick, counts, strict, broad };
+  return <N extends Pick<LabNode, 'verdicts' | 'benign' | 'newSkill'>>(old: N): N => {
+    const keep = quick && old.verdicts?.[set]?.quick === false;
+    return {
+      ...old,
+      ...(!keep && { verdicts: { ...old.verdicts, [set]: shown } }),
+      ...(benign && !(quick && old.benign) && { benign }),
+      ...(newSkill && !(quick && old.newSkill) && { newSkill }),
+    };
+  };
 }
 
 /** Verdicts whose everyday tasks did not come, of the same set and length. */

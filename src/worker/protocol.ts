@@ -9,6 +9,7 @@
  *
  * Everything here survives structured clone. Times are milliseconds since 1970 unless a name says otherwise.
  */
+import type { ArchiveContents, ArchiveMade, ArchiveOrder, ArchiveProgress } from './protocol/archive.ts';
 import type { AuditResult, AuditSheet, CoarseKind } from './protocol/audit.ts';
 import type { GenerateEvent, NodeAnswer, PromptCheck, Sampling, WorldInfo } from './protocol/chat.ts';
 import type { GoldenResult, KernelCheck, ShaderInfo, StepProfile } from './protocol/checks.ts';
@@ -127,6 +128,12 @@ export interface Requests {
     result: { files: { name: string; bytes: ArrayBuffer }[] };
     event: never;
   };
+  /** Checkpoints with all that stands with them, as one file. @throws 'cancelled'; nothing is left of a file that was not finished */
+  keepCopy: { params: ArchiveOrder; result: ArchiveMade; event: ArchiveProgress };
+  /** What such a file would bring; nothing is written. */
+  lookInCopy: { params: { file: Blob }; result: ArchiveContents; event: never };
+  /** Takes a file in, whole or not at all. The nodes that are new. */
+  takeCopy: { params: { file: Blob }; result: { nodes: LabNode[] }; event: ArchiveProgress };
   /**
    * A node of a large opened model as a whole model in Hugging Face's layout, with its adapters folded in: a new folder inside of
    * the given one, whose name is answered. `confirm` as for exportNode.

@@ -2,6 +2,7 @@
 import { LabError } from '../core/errors.ts';
 import { storageFigures } from '../store/quota.ts';
 import { DATABASE } from '../store/schema.ts';
+import { Archives } from './archive.ts';
 import { Audits } from './audit.ts';
 import { bringBack } from './bring-back.ts';
 import { Chat } from './chat.ts';
@@ -63,6 +64,7 @@ export class Service {
   readonly runs: Runs;
   #post: ServiceOptions['post'];
   #tabs: Tabs;
+  #archives: Archives;
   #audits: Audits;
   #chat: Chat;
   #data: DataSets;
@@ -92,6 +94,7 @@ export class Service {
     this.models = new Models(this.ctx);
     this.#tasks = new Tasks(this.ctx, this.models);
     this.runs = new Runs(this.ctx, this.models, this.#tasks);
+    this.#archives = new Archives(this.ctx);
     this.#audits = new Audits(this.ctx, new RuleJudges(this.ctx, this.models, this.#tasks));
     this.#chat = new Chat(this.ctx, this.models);
     this.#data = new DataSets(this.ctx, this.models.opened);
@@ -170,6 +173,9 @@ export class Service {
       bringBack: (params) => bringBack(ctx, this.#looks, params),
       handoff: (params) => handoffFiles(ctx, this.#tasks, params),
       exportNode: (params) => exportNode(ctx, models, params),
+      keepCopy: (params, emit, signal) => this.#archives.make(params, emit, signal),
+      lookInCopy: ({ file }) => this.#archives.look(file),
+      takeCopy: ({ file }, emit, signal) => this.#archives.take(file, emit, signal),
       exportFolder: (params, emit, signal) => exportFolder(ctx, models, params, emit, signal),
       recipes: ({ nodeId, prompts }) => this.#tasks.recipes(nodeId, prompts),
       keepPrompts: ({ name, file }) => this.#tasks.keep(name, file),
