@@ -3,6 +3,7 @@ import { parseLlamaConfig, tensorShapes, type LlamaConfig } from '../core/config
 import { LabError } from '../core/errors.ts';
 import type { Precision, Tensors } from '../core/types.ts';
 import { storedPrecision, type Checkpoint } from '../files/checkpoint.ts';
+import { nameOfUrl } from '../files/mlc/address.ts';
 import type { ModelDescription } from '../files/model-files.ts';
 import type { FileFolder } from '../files/source.ts';
 import { originOf } from '../hub/plan.ts';
@@ -20,6 +21,7 @@ import { lockDownload } from './run-lock.ts';
 import { openModel, textOf, type ModelText, type OpenModel } from './open-model.ts';
 import type { HubOrigin, LabNode, ModelSource, OpenedModel } from './protocol.ts';
 import { flatten, unflatten } from './stored-model.ts';
+import { cachedFolder } from './webllm-models.ts';
 
 /** Models whose f32 weights take no more than this are copied into the lab's own storage, larger ones stay in their files. */
 export const COPY_BYTES = 32 * 2 ** 20;
@@ -65,7 +67,7 @@ export class OpenedModels {
     signal: AbortSignal,
   ): Promise<LabNode> {
     let onRead: (bytes: number) => void = () => {};
-    const files = source.kind === 'download' ? await this.#downloaded(source.id) : await folderOf(source);
+    const files = await this.#filesIn(source);
     const folder = metered(files, (bytes) => onRead(bytes));
     const found = await openModel(folder);
     const weights = await openWeights(found.config, found.checkpoint);
@@ -100,6 +102,12 @@ export class OpenedModels {
     }
   }
 
+  #filesIn(source: ModelSource): Promise<FileFolder> {
+    if (source.kind === 'download') return this.#downloaded(source.id);
+    if (source.kind === 'webllm') return cachedFolder(this.#ctx.artifacts, source.url);
+    return folderOf(source);
+  }
+
   /** Before anything of it is loaded. */
   async #requireRoom(name: string, config: LlamaConfig, checkpoint: Checkpoint): Promise<void> {
     requireRoom(`'${name}'`, await planTalk(this.#ctx, config, precisionOf(checkpoint)));
@@ -121,6 +129,7 @@ export class OpenedModels {
     const opened: OpenedModel = {
       kept: copy ? 'copy' : keptFrom(source),
       ...(hub && { hub }),
+      ...(source.kind === 'webllm' && !copy && { webllm: source.url }),
       from: hub?.repo ?? name,
       weightFiles: checkpoint.files.map(({ name, size }) => ({ name, bytes: size })),
       types: [...new Set([...checkpoint.tensors.values()].map((t) => t.dtype))],
@@ -175,7 +184,12 @@ export class OpenedModels {
     await this.#ctx.store.setModelFolder(node.id, folderIn(source));
     const now = await this.#change(node, (n) => ({
       ...n,
-      opened: { ...n.opened!, kept: keptFrom(source), ...(hub && { hub }) },
+      opened: {
+        ...n.opened!,
+        kept: keptFrom(source),
+        ...(hub && { hub }),
+        ...(source.kind === 'webllm' && { webllm: source.url }),
+      },
     }));
     // another commit with the same weights
     if (kept === 'download' && before && before.id !== hub?.id) await this.dropDownloads([before.id]);
@@ -209,6 +223,7 @@ export class OpenedModels {
         const { id, opened } = node;
         if (opened!.kept === 'copy' || this.#checkpoints.has(id)) return true;
         if (opened!.kept === 'download') return this.#isWhole(node);
+        if (opened!.kept === 'webllm') return (await this.#cached(node)) !== null;
         return opened!.kept === 'folder' && (await mayRead(await this.folder(id)));
       }),
     );
@@ -280,9 +295,26 @@ export class OpenedModels {
   async #filesOf(root: LabNode): Promise<FileFolder> {
     const { kept, hub } = root.opened!;
     if (kept === 'download' && (await this.#isWhole(root))) return this.#downloaded(hub!.id);
+    const cached = kept === 'webllm' ? await this.#cached(root) : null;
+    if (cached) return cached;
     const handle = kept === 'folder' ? await this.folder(root.id) : null;
     if (!handle || !(await mayRead(handle))) throw filesNeeded(root);
     return folderOf({ kind: 'folder', handle });
+  }
+
+  /** The files of a model that is read from WebLLM's cache; null where they are gone: WebLLM, or the browser, may delete them. */
+  async #cached({ opened }: LabNode): Promise<FileFolder | null> {
+    try {
+      return await cachedFolder(this.#ctx.artifacts, opened!.webllm!);
+    } catch {
+      return null;
+    }
+  }
+
+  /** Addresses in WebLLM's cache on which nodes of the tree stand. */
+  async webllmInUse(): Promise<Set<string>> {
+    const roots = (await this.#ctx.store.nodes()).filter((n) => n.opened?.kept === 'webllm');
+    return new Set(roots.map((n) => n.opened!.webllm!));
   }
 
   // ------------------------------------------------------------------------------------------------------- downloads
@@ -370,10 +402,16 @@ const keptFrom = ({ kind }: ModelSource): OpenedModel['kept'] => (kind === 'file
 
 /** What the user calls the model: the folder's name, or what its config says where single files were chosen. */
 function nameOf(source: ModelSource, { config }: ModelDescription): string {
-  const given = source.kind === 'folder' ? source.handle.name : source.kind === 'files' ? source.name : '';
+  const given = givenName(source);
   const path = (config as { _name_or_path?: unknown })._name_or_path;
   const name = given.trim() || (typeof path === 'string' ? path.split(/[\\/]/).at(-1)!.trim() : '');
   return name.slice(0, 80) || 'my model';
+}
+
+function givenName(source: ModelSource): string {
+  if (source.kind === 'folder') return source.handle.name;
+  if (source.kind === 'webllm') return nameOfUrl(source.url).split('/').at(-1)!;
+  return source.kind === 'files' ? source.name : '';
 }
 
 function filesNeeded({ name }: LabNode): LabError {

@@ -14,6 +14,7 @@ import { cancelled, toErrorInfo } from './error-info.ts';
 import { Estimates } from './estimate.ts';
 import { exportFolder } from './export-folder.ts';
 import { exportNode } from './export.ts';
+import { deleteBundle, exportMlc } from './export-mlc.ts';
 import { Evaluations } from './evaluation.ts';
 import { handoffFiles } from './handoff.ts';
 import { Insights } from './insights.ts';
@@ -33,6 +34,7 @@ import { allShaders } from './shader-info.ts';
 import { Tabs } from './tabs.ts';
 import { Tasks } from './tasks.ts';
 import { unfinished } from './unfinished.ts';
+import { cachedModels } from './webllm-models.ts';
 import type {
   Capabilities,
   EventOf,
@@ -171,6 +173,9 @@ export class Service {
       handoff: (params) => handoffFiles(ctx, this.#tasks, params),
       exportNode: (params) => exportNode(ctx, models, params),
       exportFolder: (params, emit, signal) => exportFolder(ctx, models, params, emit, signal),
+      exportMlc: (params, emit, signal) => exportMlc(ctx, models, params, emit, signal),
+      webllmModels: () => cachedModels(ctx.artifacts),
+      deleteBundle: ({ url }) => deleteBundle(ctx, models, url),
       recipes: ({ nodeId, prompts }) => this.#tasks.recipes(nodeId, prompts),
       keepPrompts: ({ name, file }) => this.#tasks.keep(name, file),
       prompts: () => this.#tasks.list(),
