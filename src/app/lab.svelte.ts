@@ -8,6 +8,7 @@
  */
 import { Attempts } from './attempts.svelte.ts';
 import { Audit } from './audit.svelte.ts';
+import { Bundles } from './bundles.svelte.ts';
 import { Choices } from './choices.svelte.ts';
 import { Compare } from './compare.svelte.ts';
 import { DataFiles } from './data.svelte.ts';
@@ -81,6 +82,7 @@ export class Lab {
   readonly pairs: Pairs;
   readonly data: DataFiles;
   readonly takeHome: TakeHome;
+  readonly bundles: Bundles;
   readonly showMe: ShowMe;
 
   phase = $state<Phase>('starting');
@@ -119,6 +121,7 @@ export class Lab {
     this.pairs = new Pairs(client, this.prompts);
     this.data = new DataFiles(client);
     this.takeHome = new TakeHome(this.#attempts);
+    this.bundles = new Bundles(client);
     this.showMe = new ShowMe(this);
     client.onNotice = (notice) => this.#onNotice(notice);
     client.onCrash = (error) => this.#onCrash(error);
@@ -217,6 +220,7 @@ export class Lab {
         this.prompts.open(),
         this.data.refresh(),
         this.downloads.refresh(),
+        this.bundles.refresh(),
       ]);
       await this.pairs.restore();
       this.phase = init.capabilities ? 'ready' : 'no-gpu';
@@ -364,6 +368,9 @@ export class Lab {
         break;
       case 'downloads':
         void this.downloads.refresh();
+        break;
+      case 'bundles':
+        void this.bundles.refresh();
         break;
       case 'datasets':
         void this.data.refresh();
