@@ -38,7 +38,7 @@ async function encoded(from: TensorSource, dtype: Dtype, cap?: number) {
       const parts: Uint8Array[] = [];
       return Promise.resolve({
         write: (bytes) => {
-          largest = Math.max(largest, bytes.length);
+          if (file.endsWith('.bin')) largest = Math.max(largest, bytes.length);
           parts.push(bytes);
           return Promise.resolve();
         },
@@ -455,7 +455,7 @@ describe('a bundle that lies', () => {
     ['with an escape', (l) => (l.records[0]!.dataPath = '%2e%2e%2fa'), 'corrupt-model', /plain file name/],
     [
       'with two tensors in one place',
-      (l) => (l.records[0]!.records[1]!.byteOffset = 4),
+      (l) => (l.records.find((s) => s.records.length > 1)!.records[1]!.byteOffset = 4),
       'corrupt-model',
       /overlaps/,
     ],

@@ -31,7 +31,7 @@ const KEY = new TextEncoder().encode('"params"');
 const MAX_TEXT = 8 * 2 ** 20;
 /** How far before its list of parameters the text may begin. */
 const MAX_HEAD = 256 * 2 ** 10;
-/** Bytes that are read again for all candidates together: a file that is made to be slow is given up. */
+/** Bytes that are looked at for all candidates together: a file that is made to be slow is given up. */
 const MAX_WORK = 64 * 2 ** 20;
 
 const [OPEN, CLOSE, QUOTE, BACKSLASH] = [0x7b, 0x7d, 0x22, 0x5c];
@@ -59,9 +59,9 @@ export function readLibMetadata(name: string, bytes: Uint8Array): LibMetadata {
 /** The smallest JSON object around a place that is metadata. */
 function around(bytes: Uint8Array, at: number, budget: { left: number }): LibMetadata | null {
   for (let start = at; start >= Math.max(0, at - MAX_HEAD) && budget.left > 0; start--) {
+    budget.left--;
     if (bytes[start] !== OPEN) continue;
-    const end = endOf(bytes, start, Math.min(bytes.length, start + MAX_TEXT));
-    budget.left -= (end ?? start + 1024) - start;
+    const end = endOf(bytes, start, budget);
     if (end === null || end <= at) continue;
     const metadata = parsed(bytes.subarray(start, end));
     if (metadata) return metadata;
@@ -70,19 +70,22 @@ function around(bytes: Uint8Array, at: number, budget: { left: number }): LibMet
 }
 
 /** Where a balanced object ends; null: it does not, or a byte stands in it that no JSON text has. */
-function endOf(bytes: Uint8Array, start: number, limit: number): number | null {
+function endOf(bytes: Uint8Array, start: number, budget: { left: number }): number | null {
+  const limit = Math.min(bytes.length, start + MAX_TEXT, start + budget.left);
   let depth = 0;
   let inText = false;
-  for (let i = start; i < limit; i++) {
+  let i = start;
+  for (; i < limit; i++) {
     const b = bytes[i]!;
-    if (b < 0x20 && b !== 0x0a && b !== 0x0d && b !== 0x09) return null;
+    if (b < 0x20 && b !== 0x0a && b !== 0x0d && b !== 0x09) break;
     if (b === QUOTE) inText = !inText;
     else if (inText) {
       if (b === BACKSLASH) i++;
     } else if (b === OPEN) depth++;
-    else if (b === CLOSE && --depth === 0) return i + 1;
+    else if (b === CLOSE && --depth === 0) break;
   }
-  return null;
+  budget.left -= i - start;
+  return depth === 0 && bytes[i] === CLOSE ? i + 1 : null;
 }
 
 function parsed(bytes: Uint8Array): LibMetadata | null {
