@@ -61,11 +61,19 @@ export class CacheArtifacts implements ArtifactStore {
     stored.catch(() => {});
     writer.closed.catch(() => {});
     const failed = stored.then(() => new Promise<never>(() => {}));
+    // a full disk shows in what stores: the stream is only cut off then, and would wait for ever or say nothing of why
+    const told = async (work: Promise<void>): Promise<void> => {
+      try {
+        await Promise.race([work, failed]);
+      } catch (e) {
+        await stored;
+        throw storeError(e, doing);
+      }
+    };
     return {
-      // a full disk shows in what stores, and what writes would wait for ever
-      write: (part) => guarded(doing, () => Promise.race([writer.write(part), failed])),
+      write: (part) => told(writer.write(part)),
       close: async () => {
-        await guarded(doing, () => Promise.race([writer.close(), failed]));
+        await told(writer.close());
         await stored;
       },
     };

@@ -231,6 +231,10 @@ export async function removeBundle(store: ArtifactStore, url: string): Promise<b
   return true;
 }
 
+/** Whether there is anything to sweep. */
+export const isUnfinished = async (store: ArtifactStore): Promise<boolean> =>
+  (await entries(store)).some((e) => !e.complete);
+
 /** What closed tabs left half-written. The caller holds the lock under which bundles are written. */
 export async function sweepBundles(store: ArtifactStore): Promise<void> {
   for (const { complete, bundle, files } of await entries(store))

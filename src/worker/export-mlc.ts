@@ -15,7 +15,7 @@ import type { Sink } from '../files/sink.ts';
 import { writeMlc } from '../model/mlc-files.ts';
 import type { LlamaConfig } from '../core/config.ts';
 import type { ArtifactStore } from '../store/artifacts.ts';
-import { removeBundle, writeBundle } from './bundles.ts';
+import { isUnfinished, removeBundle, sweepBundles, writeBundle } from './bundles.ts';
 import type { Context } from './context.ts';
 import { cancelled } from './error-info.ts';
 import { confirmed, json, nodeFile, type OutFile } from './export.ts';
@@ -96,6 +96,15 @@ export async function exportMlc(
   const out: OutFile[] = [];
   await encode((file) => Promise.resolve(metered(inMemory(file, out))));
   return { ...about, files: out };
+}
+
+/** What WebLLM can load, after what closed tabs left half-written was swept. */
+export async function listModels(ctx: Context): Promise<CachedModel[]> {
+  if (await isUnfinished(ctx.artifacts)) {
+    const unlock = await lockBundles().catch(() => null); // it is being written, here or in another tab
+    if (unlock) await sweepBundles(ctx.artifacts).finally(unlock);
+  }
+  return cachedModels(ctx.artifacts);
 }
 
 /**

@@ -14,7 +14,7 @@ import { cancelled, toErrorInfo } from './error-info.ts';
 import { Estimates } from './estimate.ts';
 import { exportFolder } from './export-folder.ts';
 import { exportNode } from './export.ts';
-import { deleteBundle, exportMlc } from './export-mlc.ts';
+import { deleteBundle, exportMlc, listModels } from './export-mlc.ts';
 import { Evaluations } from './evaluation.ts';
 import { handoffFiles } from './handoff.ts';
 import { Insights } from './insights.ts';
@@ -34,7 +34,6 @@ import { allShaders } from './shader-info.ts';
 import { Tabs } from './tabs.ts';
 import { Tasks } from './tasks.ts';
 import { unfinished } from './unfinished.ts';
-import { cachedModels } from './webllm-models.ts';
 import type {
   Capabilities,
   EventOf,
@@ -174,7 +173,7 @@ export class Service {
       exportNode: (params) => exportNode(ctx, models, params),
       exportFolder: (params, emit, signal) => exportFolder(ctx, models, params, emit, signal),
       exportMlc: (params, emit, signal) => exportMlc(ctx, models, params, emit, signal),
-      webllmModels: () => cachedModels(ctx.artifacts),
+      webllmModels: () => listModels(ctx),
       deleteBundle: ({ url }) => deleteBundle(ctx, models, url),
       recipes: ({ nodeId, prompts }) => this.#tasks.recipes(nodeId, prompts),
       keepPrompts: ({ name, file }) => this.#tasks.keep(name, file),

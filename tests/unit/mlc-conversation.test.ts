@@ -34,11 +34,11 @@ const CHATS: ChatMessage[][] = [
 ];
 
 describe.each([
-  ['the tiny world', CHAT_TEMPLATE, true],
-  ['ChatML with a message of its own', CHATML, true],
-  ['Llama 3', LLAMA3, true],
-  ['Llama 2', LLAMA2, true],
-  ['a plain transcript', DEFAULT_TEMPLATE, true],
+  ['the tiny world', CHAT_TEMPLATE],
+  ['ChatML with a message of its own', CHATML],
+  ['Llama 3', LLAMA3],
+  ['Llama 2', LLAMA2],
+  ['a plain transcript', DEFAULT_TEMPLATE],
 ] as const)('%s', (_, text) => {
   const hf = new ChatTemplate(text);
   const form = (() => {
