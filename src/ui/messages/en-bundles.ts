@@ -4,9 +4,13 @@ export const enBundles = {
   'bundle.text':
     'The whole model in the format of WebLLM, which runs chat models in a browser. Adapters are folded in.',
   'bundle.type': 'Numbers',
-  'bundle.type.F32': 'float32, exact',
-  'bundle.type.F16': 'float16, half the size, rounded',
-  'bundle.type.BF16': 'float32 stored in 16 bits (bf16), rounded; small steps of training are lost',
+  'bundle.type.F32': 'float32',
+  'bundle.type.F16': 'float16',
+  'bundle.type.BF16': 'float32, stored as bf16',
+  'bundle.about.F32': 'Exact: every number as it was trained.',
+  'bundle.about.F16': 'Half the size, rounded. It needs a GPU with shader-f16.',
+  'bundle.about.BF16':
+    'Half the size on the disk, rounded to 8 bits of precision: small steps of training are lost.',
   'bundle.files': 'Save as files',
   'bundle.folder': 'Write into a folder',
   'bundle.cache': 'Put into WebLLM’s cache',

@@ -4,9 +4,13 @@ export const koBundles = {
   'bundle.text':
     '브라우저에서 대화 모델을 실행하는 WebLLM의 형식으로 된 전체 모델입니다. 어댑터는 합쳐집니다.',
   'bundle.type': '수의 형식',
-  'bundle.type.F32': 'float32, 정확함',
-  'bundle.type.F16': 'float16, 크기 절반, 반올림됨',
-  'bundle.type.BF16': '16비트로 저장한 float32 (bf16), 반올림됨. 학습의 작은 변화는 사라집니다',
+  'bundle.type.F32': 'float32',
+  'bundle.type.F16': 'float16',
+  'bundle.type.BF16': 'float32, bf16으로 저장',
+  'bundle.about.F32': '정확함: 모든 수가 학습된 그대로입니다.',
+  'bundle.about.F16': '크기가 절반이고 반올림됩니다. shader-f16이 있는 GPU가 필요합니다.',
+  'bundle.about.BF16':
+    '디스크에서 크기가 절반이고 8비트 정밀도로 반올림됩니다. 학습의 작은 변화는 사라집니다.',
   'bundle.files': '파일로 저장',
   'bundle.folder': '폴더에 쓰기',
   'bundle.cache': 'WebLLM 캐시에 넣기',
