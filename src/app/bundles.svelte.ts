@@ -8,6 +8,7 @@ import type {
   BundleType,
   CachedModel,
   ErrorInfo,
+  StockLibraries,
 } from '../worker/protocol.ts';
 
 export class Bundles {
@@ -21,6 +22,8 @@ export class Bundles {
   );
   /** Everything that WebLLM can load from this browser. */
   models = $state.raw<readonly CachedModel[]>([]);
+  /** By node: the models of WebLLM's own list whose library runs it, for each type; null: none does. */
+  stocks = $state.raw<Readonly<Record<string, StockLibraries>>>({});
   /** Why a bundle was not deleted. */
   error = $state.raw<ErrorInfo | null>(null);
 
@@ -51,6 +54,17 @@ export class Bundles {
     const folder = target.to === 'folder' ? `${target.folder.name}/${result.folder ?? ''}` : '';
     this.done = { nodeId, to: target.to, folder, result: rest };
     return files;
+  }
+
+  /** Asks what runs a node, once. */
+  async look(nodeId: string): Promise<void> {
+    if (Object.hasOwn(this.stocks, nodeId)) return;
+    try {
+      const found = await this.#client.request('stockLibraries', { nodeId });
+      this.stocks = { ...this.stocks, [nodeId]: found };
+    } catch {
+      // a node that was just deleted: nobody asks any more
+    }
   }
 
   async refresh(): Promise<void> {

@@ -1,6 +1,7 @@
 /** Bundles of the lab in WebLLM's cache: written whole or not at all, with the hash of their content in their address. */
 import * as v from 'valibot';
 import { LabError } from '../core/errors.ts';
+import { CARD, NODE_FILE } from '../files/attacked.ts';
 import { bundleUrl, isBundleUrl } from '../files/mlc/address.ts';
 import { CHAT_CONFIG } from '../files/mlc/chat-config.ts';
 import { MANIFEST, OLD_MANIFEST } from '../files/mlc/manifest.ts';
@@ -118,9 +119,13 @@ async function sumsOf(
   return sums;
 }
 
+/** What only the lab reads: it may change while the model stays the same one, which is not to be stored twice. */
+const BESIDE: readonly string[] = [NODE_FILE, CARD];
+
 async function digestOf(files: readonly Sum[]): Promise<string> {
   const { sha256 } = await import('hash-wasm');
-  return sha256(files.map((f) => `${f.sha256}  ${f.file}\n`).join(''));
+  const read = files.filter((f) => !BESIDE.includes(f.file));
+  return sha256(read.map((f) => `${f.sha256}  ${f.file}\n`).join(''));
 }
 
 async function putAll(

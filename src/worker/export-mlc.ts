@@ -1,5 +1,5 @@
 /** A node as an MLC bundle: as files, as a folder, or in WebLLM's cache. */
-import { tensorShapes } from '../core/config.ts';
+import { parseLlamaConfig, tensorShapes, type LlamaConfig } from '../core/config.ts';
 import { LabError } from '../core/errors.ts';
 import { webllmModel } from '../core/known-models.ts';
 import { mlcCompanions } from '../data/mlc-companions.ts';
@@ -13,7 +13,6 @@ import { elements } from '../files/mlc/manifest.ts';
 import type { ModelDescription } from '../files/model-files.ts';
 import type { Sink } from '../files/sink.ts';
 import { writeMlc } from '../model/mlc-files.ts';
-import type { LlamaConfig } from '../core/config.ts';
 import type { ArtifactStore } from '../store/artifacts.ts';
 import { isUnfinished, removeBundle, sweepBundles, writeBundle } from './bundles.ts';
 import type { Context } from './context.ts';
@@ -32,6 +31,7 @@ import type {
   CachedBundle,
   CachedModel,
   LabNode,
+  StockLibraries,
 } from './protocol.ts';
 
 /** Larger bundles are not held in memory: they go to a folder, or to the cache. */
@@ -96,6 +96,11 @@ export async function exportMlc(
   const out: OutFile[] = [];
   await encode((file) => Promise.resolve(metered(inMemory(file, out))));
   return { ...about, files: out };
+}
+
+export async function stockLibraries(ctx: Context, nodeId: string): Promise<StockLibraries> {
+  const config = parseLlamaConfig((await ctx.node(nodeId)).modelConfig);
+  return { q0f16: webllmModel(config, 'q0f16'), q0f32: webllmModel(config, 'q0f32') };
 }
 
 /** What WebLLM can load, after what closed tabs left half-written was swept. */

@@ -51,6 +51,7 @@ import type {
   BundleTarget,
   BundleType,
   CachedModel,
+  StockLibraries,
 } from './protocol/webllm.ts';
 
 export * from './protocol/audit.ts';
@@ -153,6 +154,8 @@ export interface Requests {
     result: BundleResult;
     event: BundleProgress;
   };
+  /** What of WebLLM's own list has a library that runs a node. */
+  stockLibraries: { params: { nodeId: string }; result: StockLibraries; event: never };
   /** Models in WebLLM's cache of this browser: the lab's own bundles, and what WebLLM fetched. */
   webllmModels: { params: Record<string, never>; result: CachedModel[]; event: never };
   /** Deletes a bundle of the lab from WebLLM's cache; answers with what is left. */

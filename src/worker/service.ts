@@ -14,7 +14,7 @@ import { cancelled, toErrorInfo } from './error-info.ts';
 import { Estimates } from './estimate.ts';
 import { exportFolder } from './export-folder.ts';
 import { exportNode } from './export.ts';
-import { deleteBundle, exportMlc, listModels } from './export-mlc.ts';
+import { deleteBundle, exportMlc, listModels, stockLibraries } from './export-mlc.ts';
 import { Evaluations } from './evaluation.ts';
 import { handoffFiles } from './handoff.ts';
 import { Insights } from './insights.ts';
@@ -173,6 +173,7 @@ export class Service {
       exportNode: (params) => exportNode(ctx, models, params),
       exportFolder: (params, emit, signal) => exportFolder(ctx, models, params, emit, signal),
       exportMlc: (params, emit, signal) => exportMlc(ctx, models, params, emit, signal),
+      stockLibraries: ({ nodeId }) => stockLibraries(ctx, nodeId),
       webllmModels: () => listModels(ctx),
       deleteBundle: ({ url }) => deleteBundle(ctx, models, url),
       recipes: ({ nodeId, prompts }) => this.#tasks.recipes(nodeId, prompts),

@@ -116,6 +116,7 @@ async function sourceOf(
       if (held.url !== url || !held.blob) {
         held.url = url;
         held.blob = blobOf();
+        held.blob.catch(() => (held.url = '')); // the next read tries again
       }
       const blob = await held.blob;
       return new Uint8Array(await blob.slice(offset, offset + length).arrayBuffer());

@@ -112,12 +112,22 @@ describe('writing', () => {
     const other = await write({
       encode: async (open) => {
         await encode(open);
-        const sink = await open('README.md');
+        const sink = await open('generation_config.json');
         await sink.write(new Uint8Array([1]));
         await sink.close();
       },
     });
     expect(other.url).not.toBe(first.url);
+    // what only the lab reads does not count
+    const told = await write({
+      encode: async (open) => {
+        const sink = await open('node.json');
+        await sink.write(new Uint8Array([2]));
+        await sink.close();
+        await encode(open);
+      },
+    });
+    expect(told).toEqual(first);
     expect(await cachedBundles(store)).toHaveLength(2);
   });
 

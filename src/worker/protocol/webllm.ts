@@ -32,6 +32,9 @@ export interface CachedModel {
   problem: ErrorInfo | null;
 }
 
+/** Models of WebLLM's own list whose library runs a checkpoint, by its type there; null: none does. */
+export type StockLibraries = Record<CachedBundle['quantisation'], string | null>;
+
 /** Numbers in a bundle: float32, float16, or float32 of which the upper half is stored. */
 export type BundleType = 'F32' | 'F16' | 'BF16';
 
