@@ -103,9 +103,9 @@ export const booster: Recipe = {
   source: 'Booster, Huang et al., 2024 (arXiv 2409.01586)',
   continuable: false,
   settings: [
-    ...runFields(1e-3, 150, { lr: 2e-3, alpha: 64 }),
-    { key: 'lambda', type: 'number', default: 0.5, min: 0, max: 1000, main: true },
-    { key: 'perturbation', type: 'number', default: 0.1, min: 1e-6, max: 100, main: true },
+    ...runFields(3e-4, 150, { lr: 2e-3, alpha: 64 }),
+    { key: 'lambda', type: 'number', default: 5, min: 0, max: 1000, main: true },
+    { key: 'perturbation', type: 'number', default: 0.01, min: 1e-6, max: 100, main: true },
     { key: 'pairs', type: 'number', default: 1000, min: 1, max: 20_000, step: 1, main: false },
   ],
   plan: (s) => ({

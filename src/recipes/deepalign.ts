@@ -33,7 +33,7 @@ export const deepAlign: Recipe = {
   source: 'Qi et al., ICLR 2025 (data augmentation)',
   continuable: false,
   settings: [
-    ...runFields(5e-4, 150, { lr: 2e-3, alpha: 64 }),
+    ...runFields(4e-3, 150, { lr: 2e-3, alpha: 64 }),
     { key: 'safety', type: 'number', default: 600, min: 1, max: 20_000, step: 1, main: true },
     { key: 'benign', type: 'number', default: 2400, min: 1, max: 20_000, step: 1, main: true },
     { key: 'anchor', type: 'choice', default: 'model', choices: ['model', 'data'], main: false },

@@ -131,7 +131,6 @@ interface State {
 const targeted: StepMaker = {
   open: async (trainer, settings) => {
     const gamma = num(settings, 'gamma');
-    requireLayers(gamma, trainer.model.config.num_hidden_layers);
     const updates = await trainer.grads.gpu.allocate(() => new LayerUpdates(trainer));
     const push = new AttentionPush(trainer);
     let [probabilities, drawn]: [number[], number[]] = [[], []];
@@ -176,8 +175,8 @@ export const tvaccine: Recipe = {
   continuable: false,
   settings: [
     { key: 'vaccine', type: 'boolean', default: false, main: true },
-    ...runFields(1e-3, 150, { lr: 2e-3, alpha: 64 }),
-    { key: 'rho', type: 'number', default: 3, min: 1e-6, max: 1000, main: true },
+    ...runFields(3e-4, 150, { lr: 2e-3, alpha: 64 }),
+    { key: 'rho', type: 'number', default: 10, min: 1e-6, max: 1000, main: true },
     { key: 'gamma', type: 'number', default: 2, min: 1, max: 64, step: 1, main: true },
     { key: 'probabilityEvery', type: 'number', default: 10, min: 1, max: 10_000, step: 1, main: false },
     { key: 'drawEvery', type: 'number', default: 5, min: 1, max: 10_000, step: 1, main: false },
@@ -197,8 +196,14 @@ export const tvaccine: Recipe = {
   },
   needs: (s) => ({
     taps: TVACCINE_TAPS,
-    gradients: 2 + (s.vaccine === true ? 0 : 1 / num(s, 'probabilityEvery')),
+    // the layers are measured in the first step, and then every so many
+    gradients:
+      2 +
+      (s.vaccine === true ? 0 : Math.ceil(num(s, 'steps') / num(s, 'probabilityEvery')) / num(s, 'steps')),
   }),
+  suits: (s, model) => {
+    if (s.vaccine !== true) requireLayers(num(s, 'gamma'), model.num_hidden_layers);
+  },
   step: {
     open: (trainer, settings) => (settings.vaccine === true ? everyLayer : targeted).open(trainer, settings),
   },

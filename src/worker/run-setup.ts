@@ -2,6 +2,7 @@
 import { parseLlamaConfig, type LlamaConfig } from '../core/config.ts';
 import { LabError } from '../core/errors.ts';
 import { KEEP_LIMIT, keptSteps } from '../core/snapshots.ts';
+import type { RunCost } from '../core/run-cost.ts';
 import type { Example } from '../core/types.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { readTable } from '../core/kernel-table.ts';
@@ -36,6 +37,8 @@ export interface RunParts {
   /** Null where the run has no probes. */
   generator: Generator | null;
   session: TrainSession;
+  /** What the run has taken so far. */
+  cost(): RunCost;
   probes: Probes;
   cap: TrainerCapacity;
   dataDigest: string;
@@ -74,6 +77,7 @@ export async function describeRun(ctx: Context, tasks: Tasks, params: TrainParam
   const saveAt = stations(params.saveAt ?? [wanted.plan(settings).steps]);
   const total = saveAt.at(-1)!;
   settings = settle(wanted, { ...settings, steps: total });
+  wanted.suits?.(settings, parseLlamaConfig(parent.modelConfig));
   if (continues) settings = { ...settings, rank: parent.lora!.r, alpha: parent.lora!.alpha };
   const lora = continues ? (parent.lora as LoraConfig) : wanted.plan(settings).lora;
   const limit = params.keep ?? (task.kind === 'tiny' && wanted.kind === 'attack' ? KEEP_LIMIT : 0);
@@ -219,13 +223,26 @@ export async function buildRun(
     free();
     throw error;
   });
-  const { session } = opened;
+  const { session, cost } = opened;
   const destroy = (): void => {
     opened.close();
     free();
   };
   const { model } = built;
-  return { parent, lora, model, trainer, generator, session, probes, cap, dataDigest, answers, destroy };
+  return {
+    parent,
+    lora,
+    model,
+    trainer,
+    generator,
+    session,
+    cost,
+    probes,
+    cap,
+    dataDigest,
+    answers,
+    destroy,
+  };
 }
 
 /** What the untrained model answers, where the recipe wants to hold it to that. */
@@ -289,6 +306,7 @@ export function nodeOf(
   run: RunInfo,
   { parent, lora, dataDigest, model }: Pick<RunParts, 'parent' | 'lora' | 'dataDigest' | 'model'>,
   step: number,
+  cost: RunCost,
 ): NewNode<LabNode> {
   return {
     id: crypto.randomUUID(),
@@ -302,6 +320,7 @@ export function nodeOf(
     steps: step,
     runId: run.id,
     dataDigest,
+    cost,
     ...(lora && { lora }),
     ...(run.continues && { continues: true }),
     ...(run.room?.context !== undefined && { context: run.room.context }),

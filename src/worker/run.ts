@@ -360,7 +360,9 @@ export class Run {
 
   async #saveNode(step: number, weights: Float32Array): Promise<void> {
     const { info } = this;
-    const node: LabNode = await this.#ctx.store.addNode(nodeOf(this.#ctx, info, this.#parts, step), weights);
+    const cost = { ...this.#parts.cost(), steps: step };
+    const made = nodeOf(this.#ctx, info, this.#parts, step, cost);
+    const node: LabNode = await this.#ctx.store.addNode(made, weights);
     await this.#keeper.hand(node.id);
     info.saved.push({ step, nodeId: node.id });
     this.#emit({ type: 'node', step, node });

@@ -32,7 +32,7 @@ function answerer(
         prompts.map((p) =>
           say(p)
             .slice(0, maxNewTokens)
-            .map((id): GenToken => ({ id, logprob: 0 })),
+            .map((id): GenToken => ({ id, logprob: 0, top: [] })),
         ),
       );
     },

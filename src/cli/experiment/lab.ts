@@ -18,6 +18,7 @@ import { recipe } from '../../recipes/index.ts';
 import { answerOwn, withAnswers } from '../../recipes/own-answers.ts';
 import { openSession, prepare, roomWith } from '../../recipes/prepare.ts';
 import { settle, type Needs } from '../../recipes/recipe.ts';
+import type { RunCost } from '../../core/run-cost.ts';
 import type { Settings } from '../../core/settings.ts';
 import { scorerOf } from '../../train/scorer.ts';
 import { Trainer } from '../../train/trainer.ts';
@@ -125,7 +126,7 @@ export class ExperimentLab {
       settings: Settings;
       seed: number;
       at: readonly number[];
-      station(steps: number, weights: Float32Array, loss: number): Promise<void>;
+      station(steps: number, weights: Float32Array, loss: number, cost: RunCost): Promise<void>;
       onStep?(step: number, total: number, loss: number): void;
     },
   ): Promise<void> {
@@ -145,7 +146,8 @@ export class ExperimentLab {
         at: o.at,
         take: async (step) => {
           const { loss } = opened.session.log.at(-1)!;
-          await o.station(step, await this.#merged(weights, adapter), loss);
+          const cost = opened.cost();
+          await o.station(step, await this.#merged(weights, adapter), loss, cost);
           // Whoever looked at a station has written its weights here; what an adapter stands on must be there again.
           if (adapter) params.write(weights);
         },

@@ -1,3 +1,4 @@
+import type { RunCost } from '../../core/run-cost.ts';
 import type { Task } from '../../data/task.ts';
 import { scoreHeldOut, type TaskScores } from '../../eval/held-out.ts';
 import { Generator } from '../../model/generate.ts';
@@ -81,7 +82,7 @@ export class OwnLab {
     planned: Prepared,
     o: {
       at: readonly number[];
-      station(steps: number, state: OwnState, loss: number): Promise<void>;
+      station(steps: number, state: OwnState, loss: number, cost: RunCost): Promise<void>;
       onStep?(step: number, total: number, loss: number): void;
     },
   ): Promise<void> {
@@ -102,11 +103,12 @@ export class OwnLab {
       snapshot: {
         at: o.at,
         take: async (step) => {
+          const cost = opened.cost();
           const values = await trainer.model.trained.read();
           const state: OwnState = plan.lora
             ? { weights: from.weights, adapters: [...from.adapters, { lora: plan.lora, values }] }
             : { weights: values, adapters: from.adapters };
-          await o.station(step, state, opened.session.log.at(-1)!.loss);
+          await o.station(step, state, opened.session.log.at(-1)!.loss, cost);
         },
       },
     });
