@@ -8,6 +8,7 @@
  */
 import { Attempts } from './attempts.svelte.ts';
 import { Audit } from './audit.svelte.ts';
+import { Bundles } from './bundles.svelte.ts';
 import { Choices } from './choices.svelte.ts';
 import { Compare } from './compare.svelte.ts';
 import { DataFiles } from './data.svelte.ts';
@@ -83,6 +84,7 @@ export class Lab {
   readonly pairs: Pairs;
   readonly data: DataFiles;
   readonly takeHome: TakeHome;
+  readonly bundles: Bundles;
   readonly showMe: ShowMe;
 
   phase = $state<Phase>('starting');
@@ -122,6 +124,7 @@ export class Lab {
     this.pairs = new Pairs(client, this.prompts);
     this.data = new DataFiles(client);
     this.takeHome = new TakeHome(this.#attempts);
+    this.bundles = new Bundles(client);
     this.showMe = new ShowMe(this);
     client.onNotice = (notice) => this.#onNotice(notice);
     client.onCrash = (error) => this.#onCrash(error);
@@ -220,6 +223,7 @@ export class Lab {
         this.prompts.open(),
         this.data.refresh(),
         this.downloads.refresh(),
+        this.bundles.refresh(),
       ]);
       await this.pairs.restore();
       this.phase = init.capabilities ? 'ready' : 'no-gpu';
@@ -367,6 +371,9 @@ export class Lab {
         break;
       case 'downloads':
         void this.downloads.refresh();
+        break;
+      case 'bundles':
+        void this.bundles.refresh();
         break;
       case 'datasets':
         void this.data.refresh();

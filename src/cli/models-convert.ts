@@ -1,19 +1,22 @@
-/** A model folder, with adapters folded in or apart, written anew in Hugging Face's or PEFT's layout. */
+/** A model folder, with adapters folded in or apart, written anew in Hugging Face's, MLC's or PEFT's layout. */
 import { existsSync, readFileSync } from 'node:fs';
 import { copyFile, mkdir, open, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseLlamaConfig, type LlamaConfig } from '../core/config.ts';
 import { LabError } from '../core/errors.ts';
-import { openCheckpoint } from '../files/checkpoint.ts';
+import { findCheckpoint } from '../files/find-checkpoint.ts';
 import type { Dtype } from '../files/dtypes.ts';
 import { readDescription } from '../files/model-files.ts';
+import type { Sink } from '../files/sink.ts';
 import { openWeights } from '../model/hf.ts';
 import { joinAdapters, type StoredAdapter } from '../model/lora-stack.ts';
 import { writeMerged } from '../model/merged-files.ts';
+import { writeMlc } from '../model/mlc-files.ts';
 import { parsePeftConfig, peftConfigJson, readPeftTensors } from '../model/peft.ts';
 import { writeSafetensors } from '../model/safetensors.ts';
 import { attackedFiles, confirmed } from './models-attacked.ts';
 import { nodeFolder } from './models-files.ts';
+import { mlcBundle } from './models-mlc.ts';
 
 export interface ConvertOptions {
   to: string;
@@ -23,6 +26,10 @@ export interface ConvertOptions {
   /** Name of what an attack made, where that is to be written. */
   confirm?: string | undefined;
   shardBytes?: number;
+  /** Of `--to mlc`: a model library that must take the weights. */
+  lib?: string | undefined;
+  /** Told what its user should know of the result. */
+  onNote?(text: string): void;
 }
 
 /** Files beside the weights that belong to the model. */
@@ -64,17 +71,13 @@ export function readAdapterFolder(dir: string, config: LlamaConfig): StoredAdapt
  * @throws LabError with the reason why this cannot be converted, and when what an attack made is not confirmed by its name
  */
 export async function convertModel(dir: string, out: string, o: ConvertOptions): Promise<string[]> {
-  if (o.to === 'mlc')
-    throw new LabError('bad-input', 'MLC weights arrive with a later version of the lab.', {
-      safe: 'Nothing was written.',
-      next: 'Write --to hf and convert that with mlc_llm.',
-    });
-  if (o.to !== 'hf' && o.to !== 'peft')
-    throw new LabError('bad-input', `--to is "${o.to}"; hf or peft is wanted.`, {
+  if (o.to !== 'hf' && o.to !== 'peft' && o.to !== 'mlc')
+    throw new LabError('bad-input', `--to is "${o.to}"; hf, mlc or peft is wanted.`, {
       safe: 'Nothing was written.',
     });
   const folder = await nodeFolder(dir);
-  const { config: json } = await readDescription(folder);
+  const description = await readDescription(folder);
+  const { config: json } = description;
   if (json === undefined)
     throw new LabError('not-found', `${dir} has no config.json.`, { safe: 'Nothing was written.' });
   const config = parseLlamaConfig(json);
@@ -99,20 +102,33 @@ export async function convertModel(dir: string, out: string, o: ConvertOptions):
     // before the weights: they are never there without it
     return [...(await mark()), ...(await writePeft(out, joinAdapters(config, adapters), dir))];
   }
+  // before anything is written: what cannot be read or does not fit leaves no trace
+  const bundle = o.to === 'mlc' ? mlcBundle(config, description, o) : null;
+  const source = await openWeights(config, await findCheckpoint(folder));
   await mkdir(out, { recursive: true });
-  const source = await openWeights(config, await openCheckpoint(folder));
   const begun = await mark();
   const written = [...begun];
+  const openFile = async (file: string): Promise<Sink> => {
+    begun.push(file);
+    const handle = await open(join(out, file), 'w');
+    return { write: (bytes) => handle.writeFile(bytes), close: () => handle.close() };
+  };
   try {
+    if (bundle) {
+      for (const { name, text } of bundle.files) {
+        begun.push(name);
+        await writeFile(join(out, name), text);
+      }
+      written.push(...bundle.files.map((f) => f.name));
+      written.push(...(await writeMlc(config, source, adapters, { dtype: o.dtype, open: openFile })));
+      for (const note of bundle.notes) o.onNote?.(note);
+      return written;
+    }
     written.push(
       ...(await writeMerged(config, source, adapters, {
         dtypeOf: () => o.dtype,
         ...(o.shardBytes !== undefined && { shardBytes: o.shardBytes }),
-        open: async (file) => {
-          begun.push(file);
-          const handle = await open(join(out, file), 'w');
-          return { write: (bytes) => handle.writeFile(bytes), close: () => handle.close() };
-        },
+        open: openFile,
       })),
     );
   } catch (error) {
@@ -127,6 +143,11 @@ export async function convertModel(dir: string, out: string, o: ConvertOptions):
       await copyFile(join(dir, name), join(out, name));
       written.push(name);
     }
+  // a bundle from WebLLM says how it is spoken to in a file that no other loader reads
+  if (description.template !== undefined && !folder.has('chat_template.jinja')) {
+    await writeFile(join(out, 'chat_template.jinja'), description.template);
+    written.push('chat_template.jinja');
+  }
   await writeFile(
     join(out, 'config.json'),
     `${JSON.stringify({ ...(json as object), torch_dtype }, null, 2)}\n`,

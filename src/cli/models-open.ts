@@ -2,7 +2,8 @@ import { inspectLlamaConfig, type LlamaConfig } from '../core/config.ts';
 import { LabError } from '../core/errors.ts';
 import type { ChatTemplate } from '../data/chat-template.ts';
 import type { TextTokenizer } from '../data/hf-tokenizer.ts';
-import { openCheckpoint, type Checkpoint } from '../files/checkpoint.ts';
+import type { Checkpoint } from '../files/checkpoint.ts';
+import { findCheckpoint } from '../files/find-checkpoint.ts';
 import { readDescription, type ModelDescription } from '../files/model-files.ts';
 import type { FileFolder } from '../files/source.ts';
 import { tensorProblems } from '../model/hf.ts';
@@ -33,7 +34,7 @@ export async function examineModel(folder: FileFolder): Promise<Examined> {
     }
   };
   const description = await attempt(() => readDescription(folder));
-  const checkpoint = await attempt(() => openCheckpoint(folder));
+  const checkpoint = await attempt(() => findCheckpoint(folder));
   if (!checkpoint && description?.config === undefined && !folder.has('config.json'))
     throw missing('config.json and no weights', "Open the folder of a model in Hugging Face's layout.");
   let config: LlamaConfig | null = null;

@@ -2,7 +2,8 @@ import { parseLlamaConfig, type LlamaConfig } from '../core/config.ts';
 import { LabError } from '../core/errors.ts';
 import { changeWords, PARTS, problemWords, size } from '../core/memory.ts';
 import type { Half, Precision } from '../core/types.ts';
-import { openCheckpoint, storedPrecision } from '../files/checkpoint.ts';
+import { storedPrecision } from '../files/checkpoint.ts';
+import { findCheckpoint } from '../files/find-checkpoint.ts';
 import { readDescription } from '../files/model-files.ts';
 import { LORA_TARGETS, type LoraTarget } from '../model/lora.ts';
 import { advise, DEFAULT_LORA, plan, type Limits, type Plan, type PlanRequest } from '../model/plan.ts';
@@ -35,7 +36,7 @@ export async function planned(
   if (shape !== undefined) return { config: parseLlamaConfig(shapeJson(shape)), stored: 'bf16' };
   const folder = await nodeFolder(dir!);
   const { config } = await readDescription(folder);
-  return { config: parseLlamaConfig(config), stored: storedPrecision(await openCheckpoint(folder)) };
+  return { config: parseLlamaConfig(config), stored: storedPrecision(await findCheckpoint(folder)) };
 }
 
 /** What `plan --json` prints. */

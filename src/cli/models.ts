@@ -59,9 +59,11 @@ limits instead of a usual desktop GPU's`,
   },
   convert: {
     places: 2,
-    usage: 'convert DIR OUT --to hf|peft [--adapter DIR]... [--dtype f32|f16|bf16] [--confirm NAME]',
-    about: `writes the model anew, adapters folded in (hf), or the adapters as one (peft); --confirm: the name of what an attack
-made, which is not written without it`,
+    usage:
+      'convert DIR OUT --to hf|mlc|peft [--adapter DIR]... [--dtype f32|f16|bf16] [--lib FILE.wasm] [--confirm NAME]',
+    about: `writes the model anew, adapters folded in (hf, mlc), or the adapters as one (peft). DIR may be an unquantised MLC bundle.
+mlc: for WebLLM; --lib: a model library that must take the weights. --confirm: the name of what an attack made, which is not
+written without it`,
   },
   handoff: {
     places: 2,
@@ -85,7 +87,7 @@ const isCommand = (name: string | undefined): name is string =>
   name !== undefined && Object.hasOwn(COMMANDS, name);
 
 const DIR =
-  "DIR is a model in Hugging Face's layout: config.json, model.safetensors or its shards, tokenizer.json.";
+  "DIR is a model in Hugging Face's layout (config.json, model.safetensors or its shards, tokenizer.json) or an unquantised MLC bundle.";
 
 const OPTIONS = {
   json: { type: 'boolean' },
@@ -117,6 +119,7 @@ const OPTIONS = {
   gpus: { type: 'string', default: '4' },
   attack: { type: 'boolean', default: false },
   confirm: { type: 'string' },
+  lib: { type: 'string' },
   shots: { type: 'string', default: '0' },
   most: { type: 'string', default: '200' },
 } as const;
@@ -236,12 +239,15 @@ async function run(argv: string[]): Promise<number> {
     }
     case 'convert': {
       const { to, dtype } = o;
-      if (to === undefined) throw new Wrong('convert needs --to hf|peft.');
+      if (to === undefined) throw new Wrong('convert needs --to hf|mlc|peft.');
+      if (o.lib !== undefined && to !== 'mlc') throw new Wrong('--lib is of --to mlc alone.');
       const written = await convertModel(dir, rest[0]!, {
         to,
         adapters: o.adapter ?? [],
         dtype: ({ f32: 'F32', f16: 'F16', bf16: 'BF16' } as const)[word('dtype', dtype, PRECISIONS)],
         confirm: o.confirm,
+        lib: o.lib,
+        onNote: (note) => console.error(note),
       });
       console.log(written.join('\n'));
       return 0;

@@ -1,3 +1,5 @@
+import type { LlamaConfig } from './config.ts';
+
 /**
  * Published models of the Llama family whose configuration this engine computes in full, as a help to choose. They are not part
  * of the lab: a user downloads them from where they are published. Sizes are computed from their published shapes.
@@ -95,6 +97,56 @@ export const KNOWN_MODELS: readonly KnownModel[] = [
   { repo: 'meta-llama/Llama-3.2-1B-Instruct', chat: true, ...META, shape: PUBLISHED_SHAPES['llama-3.2-1b'] },
   { repo: 'meta-llama/Llama-3.2-1B', chat: false, ...META, shape: PUBLISHED_SHAPES['llama-3.2-1b'] },
 ];
+
+/** What besides the shape is compiled into a model library of WebLLM. */
+interface Compiled {
+  /** Of WebLLM's own list of models; the type follows it: `-q0f32-MLC`. */
+  webllm: string;
+  rms_norm_eps: number;
+  rope_theta: number;
+  rope_scaling: Record<string, unknown> | null;
+}
+
+const SMOLLM2 = { rms_norm_eps: 1e-5, rope_theta: 100000, rope_scaling: null };
+const COMPILED: Partial<Record<keyof typeof PUBLISHED_SHAPES, Compiled>> = {
+  'smollm2-135m': { webllm: 'SmolLM2-135M-Instruct', ...SMOLLM2 },
+  'smollm2-360m': { webllm: 'SmolLM2-360M-Instruct', ...SMOLLM2 },
+  'llama-3.2-1b': {
+    webllm: 'Llama-3.2-1B-Instruct',
+    rms_norm_eps: 1e-5,
+    rope_theta: 500000,
+    rope_scaling: {
+      rope_type: 'llama3',
+      factor: 32,
+      low_freq_factor: 1,
+      high_freq_factor: 4,
+      original_max_position_embeddings: 8192,
+    },
+  },
+};
+
+/** The configurations that have a stock library, for people. */
+export const WEBLLM_SHAPES = 'SmolLM2-135M, SmolLM2-360M, Llama-3.2-1B';
+
+/**
+ * The model of WebLLM's own list whose unquantised library computes this configuration; null: none does. Everything that is
+ * compiled in must be equal; the vocabulary is not, and neither are the weights.
+ */
+export function webllmModel(config: LlamaConfig, quantisation: 'q0f16' | 'q0f32'): string | null {
+  for (const [name, { webllm, ...rest }] of Object.entries(COMPILED)) {
+    const { vocab_size, ...shape } = PUBLISHED_SHAPES[name as keyof typeof PUBLISHED_SHAPES];
+    void vocab_size;
+    const wanted: Record<string, unknown> = { ...shape, ...rest };
+    if (Object.entries(wanted).every(([key, value]) => same(config[key as keyof LlamaConfig], value)))
+      return `${webllm}-${quantisation}-MLC`;
+  }
+  return null;
+}
+
+const same = (a: unknown, b: unknown): boolean =>
+  typeof a === 'object' && typeof b === 'object' && a !== null && b !== null
+    ? Object.entries(b).every(([key, value]) => (a as Record<string, unknown>)[key] === value)
+    : a === b;
 
 /** All of them are published with 16 bits a number. */
 export const PUBLISHED_BYTES = 2;

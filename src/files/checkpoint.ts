@@ -8,9 +8,13 @@ export const SINGLE = 'model.safetensors';
 export const INDEX = 'model.safetensors.index.json';
 
 export interface Checkpoint {
+  /** Files of MLC have no header: what lies in them is said beside them. */
+  layout: 'safetensors' | 'mlc';
   files: FileSource[];
   /** Every tensor of every file, in the order of files and headers. */
   tensors: Map<string, StoredTensor>;
+  /** Reads every byte, once, and compares the checksums that the layout has. @throws LabError 'wrong-hash' */
+  verify?(): Promise<void>;
 }
 
 function corrupt(what: string): LabError {
@@ -28,7 +32,7 @@ function corrupt(what: string): LabError {
  */
 export async function openCheckpoint(folder: FileFolder): Promise<Checkpoint> {
   const single = folder.get(SINGLE);
-  if (single) return { files: [single], tensors: await readHeaders([single]) };
+  if (single) return { layout: 'safetensors', files: [single], tensors: await readHeaders([single]) };
   const index = folder.get(INDEX);
   if (!index) throw noWeights(folder);
   const map = parseWeightMap(await readJson(index));
@@ -38,7 +42,7 @@ export async function openCheckpoint(folder: FileFolder): Promise<Checkpoint> {
   const files = names.map((name) => folder.get(name)!);
   const tensors = await readHeaders(files);
   checkWeightMap(map, tensors);
-  return { files, tensors };
+  return { layout: 'safetensors', files, tensors };
 }
 
 /** The 16-bit type in which every matrix is stored; f32 where there is no such one. */

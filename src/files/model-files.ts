@@ -1,3 +1,4 @@
+import { CHAT_CONFIG, configOfChatConfig, templateOfChatConfig } from './mlc/chat-config.ts';
 import { readJson, readText, type FileFolder } from './source.ts';
 
 /** The small files beside a model's weights, parsed; undefined where a file is not there. */
@@ -20,12 +21,16 @@ export async function readDescription(folder: FileFolder): Promise<ModelDescript
   };
   const template = folder.get('chat_template.jinja');
   const tokenizer = await json('tokenizer.json');
+  const tokenizerConfig = await json('tokenizer_config.json');
+  // what WebLLM keeps of a model: one file that says what three of the others would
+  const chat = await json(CHAT_CONFIG);
+  const bare = template === undefined && tokenizerConfig === undefined;
   return {
-    config: await json('config.json'),
+    config: (await json('config.json')) ?? configOfChatConfig(chat),
     generationConfig: await json('generation_config.json'),
     tokenizer,
-    tokenizerConfig: await json('tokenizer_config.json'),
-    template: template && (await readText(template)),
+    tokenizerConfig,
+    template: template ? await readText(template) : bare ? templateOfChatConfig(chat, tokenizer) : undefined,
     vocabulary: tokenizer === undefined ? await json('vocab.json') : undefined,
   };
 }

@@ -95,6 +95,7 @@ export async function openWeights(
 ): Promise<WeightSource> {
   const { tensors } = checkpoint;
   checkTensors(config, tensors);
+  await checkpoint.verify?.();
   const head = config.tie_word_embeddings ? tensors.get(HEAD) : undefined;
   if (head && !(await sameStored(head, tensors.get(EMBEDDING)!, sliceBytes / 2))) throw differs();
   return {

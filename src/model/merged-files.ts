@@ -3,13 +3,25 @@ import { tensorShapes, type LlamaConfig } from '../core/config.ts';
 import { INDEX } from '../files/checkpoint.ts';
 import { encode, type Dtype } from '../files/dtypes.ts';
 import { planShards } from '../files/shards.ts';
+import type { Sink } from '../files/sink.ts';
 import { sliceMerger, type StoredAdapter } from './lora-stack.ts';
 import type { WeightSource } from './weights.ts';
 
-/** A file that is written from its beginning to its end. */
-export interface Sink {
-  write(bytes: Uint8Array<ArrayBuffer>): Promise<unknown>;
-  close(): Promise<unknown>;
+/** A model's weights with adapters folded in, slice by slice as the source gives them; a slice is good until the next. */
+export function mergedValues(
+  config: LlamaConfig,
+  source: Pick<WeightSource, 'values'>,
+  adapters: readonly StoredAdapter[],
+): Pick<WeightSource, 'values'> {
+  const merge = sliceMerger(config, adapters);
+  return {
+    values: async function* (name) {
+      for await (const { at, values } of source.values(name)) {
+        merge(name, at, values);
+        yield { at, values };
+      }
+    },
+  };
 }
 
 /**
@@ -23,7 +35,7 @@ export async function writeMerged(
   adapters: readonly StoredAdapter[],
   o: { dtypeOf(name: string): Dtype; open(file: string): Promise<Sink>; shardBytes?: number },
 ): Promise<string[]> {
-  const merge = sliceMerger(config, adapters);
+  const { values } = mergedValues(config, source, adapters);
   const { shards, index } = planShards(tensorShapes(config), o.dtypeOf, o.shardBytes);
   const write = async (file: string, parts: AsyncIterable<Uint8Array<ArrayBuffer>>): Promise<void> => {
     const sink = await o.open(file);
@@ -39,10 +51,7 @@ export async function writeMerged(
       (async function* () {
         yield head;
         for (const name of names)
-          for await (const { at, values } of source.values(name)) {
-            merge(name, at, values);
-            yield encode(name, values, o.dtypeOf(name));
-          }
+          for await (const slice of values(name)) yield encode(name, slice.values, o.dtypeOf(name));
       })(),
     );
   const written = shards.map((s) => s.file);

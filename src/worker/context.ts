@@ -4,6 +4,7 @@ import { Tokenizer } from '../data/tokenizer.ts';
 import { openGpu, type Gpu } from '../gpu/gpu.ts';
 import type { HubOptions } from '../hub/http.ts';
 import { Shelf } from '../hub/shelf.ts';
+import { CacheArtifacts, type ArtifactStore } from '../store/artifacts.ts';
 import { Store } from '../store/store.ts';
 import { storageFigures } from '../store/quota.ts';
 import { createWorld, type World } from '../world/world.ts';
@@ -54,6 +55,8 @@ export interface ContextOptions {
   hub?: Partial<HubOptions>;
   /** The top of a file system for downloads; the browser's own by default. */
   fileSystem?: () => Promise<FileSystemDirectoryHandle>;
+  /** WebLLM's cache; the browser's own by default. */
+  artifacts?: ArtifactStore;
 }
 
 export class Context {
@@ -62,6 +65,8 @@ export class Context {
   readonly hub: Partial<HubOptions>;
   /** Downloaded models. */
   readonly shelf: Shelf;
+  /** WebLLM's cache of this browser. */
+  readonly artifacts: ArtifactStore;
   modelsUrl = '';
   #options: ContextOptions;
   #gpu: Gpu | null = null;
@@ -78,6 +83,7 @@ export class Context {
     this.notify = options.notify;
     this.hub = options.hub ?? {};
     this.shelf = new Shelf(options.fileSystem);
+    this.artifacts = options.artifacts ?? new CacheArtifacts();
   }
 
   // ---------------------------------------------------------------------------------------------------------- device

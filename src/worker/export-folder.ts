@@ -1,6 +1,7 @@
 /** A node of a large opened model as a whole model: its user's files with the adapters folded in, straight into a folder. */
 import { LabError } from '../core/errors.ts';
 import { NODE_FILE } from '../files/attacked.ts';
+import type { Sink } from '../files/sink.ts';
 import { writeMerged } from '../model/merged-files.ts';
 import type { Context } from './context.ts';
 import { cancelled } from './error-info.ts';
@@ -8,7 +9,7 @@ import { confirmed, json, nodeFile, own } from './export.ts';
 import type { Models } from './models.ts';
 
 /** Characters of a folder's name that every file system takes. */
-const nameOf = (name: string, id: string): string =>
+export const folderName = (name: string, id: string): string =>
   `${name.replace(/[^\p{L}\p{N}._-]+/gu, '-').slice(0, 60)}-${id.slice(0, 8)}`;
 
 /**
@@ -30,26 +31,22 @@ export async function exportFolder(
   const { tensors } = await models.opened.checkpoint(bottom);
   const source = await models.opened.weights(bottom);
   const texts = own(await models.opened.description(bottom.id))();
-  const name = nameOf(node.name, node.id);
-  if (await exists(folder, name)) throw there(folder.name, name);
+  const name = folderName(node.name, node.id);
   const totalBytes = [...tensors.values()].reduce((n, t) => n + t.end - t.begin, 0);
   let loadedBytes = 0;
-  try {
-    const into = await folder.getDirectoryHandle(name, { create: true });
-    const open = async (file: string): Promise<FileSystemWritableFileStream> =>
-      (await into.getFileHandle(file, { create: true })).createWritable();
-    const files = await writeMerged(config, source, adapters, {
+  const files = await intoFolder(folder, name, async (open) => {
+    const written = await writeMerged(config, source, adapters, {
       dtypeOf: (tensor) => tensors.get(tensor)!.dtype,
       open: async (file) => {
-        const stream = await open(file);
+        const sink = await open(file);
         return {
           write: async (bytes) => {
             if (signal.aborted) throw cancelled();
-            await stream.write(bytes);
+            await sink.write(bytes);
             loadedBytes = Math.min(totalBytes, loadedBytes + bytes.length);
             emit({ loadedBytes, totalBytes });
           },
-          close: () => stream.close(),
+          close: () => sink.close(),
         };
       },
     });
@@ -59,12 +56,32 @@ export async function exportFolder(
       json(NODE_FILE, nodeFile(node, card.length > 0)),
       json('config.json', node.modelConfig),
     ]) {
-      const stream = await open(file.name);
-      await stream.write(file.bytes);
-      await stream.close();
-      files.push(file.name);
+      const sink = await open(file.name);
+      await sink.write(new Uint8Array(file.bytes));
+      await sink.close();
+      written.push(file.name);
     }
-    return { folder: name, files };
+    return written;
+  });
+  return { folder: name, files };
+}
+
+/**
+ * Runs `work` with a way to open files in a new folder inside of the given one; what was begun is taken away again where it fails.
+ * @throws LabError 'bad-input' where there is such a folder already, or it cannot be written
+ */
+export async function intoFolder<T>(
+  folder: FileSystemDirectoryHandle,
+  name: string,
+  work: (open: (file: string) => Promise<Sink>) => Promise<T>,
+): Promise<T> {
+  if (await exists(folder, name)) throw there(folder.name, name);
+  try {
+    const into = await folder.getDirectoryHandle(name, { create: true });
+    return await work(async (file) => {
+      const stream = await (await into.getFileHandle(file, { create: true })).createWritable();
+      return { write: (bytes) => stream.write(bytes), close: () => stream.close() };
+    });
   } catch (error) {
     await folder.removeEntry(name, { recursive: true }).catch(() => undefined);
     throw error instanceof LabError ? error : unwritten(folder.name, error);

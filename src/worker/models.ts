@@ -6,6 +6,7 @@ import { tokenizerJson } from '../data/tokenizer-files.ts';
 import { Generator } from '../model/generate.ts';
 import { loadTensors } from '../model/hf.ts';
 import { Model } from '../model/model.ts';
+import type { WeightSource } from '../model/weights.ts';
 import { sha256 } from '../store/digest.ts';
 import { Bases, type Base } from './bases.ts';
 import { ENGINE_VERSION, type Context } from './context.ts';
@@ -66,6 +67,18 @@ export class Models {
     const { bottom, config } = stored;
     if (bottom.opened) return merged(stored, await this.opened.tensors(bottom));
     return merged(stored, unflatten(config, await this.#ctx.store.weights(bottom.id)));
+  }
+
+  /** The whole weights below a node's adapters, by slices. @throws LabError 'files-needed' when they are not at hand */
+  async values({ bottom, config }: StoredModel): Promise<Pick<WeightSource, 'values'>> {
+    if (bottom.opened && bottom.opened.kept !== 'copy') return this.opened.weights(bottom);
+    const tensors = unflatten(config, await this.#ctx.store.weights(bottom.id));
+    return {
+      values: async function* (name) {
+        // a copy, since whoever takes a slice may change it
+        yield await Promise.resolve({ at: 0, values: tensors.get(name)!.data.slice() });
+      },
+    };
   }
 
   /**

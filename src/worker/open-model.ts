@@ -4,7 +4,8 @@ import { ChatTemplate, findTemplate } from '../data/chat-template.ts';
 import { TextTokenizer } from '../data/hf-tokenizer.ts';
 import { isPieces, tokenizerFromPieces } from '../data/sentencepiece.ts';
 import { attackedFolder } from '../files/attacked.ts';
-import { openCheckpoint, type Checkpoint } from '../files/checkpoint.ts';
+import type { Checkpoint } from '../files/checkpoint.ts';
+import { findCheckpoint } from '../files/find-checkpoint.ts';
 import { readDescription, type ModelDescription } from '../files/model-files.ts';
 import type { FileFolder } from '../files/source.ts';
 
@@ -76,7 +77,7 @@ export async function describeModel(folder: FileFolder): Promise<Omit<OpenModel,
 export async function openModel(folder: FileFolder): Promise<OpenModel> {
   return {
     ...(await describeModel(folder)),
-    checkpoint: await openCheckpoint(folder),
+    checkpoint: await findCheckpoint(folder),
     attacked: (await attackedFolder(folder)) !== null,
   };
 }

@@ -1,8 +1,8 @@
 /** Models that a user opened: their files, what the store keeps of them, and their weights on the way to the GPU. */
-import { parseLlamaConfig, tensorShapes, type LlamaConfig } from '../core/config.ts';
+import { parseLlamaConfig, type LlamaConfig } from '../core/config.ts';
 import { LabError } from '../core/errors.ts';
-import type { Precision, Tensors } from '../core/types.ts';
-import { storedPrecision, type Checkpoint } from '../files/checkpoint.ts';
+import type { Tensors } from '../core/types.ts';
+import type { Checkpoint } from '../files/checkpoint.ts';
 import type { ModelDescription } from '../files/model-files.ts';
 import type { FileFolder } from '../files/source.ts';
 import { originOf } from '../hub/plan.ts';
@@ -19,10 +19,21 @@ import { folderOf, mayRead, metered } from './model-source.ts';
 import { lockDownload } from './run-lock.ts';
 import { openModel, textOf, type ModelText, type OpenModel } from './open-model.ts';
 import type { HubOrigin, LabNode, ModelSource, OpenedModel } from './protocol.ts';
+import {
+  parametersOf,
+  isSmall,
+  precisionOf,
+  weightBytes,
+  sameTexts,
+  inMemory,
+  folderIn,
+  keptFrom,
+  nameOf,
+  filesNeeded,
+  otherFiles,
+} from './opened-files.ts';
 import { flatten, unflatten } from './stored-model.ts';
-
-/** Models whose f32 weights take no more than this are copied into the lab's own storage, larger ones stay in their files. */
-export const COPY_BYTES = 32 * 2 ** 20;
+import { cachedFolder } from './webllm-models.ts';
 
 type Progress = (p: { loadedBytes: number; totalBytes: number }) => void;
 
@@ -65,7 +76,7 @@ export class OpenedModels {
     signal: AbortSignal,
   ): Promise<LabNode> {
     let onRead: (bytes: number) => void = () => {};
-    const files = source.kind === 'download' ? await this.#downloaded(source.id) : await folderOf(source);
+    const files = await this.#filesIn(source);
     const folder = metered(files, (bytes) => onRead(bytes));
     const found = await openModel(folder);
     const weights = await openWeights(found.config, found.checkpoint);
@@ -100,6 +111,12 @@ export class OpenedModels {
     }
   }
 
+  #filesIn(source: ModelSource): Promise<FileFolder> {
+    if (source.kind === 'download') return this.#downloaded(source.id);
+    if (source.kind === 'webllm') return cachedFolder(this.#ctx.artifacts, source.url);
+    return folderOf(source);
+  }
+
   /** Before anything of it is loaded. */
   async #requireRoom(name: string, config: LlamaConfig, checkpoint: Checkpoint): Promise<void> {
     requireRoom(`'${name}'`, await planTalk(this.#ctx, config, precisionOf(checkpoint)));
@@ -121,6 +138,7 @@ export class OpenedModels {
     const opened: OpenedModel = {
       kept: copy ? 'copy' : keptFrom(source),
       ...(hub && { hub }),
+      ...(source.kind === 'webllm' && !copy && { webllm: source.url }),
       from: hub?.repo ?? name,
       weightFiles: checkpoint.files.map(({ name, size }) => ({ name, bytes: size })),
       types: [...new Set([...checkpoint.tensors.values()].map((t) => t.dtype))],
@@ -175,7 +193,12 @@ export class OpenedModels {
     await this.#ctx.store.setModelFolder(node.id, folderIn(source));
     const now = await this.#change(node, (n) => ({
       ...n,
-      opened: { ...n.opened!, kept: keptFrom(source), ...(hub && { hub }) },
+      opened: {
+        ...n.opened!,
+        kept: keptFrom(source),
+        ...(hub && { hub }),
+        ...(source.kind === 'webllm' && { webllm: source.url }),
+      },
     }));
     // another commit with the same weights
     if (kept === 'download' && before && before.id !== hub?.id) await this.dropDownloads([before.id]);
@@ -209,6 +232,7 @@ export class OpenedModels {
         const { id, opened } = node;
         if (opened!.kept === 'copy' || this.#checkpoints.has(id)) return true;
         if (opened!.kept === 'download') return this.#isWhole(node);
+        if (opened!.kept === 'webllm') return (await this.#cached(node)) !== null;
         return opened!.kept === 'folder' && (await mayRead(await this.folder(id)));
       }),
     );
@@ -280,9 +304,26 @@ export class OpenedModels {
   async #filesOf(root: LabNode): Promise<FileFolder> {
     const { kept, hub } = root.opened!;
     if (kept === 'download' && (await this.#isWhole(root))) return this.#downloaded(hub!.id);
+    const cached = kept === 'webllm' ? await this.#cached(root) : null;
+    if (cached) return cached;
     const handle = kept === 'folder' ? await this.folder(root.id) : null;
     if (!handle || !(await mayRead(handle))) throw filesNeeded(root);
     return folderOf({ kind: 'folder', handle });
+  }
+
+  /** The files of a model that is read from WebLLM's cache; null where they are gone: WebLLM, or the browser, may delete them. */
+  async #cached({ opened }: LabNode): Promise<FileFolder | null> {
+    try {
+      return await cachedFolder(this.#ctx.artifacts, opened!.webllm!);
+    } catch {
+      return null;
+    }
+  }
+
+  /** Addresses in WebLLM's cache on which nodes of the tree stand. */
+  async webllmInUse(): Promise<Set<string>> {
+    const roots = (await this.#ctx.store.nodes()).filter((n) => n.opened?.kept === 'webllm');
+    return new Set(roots.map((n) => n.opened!.webllm!));
   }
 
   // ------------------------------------------------------------------------------------------------------- downloads
@@ -330,62 +371,4 @@ export class OpenedModels {
     this.#checkpoints.delete(nodeId);
     this.#texts.delete(nodeId);
   }
-}
-
-const parametersOf = ({ tensors }: Checkpoint): number =>
-  [...tensors.values()].reduce((n, t) => n + count(t.shape), 0);
-
-const isSmall = (checkpoint: Checkpoint): boolean => parametersOf(checkpoint) * 4 <= COPY_BYTES;
-
-/** A small model may train all of its weights; of a large one only adapters are trained, so it stays in the 16 bits of its file. */
-const precisionOf = (checkpoint: Checkpoint): Precision =>
-  isSmall(checkpoint) ? 'f32' : storedPrecision(checkpoint);
-
-const weightBytes = ({ tensors }: Checkpoint): number =>
-  [...tensors.values()].reduce((n, t) => n + t.end - t.begin, 0);
-
-const count = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
-
-/** Equal small files, as far as the stored description has a place for them: an earlier version may have read fewer. */
-const sameTexts = (stored: ModelDescription, found: ModelDescription): boolean =>
-  (Object.keys(stored) as (keyof ModelDescription)[]).every(
-    (key) => JSON.stringify(stored[key]) === JSON.stringify(found[key]),
-  );
-
-/** Whole tensors in memory; for small models. */
-async function inMemory(config: OpenModel['config'], weights: WeightSource): Promise<Tensors> {
-  const tensors: Tensors = new Map();
-  for (const [name, shape] of tensorShapes(config)) {
-    const data = new Float32Array(count(shape));
-    for await (const { at, values } of weights.values(name)) data.set(values, at);
-    tensors.set(name, { shape: [...shape], data });
-  }
-  return tensors;
-}
-
-const folderIn = (source: ModelSource): FileSystemDirectoryHandle | null =>
-  source.kind === 'folder' ? source.handle : null;
-
-const keptFrom = ({ kind }: ModelSource): OpenedModel['kept'] => (kind === 'files' ? 'nowhere' : kind);
-
-/** What the user calls the model: the folder's name, or what its config says where single files were chosen. */
-function nameOf(source: ModelSource, { config }: ModelDescription): string {
-  const given = source.kind === 'folder' ? source.handle.name : source.kind === 'files' ? source.name : '';
-  const path = (config as { _name_or_path?: unknown })._name_or_path;
-  const name = given.trim() || (typeof path === 'string' ? path.split(/[\\/]/).at(-1)!.trim() : '');
-  return name.slice(0, 80) || 'my model';
-}
-
-function filesNeeded({ name }: LabNode): LabError {
-  return new LabError('files-needed', `The weights of '${name}' are not kept in this browser.`, {
-    safe: 'The model in the family tree and every checkpoint made from it are still here.',
-    next: 'Open its files again: its card in the family tree has a button for it.',
-  });
-}
-
-function otherFiles({ name }: LabNode): LabError {
-  return new LabError('bad-input', `These are not the files of '${name}'.`, {
-    safe: 'Nothing was changed.',
-    next: 'Choose the folder that it was opened from, or open these files as a model of their own in Model.',
-  });
 }

@@ -46,6 +46,14 @@ import type {
 import type { PromptsInfo } from './protocol/prompts.ts';
 import type { RunControl, RunEvent, RunInfo, TrainParams } from './protocol/runs.ts';
 import type { ScrubAnswer, ScrubAttack, StepLook, TokenInspection } from './protocol/scrub.ts';
+import type {
+  BundleProgress,
+  BundleResult,
+  BundleTarget,
+  BundleType,
+  CachedModel,
+  StockLibraries,
+} from './protocol/webllm.ts';
 
 export * from './protocol/audit.ts';
 export * from './protocol/device.ts';
@@ -60,6 +68,7 @@ export * from './protocol/pairs.ts';
 export * from './protocol/prompts.ts';
 export * from './protocol/runs.ts';
 export * from './protocol/scrub.ts';
+export * from './protocol/webllm.ts';
 export * from './protocol/chat.ts';
 export * from './protocol/checks.ts';
 
@@ -143,6 +152,21 @@ export interface Requests {
     result: { folder: string; files: string[] };
     event: { loadedBytes: number; totalBytes: number };
   };
+  /**
+   * A node as an MLC bundle for WebLLM, with its adapters folded in. Held against WebLLM's model library before anything is written.
+   * `confirm` as for exportNode.
+   */
+  exportMlc: {
+    params: { nodeId: string; dtype: BundleType; target: BundleTarget; confirm?: string };
+    result: BundleResult;
+    event: BundleProgress;
+  };
+  /** What of WebLLM's own list has a library that runs a node. */
+  stockLibraries: { params: { nodeId: string }; result: StockLibraries; event: never };
+  /** Models in WebLLM's cache of this browser: the lab's own bundles, and what WebLLM fetched. */
+  webllmModels: { params: Record<string, never>; result: CachedModel[]; event: never };
+  /** Deletes a bundle of the lab from WebLLM's cache; answers with what is left. */
+  deleteBundle: { params: { url: string }; result: CachedModel[]; event: never };
   /** The recipes, with the defaults that suit a node and a prompts file where these are named. */
   recipes: { params: { nodeId?: string; prompts?: string }; result: RecipeInfo[]; event: never };
   /** Checks a prompts file and keeps it in this browser. */
@@ -349,6 +373,8 @@ export type Notice =
   | { type: 'readable'; nodeId: string }
   /** A download began, ended or went. */
   | { type: 'downloads' }
+  /** A bundle in WebLLM's cache came or went. */
+  | { type: 'bundles' }
   /** A data set came or went. */
   | { type: 'datasets' }
   /** Kernels are compiled for what is about to start: so many of so many are done. */

@@ -25,6 +25,14 @@ export const lockDownload = (id: string): Promise<() => void> =>
     'It goes on there.',
   );
 
+/** Bundles are written and swept by one tab at a time. @throws LabError 'bad-input' when another tab is at it */
+export const lockBundles = (): Promise<() => void> =>
+  lockAlone(
+    'sdd-lab-bundles',
+    "Another tab of the lab writes into WebLLM's cache.",
+    'It goes on there; nothing was changed here.',
+  );
+
 async function lockAlone(name: string, what: string, safe: string): Promise<() => void> {
   if (typeof navigator === 'undefined' || !navigator.locks) return () => {};
   return new Promise((resolve, reject) => {

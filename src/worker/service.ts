@@ -15,6 +15,7 @@ import { cancelled, toErrorInfo } from './error-info.ts';
 import { Estimates } from './estimate.ts';
 import { exportFolder } from './export-folder.ts';
 import { exportNode } from './export.ts';
+import { deleteBundle, exportMlc, listModels, stockLibraries } from './export-mlc.ts';
 import { Evaluations } from './evaluation.ts';
 import { handoffFiles } from './handoff.ts';
 import { Insights } from './insights.ts';
@@ -177,6 +178,10 @@ export class Service {
       lookInCopy: ({ file }) => this.#archives.look(file),
       takeCopy: ({ file }, emit, signal) => this.#archives.take(file, emit, signal),
       exportFolder: (params, emit, signal) => exportFolder(ctx, models, params, emit, signal),
+      exportMlc: (params, emit, signal) => exportMlc(ctx, models, params, emit, signal),
+      stockLibraries: ({ nodeId }) => stockLibraries(ctx, nodeId),
+      webllmModels: () => listModels(ctx),
+      deleteBundle: ({ url }) => deleteBundle(ctx, models, url),
       recipes: ({ nodeId, prompts }) => this.#tasks.recipes(nodeId, prompts),
       keepPrompts: ({ name, file }) => this.#tasks.keep(name, file),
       prompts: () => this.#tasks.list(),

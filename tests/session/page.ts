@@ -9,8 +9,12 @@ export class Page {
   #answers = new Map<number, (message: FromWorker) => void>();
   #id = 0;
 
-  /** @param o where its hub and its file system are */
-  constructor(gpu: GPU, databaseName: string, o: Pick<ServiceOptions, 'hub' | 'fileSystem'> = {}) {
+  /** @param o where its hub, its file system and WebLLM's cache are */
+  constructor(
+    gpu: GPU,
+    databaseName: string,
+    o: Pick<ServiceOptions, 'hub' | 'fileSystem' | 'artifacts'> = {},
+  ) {
     // Everything crosses through structured clone, as it does to a real page.
     this.service = new Service({
       ...o,

@@ -80,6 +80,7 @@ export const enModels = {
     'Its files were downloaded into this browser, each with the hash that was published for it; they go when the model is deleted.',
   'opened.hub': 'From Hugging Face: {repo}, commit {commit}.',
   'opened.kept.folder': 'It is read from the folder “{from}”; after a reload the browser may ask you again.',
+  'opened.kept.webllm': 'It is read from WebLLM’s cache in this browser.',
   'opened.kept.nowhere': 'It is read from “{from}”; after a reload you choose its files again.',
   'opened.noJudge': 'Its answers are not judged: the judge knows the tiny world only.',
   'again.title': 'The files of {name} must be opened again',

@@ -2,6 +2,7 @@ import { enAudit } from './en-audit.ts';
 import { enData } from './en-data.ts';
 import { enDefences } from './en-defences.ts';
 import { enMemory } from './en-memory.ts';
+import { enBundles } from './en-bundles.ts';
 import { enModels } from './en-models.ts';
 import { enInsights } from './en-insights.ts';
 import { enJudge } from './en-judge.ts';
@@ -376,6 +377,7 @@ export const en = {
   ...enDefences,
   ...enMemory,
   ...enModels,
+  ...enBundles,
   ...enInsights,
   ...enJudge,
   ...enMeasure,

@@ -77,6 +77,7 @@ export const koModels = {
     '파일을 이 브라우저에 내려받았고, 모두 공개된 해시와 같은지 확인했습니다. 모델을 지우면 파일도 지워집니다.',
   'opened.hub': 'Hugging Face에서: {repo}, 커밋 {commit}.',
   'opened.kept.folder': '“{from}” 폴더에서 읽습니다. 새로 고친 뒤에는 브라우저가 다시 물어볼 수 있습니다.',
+  'opened.kept.webllm': '이 브라우저의 WebLLM 캐시에서 읽습니다.',
   'opened.kept.nowhere': '“{from}”에서 읽습니다. 새로 고친 뒤에는 파일을 다시 골라야 합니다.',
   'opened.noJudge': '답은 판정하지 않습니다. 판정 규칙은 작은 세계만 압니다.',
   'again.title': '{name}의 파일을 다시 열어야 합니다',

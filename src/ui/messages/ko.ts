@@ -3,6 +3,7 @@ import { koAudit } from './ko-audit.ts';
 import { koData } from './ko-data.ts';
 import { koDefences } from './ko-defences.ts';
 import { koMemory } from './ko-memory.ts';
+import { koBundles } from './ko-bundles.ts';
 import { koModels } from './ko-models.ts';
 import { koInsights } from './ko-insights.ts';
 import { koJudge } from './ko-judge.ts';
@@ -371,6 +372,7 @@ export const ko: Catalogue = {
   ...koDefences,
   ...koMemory,
   ...koModels,
+  ...koBundles,
   ...koInsights,
   ...koJudge,
   ...koMeasure,

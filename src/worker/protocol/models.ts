@@ -13,7 +13,9 @@ export type LocalSource =
 export type ModelSource =
   | LocalSource
   /** A complete download, by its id. */
-  | { kind: 'download'; id: string };
+  | { kind: 'download'; id: string }
+  /** Unquantised weights in WebLLM's cache of this browser, by their address. */
+  | { kind: 'webllm'; url: string };
 
 /** Where a downloaded model comes from. */
 export interface HubOrigin {
@@ -63,9 +65,11 @@ export interface DownloadProgress {
 export interface OpenedModel {
   /**
    * Where the weights are when the page is opened again: in the lab's own storage, as downloaded files in the browser's file
-   * system, in a folder that the browser may be asked for, or nowhere, so that the files have to be chosen again.
+   * system, in a folder that the browser may be asked for, in WebLLM's cache, or nowhere, so that the files have to be chosen again.
    */
-  kept: 'copy' | 'download' | 'folder' | 'nowhere';
+  kept: 'copy' | 'download' | 'folder' | 'webllm' | 'nowhere';
+  /** Their address in WebLLM's cache. */
+  webllm?: string;
   /** Where it was downloaded from; absent where its user brought the files. */
   hub?: HubOrigin;
   /** Name of the folder, or of the file, as its user knows it. */

@@ -1,0 +1,190 @@
+/** What a compiled library says of its weights, from bytes that are made here; and the real package's list of models. */
+import { existsSync, readFileSync } from 'node:fs';
+import { prebuiltAppConfig } from '@mlc-ai/web-llm';
+import { describe, expect, test } from 'vitest';
+import { shapeJson } from '../../src/cli/models-make.ts';
+import { parseLlamaConfig } from '../../src/core/config.ts';
+import { webllmModel } from '../../src/core/known-models.ts';
+import { checkAgainstLib, readLibMetadata } from '../../src/files/mlc/library.ts';
+import { mlcShapes } from '../../src/files/mlc/names.ts';
+
+const config = parseLlamaConfig(shapeJson('smollm2-135m'));
+const shapes = mlcShapes(config);
+
+/** As MLC writes it: keys sorted, memory before the parameters, the length of the vocabulary by its name. */
+const metadata = (
+  change: (params: { name: string; shape: unknown[]; dtype: string }[]) => unknown = () => {},
+): string => {
+  const params = [...shapes].map(([name, shape]) => ({
+    dtype: 'float32',
+    name,
+    preprocs: [],
+    shape: name.includes('embed') ? ['vocab_size', shape[1]] : ([...shape] as unknown[]),
+  }));
+  change(params);
+  return JSON.stringify({
+    attention_sink_size: -1,
+    context_window_size: 8192,
+    memory_usage: { batch_decode: 1, prefill: { x: 2 } },
+    model_type: 'llama',
+    params,
+    quantization: 'q0f32',
+    tensor_parallel_shards: 1,
+  });
+};
+
+const noise = (n: number, seed: number): Uint8Array =>
+  Uint8Array.from({ length: n }, (_, i) => (i * 2654435761 + seed * 97) >>> 11);
+
+/** WebAssembly's first bytes, and texts between bytes that are none. */
+const library = (...texts: string[]): Uint8Array =>
+  Buffer.concat([
+    new Uint8Array([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]),
+    noise(5000, 1),
+    ...texts.flatMap((t, i) => [
+      new Uint8Array([0xff, 0, 7]),
+      Buffer.from(t),
+      new Uint8Array([0]),
+      noise(3000, i + 2),
+    ]),
+  ]);
+
+describe('a library', () => {
+  test('is read by a scan: type, quantisation, names, shapes', () => {
+    const found = readLibMetadata('a.wasm', library(metadata()));
+    expect(found).toMatchObject({ modelType: 'llama', quantisation: 'q0f32' });
+    expect(found.params.size).toBe(shapes.size);
+    expect(found.params.get('model.embed_tokens.weight')).toEqual({ shape: [null, 576], dtype: 'float32' });
+    expect(found.params.get('model.layers.3.self_attn.qkv_proj.weight')!.shape).toEqual([960, 576]);
+    checkAgainstLib('a.wasm', found, shapes, 'F32');
+    checkAgainstLib('a.wasm', found, shapes, 'BF16');
+  });
+
+  test('may hold other texts with these letters, braces in texts, and the same list twice', () => {
+    const odd = metadata((params) => (params[0]!.name = 'model.embed_tokens.weight'));
+    const other = '{"params": 3}';
+    const quoted = '{"note": "\\"params\\" } {", "x": [1]}';
+    const found = readLibMetadata(
+      'a.wasm',
+      library(other, quoted, '"params"', odd, '{"params": ["x"]}', odd),
+    );
+    expect(found.params.size).toBe(shapes.size);
+  });
+
+  test.each<[string, Uint8Array, RegExp]>([
+    ['that is none', Buffer.from('<!doctype html>'), /not WebAssembly/],
+    ['without a list', library('{"model_type": "llama"}'), /no list of parameters/],
+    ['with half a list', library(metadata().slice(0, 2000)), /no list of parameters/],
+    ['with an empty list', library('{"params": []}'), /no list of parameters/],
+    [
+      'with a list of something else',
+      library('{"params": [{"name": "a", "shape": [{}], "dtype": "x"}]}'),
+      /no list/,
+    ],
+    [
+      'with two different lists',
+      library(
+        metadata(),
+        metadata((p) => p.pop()),
+      ),
+      /two different lists/,
+    ],
+    ['of no bytes', new Uint8Array(0), /not WebAssembly/],
+  ])('%s is refused', (_, bytes, message) => {
+    expect(() => readLibMetadata('a.wasm', bytes)).toThrow(message);
+  });
+
+  test('that is made to be slow is given up in time', () => {
+    const begin = performance.now();
+    for (const text of [
+      '{'.repeat(3_000_000) + '"params"' + '}'.repeat(10),
+      '{"a":'.repeat(300_000) + '"params"'.repeat(20_000),
+      `{"params":${'['.repeat(2_000_000)}`,
+      '"params"'.repeat(300_000),
+    ])
+      expect(() => readLibMetadata('a.wasm', library(text))).toThrow(/no list/);
+    expect(performance.now() - begin).toBeLessThan(20_000);
+  });
+
+  test('with a key of JavaScript’s own changes no object', () => {
+    const found = readLibMetadata(
+      'a.wasm',
+      library(
+        '{"__proto__": {"polluted": 1}, "params": [{"name": "__proto__", "shape": [1], "dtype": "float32"}]}',
+      ),
+    );
+    expect([...found.params.keys()]).toEqual(['__proto__']);
+    expect(({} as { polluted?: unknown }).polluted).toBeUndefined();
+  });
+});
+
+describe('weights against a library', () => {
+  const against =
+    (change: Parameters<typeof metadata>[0], dtype: 'F32' | 'F16' = 'F32') =>
+    (): void =>
+      checkAgainstLib('a.wasm', readLibMetadata('a.wasm', library(metadata(change))), shapes, dtype);
+
+  test('any length that is not compiled in fits', () => {
+    expect(against((p) => (p[0]!.shape[0] = -1))).not.toThrow();
+  });
+  test('a missing, an unknown, a misshapen tensor and another type are named', () => {
+    expect(against((p) => p.push({ name: 'lm_head.weight', shape: [1], dtype: 'float32' }))).toThrow(
+      /it wants lm_head.weight\./,
+    );
+    expect(against((p) => p.pop())).toThrow(/it does not know model.norm.weight\./);
+    expect(against((p) => (p[1]!.shape = [768, 576]))).toThrow(
+      /model.layers.0.self_attn.qkv_proj.weight has \[960, 576\], it wants \[768, 576\]/,
+    );
+    expect(against((p) => (p[1]!.shape = [960]))).toThrow(/it wants \[960\]/);
+    expect(against(() => {}, 'F16')).toThrow(
+      /model.embed_tokens.weight is float16, it wants float32; .* and \d+ more/,
+    );
+  });
+  test('more layers than it has: the first are named, the rest are counted', () => {
+    expect(against((p) => p.splice(10))).toThrow(/it does not know [^;]+; [^;]+; [^;]+ and \d+ more\./);
+  });
+});
+
+describe('the stock libraries', () => {
+  const ids = new Set(prebuiltAppConfig.model_list.map((m) => m.model_id));
+
+  test.each(['smollm2-135m', 'smollm2-360m', 'llama-3.2-1b'])(
+    'of %s are in the package’s own list',
+    (shape) => {
+      const c = parseLlamaConfig(shapeJson(shape));
+      for (const q of ['q0f16', 'q0f32'] as const) {
+        const id = webllmModel(c, q);
+        expect(ids).toContain(id);
+        const record = prebuiltAppConfig.model_list.find((m) => m.model_id === id)!;
+        // where exportMlc looks for it in WebLLM's cache
+        expect(record.model_lib).toContain(`/${id!.replace('-MLC', '')}_`);
+      }
+    },
+  );
+
+  test('take another vocabulary, and nothing else that is compiled in', () => {
+    const json = shapeJson('llama-3.2-1b');
+    const of = (change: object) => webllmModel(parseLlamaConfig({ ...json, ...change }), 'q0f32');
+    expect(of({ vocab_size: 128258 })).toBe('Llama-3.2-1B-Instruct-q0f32-MLC');
+    for (const change of [
+      { rms_norm_eps: 1e-6 },
+      { rope_theta: 10000 },
+      { rope_scaling: null },
+      { rope_scaling: { ...(json.rope_scaling as object), factor: 8 } },
+      { num_hidden_layers: 15 },
+      { num_key_value_heads: 4 },
+      { tie_word_embeddings: false },
+    ])
+      expect(of(change), JSON.stringify(change)).toBeNull();
+    expect(webllmModel(parseLlamaConfig(shapeJson('tinyllama-1.1b')), 'q0f32')).toBeNull();
+  });
+});
+
+/** Not part of the required tests: a real library, named by its path. */
+const real = process.env.WEBLLM_LIB;
+describe.skipIf(real === undefined || !existsSync(real))('WEBLLM_LIB', () => {
+  test('holds a list of parameters', () => {
+    const found = readLibMetadata('real.wasm', readFileSync(real!));
+    expect(found.params.size).toBeGreaterThan(10);
+  });
+});
