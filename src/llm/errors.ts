@@ -64,17 +64,26 @@ export function loadFailure(error: unknown, modelId: string): LabError {
   if (named(error) === 'IntegrityError')
     return about('wrong-hash', 'a file is not what its makers published', 'Try again later.');
   if (named(error) === 'TypeError' || named(error) === 'NetworkError' || /fetch|network/i.test(what))
-    return about('network', 'a file did not arrive', 'Check the connection and try again: what came is kept.');
-  if (isDead(error)) return about('gpu-error', 'its program ended', 'Try again; if it ends again, choose another.');
+    return about(
+      'network',
+      'a file did not arrive',
+      'Check the connection and try again: what came is kept.',
+    );
+  if (isDead(error))
+    return about('gpu-error', 'its program ended', 'Try again; if it ends again, choose another.');
   return about('gpu-error', what.slice(0, 300), 'Try again, or choose another model.');
 }
 
 export const noF16 = (modelId: string, cause?: unknown): LabError =>
-  new LabError('bad-input', `'${modelId}' computes in 16 bits (shader-f16), which this GPU or browser cannot.`, {
-    safe: SAFE,
-    next: "Choose a variant with 'f32' in its name.",
-    cause,
-  });
+  new LabError(
+    'bad-input',
+    `'${modelId}' computes in 16 bits (shader-f16), which this GPU or browser cannot.`,
+    {
+      safe: SAFE,
+      next: "Choose a variant with 'f32' in its name.",
+      cause,
+    },
+  );
 
 /** @param modelId that was loaded when it was asked */
 export function callFailure(error: unknown, modelId: string): LabError {
@@ -87,7 +96,9 @@ export function callFailure(error: unknown, modelId: string): LabError {
       cause: error,
     });
   if (named(error) === 'EmbeddingExceedContextWindowSizeError')
-    return new LabError('too-large', 'The text has more tokens than the embedding model takes.', { cause: error });
+    return new LabError('too-large', 'The text has more tokens than the embedding model takes.', {
+      cause: error,
+    });
   if (named(error) === 'ContextWindowSizeExceededError')
     return new LabError('too-large', `The text is longer than '${modelId}' can read.`, {
       safe: SAFE,
