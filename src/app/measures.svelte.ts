@@ -196,6 +196,7 @@ export class Measures {
   /**
    * @param gpu the GPU that is open; null: none is
    * @param texts what opened models answered goes in as well
+   * @param scores of language models as judges
    */
   report(
     rows: readonly MeasuredNode[],
@@ -203,10 +204,11 @@ export class Measures {
     opened: readonly OpenedNode[],
     gpu: string | null,
     texts = false,
+    scores: readonly LlmScores[] = [],
   ): Report {
     return measureReport(
       rows,
-      { language, createdAt: new Date(), protocol: __PROTOCOL__, judge: EXACT_JUDGE, gpu, texts },
+      { language, createdAt: new Date(), protocol: __PROTOCOL__, judge: EXACT_JUDGE, gpu, texts, scores },
       opened,
     );
   }
