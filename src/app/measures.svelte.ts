@@ -3,6 +3,7 @@ import { readReport, type Report } from '../report/document.ts';
 import { say, type Language } from '../report/words.ts';
 import { EXACT_JUDGE } from '../core/verdicts.ts';
 import {
+  type LlmScores,
   HELD_OUT,
   MEASURES_VERSION,
   type AuditResult,

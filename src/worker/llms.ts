@@ -8,7 +8,8 @@ import { promptHash } from '../eval/judges/llm/rubric.ts';
 import { beginnings, compareChances, largestDifference } from '../llm/cross-check.ts';
 import { judgeId, llmJudge } from '../llm/judge.ts';
 import { suggested, type AdapterFacts } from '../llm/models.ts';
-import type { LlmPort, RawEmbedder, ScoreItem, TokenChances } from '../llm/ports.ts';
+import { WebLlmEmbeddings } from '../llm/embeddings.ts';
+import type { EmbedPort, LlmPort, RawEmbedder, ScoreItem, TokenChances } from '../llm/ports.ts';
 import { TokenLosses } from '../model/token-losses.ts';
 import { answerPool, groupOf, type Given } from './answer-pool.ts';
 import type { Context } from './context.ts';
@@ -105,6 +106,20 @@ export class Llms {
       // a model that is not wanted any more, or never came, holds nothing back
       if (!done && (!o.stay || llm.state.phase !== 'ready')) await guest.leave();
     }
+  }
+
+  /** Work with an embedding model on the GPU; it goes when the work is done. */
+  embedding<T>(
+    modelId: string,
+    { signal, onLoad }: { signal: AbortSignal; onLoad: (share: number) => void },
+    work: (embedder: EmbedPort) => Promise<T>,
+  ): Promise<T> {
+    const emit: Emit = (event) => {
+      if (event.stage === 'load') onLoad(event.share);
+    };
+    return this.with(modelId, { stay: false, emit, signal }, () =>
+      work(new WebLlmEmbeddings(this.#parts.llm, modelId)),
+    );
   }
 
   async unload(): Promise<null> {

@@ -147,7 +147,9 @@ export class Service {
     this.#insights = new Insights(this.ctx, this.models);
     this.#looks = new Looks(this.ctx, this.models, this.#tasks);
     this.#estimates = new Estimates(this.ctx, this.models, this.#tasks);
-    this.#pairs = new PairBuilder(this.ctx, this.models, this.#tasks);
+    this.#pairs = new PairBuilder(this.ctx, this.models, this.#tasks, (modelId, how, work) =>
+      this.#llms.embedding(modelId, how, work),
+    );
     this.#scrubs = new Scrubs(this.ctx, this.models, this.runs, this.#chat);
     this.#handlers = this.#table();
   }
@@ -235,7 +237,10 @@ export class Service {
       keepPairs: (form) => this.#pairs.keep(form),
       pairsAgain: ({ manifest }) => this.#pairs.again(manifest),
       pairCategories: ({ datasets }, _emit, signal) => this.#pairs.categories(datasets, signal),
-      buildPairs: (params, emit, signal) => this.#pairs.build(params, emit, signal),
+      buildPairs: (params, emit, signal) => {
+        const build = () => this.#pairs.build(params, emit, signal);
+        return params.settings.similarity === 'hidden' ? this.#guest.own(build) : build();
+      },
       pairsPage: ({ from, count, order }) => this.#pairs.page(from, count, order),
       usePairs: ({ name }) => this.#pairs.use(name),
       exportPairs: () => this.#pairs.files(),
