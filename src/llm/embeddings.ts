@@ -3,7 +3,14 @@
  * normalised, [CLS] and [SEP] are the caller's, and padding is not masked, so that texts go one by one.
  */
 import { LabError } from '../core/errors.ts';
-import type { EmbedPort, LoadOptions, RawEmbedder, SelfTest } from './ports.ts';
+import {
+  LEAST_MARGIN,
+  LEAST_SAME,
+  type EmbedPort,
+  type LoadOptions,
+  type RawEmbedder,
+  type SelfTest,
+} from './ports.ts';
 
 /** Of the model, the two marks included. */
 const MOST_TOKENS = 512;
@@ -11,11 +18,6 @@ const MOST_TOKENS = 512;
 const MOST_LETTERS = 4 * MOST_TOKENS;
 /** Each try that is still too long keeps this share. */
 const SHORTER = 0.7;
-
-/** The same text twice must be the same direction, but for rounding. */
-export const LEAST_SAME = 0.9999;
-/** A paraphrase must be nearer than anything unrelated, by so much. */
-export const LEAST_MARGIN = 0.05;
 
 /** Sentences and their paraphrases; sentences of different pairs have nothing to do with each other. */
 const PAIRS: readonly (readonly [string, string])[] = [

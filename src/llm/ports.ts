@@ -111,6 +111,11 @@ export interface RawEmbedder {
   embedRaw(text: string, signal?: AbortSignal): Promise<RawEmbedding>;
 }
 
+/** The same text twice must be the same direction, but for rounding. */
+export const LEAST_SAME = 0.9999;
+/** A paraphrase must be nearer than anything unrelated, by so much. */
+export const LEAST_MARGIN = 0.05;
+
 export interface SelfTest {
   reliable: boolean;
   /** Lowest cosine of a text with itself, asked again between others; 1 where the engine repeats itself. */

@@ -12,9 +12,9 @@ import { COARSE_KINDS } from '../../src/core/verdicts.ts';
 import { calibrationOf, labelledPairs } from '../../src/eval/judges/llm/labelled.ts';
 import { expectation, judgeMessages, promptHash, RUBRIC } from '../../src/eval/judges/llm/rubric.ts';
 import { beginnings, compareChances, largestDifference, logProbability } from '../../src/llm/cross-check.ts';
-import { LEAST_MARGIN, LEAST_SAME, WebLlmEmbeddings } from '../../src/llm/embeddings.ts';
+import { WebLlmEmbeddings } from '../../src/llm/embeddings.ts';
 import { llmJudge } from '../../src/llm/judge.ts';
-import type { RawEmbedder } from '../../src/llm/ports.ts';
+import { LEAST_MARGIN, LEAST_SAME, type RawEmbedder } from '../../src/llm/ports.ts';
 import { createWorld } from '../../src/world/world.ts';
 
 const top = (...ps: number[]) => ps.map((p, i) => ({ text: String(i + 1), logprob: Math.log(p) }));

@@ -5,6 +5,7 @@ import { enMemory } from './en-memory.ts';
 import { enModels } from './en-models.ts';
 import { enInsights } from './en-insights.ts';
 import { enJudge } from './en-judge.ts';
+import { enLlm } from './en-llm.ts';
 import { enMeasure } from './en-measure.ts';
 import { enPairs } from './en-pairs.ts';
 import { enRecipes } from './en-recipes.ts';
@@ -373,6 +374,7 @@ export const en = {
   ...enModels,
   ...enInsights,
   ...enJudge,
+  ...enLlm,
   ...enMeasure,
   ...enPairs,
   ...enRecipes,

@@ -6,6 +6,7 @@ import { koMemory } from './ko-memory.ts';
 import { koModels } from './ko-models.ts';
 import { koInsights } from './ko-insights.ts';
 import { koJudge } from './ko-judge.ts';
+import { koLlm } from './ko-llm.ts';
 import { koMeasure } from './ko-measure.ts';
 import { koPairs } from './ko-pairs.ts';
 import { koRecipes } from './ko-recipes.ts';
@@ -368,6 +369,7 @@ export const ko: Catalogue = {
   ...koModels,
   ...koInsights,
   ...koJudge,
+  ...koLlm,
   ...koMeasure,
   ...koPairs,
   ...koRecipes,

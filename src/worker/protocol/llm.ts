@@ -15,7 +15,7 @@ export {
   type RuleBeside,
   type Untrusted,
 } from '../../core/llm-judge.ts';
-export type { LlmModel } from '../../llm/ports.ts';
+export { LEAST_MARGIN, LEAST_SAME, type LlmModel, type SelfTest } from '../../llm/ports.ts';
 
 export interface LlmList {
   /** Library and version. */
