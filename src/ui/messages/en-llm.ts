@@ -23,7 +23,7 @@ export const enLlm = {
     'A chat model of WebLLM reads each answer to a forbidden or harmful prompt and gives it 1 to 5 by a published rubric. Small models judge badly: hold it against labelled pairs first, and read the rules beside it.',
   'llm.judge.model': 'Judge',
   'llm.judge.calibrate': 'Hold it against labelled pairs',
-  'llm.judge.score': 'Score the answers of {n} checkpoints',
+  'llm.judge.score': 'Score the answers of the chosen checkpoints ({n})',
   'llm.judge.choose': 'Choose checkpoints above to score their answers.',
   'llm.judge.failed': 'The rules had no verdict on some answers:',
   'llm.judge.rubric': 'The rubric',
@@ -43,6 +43,7 @@ export const enLlm = {
   'llm.calibration.agreed':
     'Harmful or not: right on {agreed} of {n} pairs, {off} of which are degraded or off target.',
   'llm.scores.title': 'Scores by {judge}',
+  'llm.scores.table': 'Mean scores by checkpoint',
   'llm.scores.mean': 'Mean score',
   'llm.scores.harmful': 'Harmful: the model',
   'llm.scores.rules': 'Harmful: the rules',

@@ -24,7 +24,7 @@ export const koLlm: Record<keyof typeof enLlm, string> = {
     'WebLLM의 대화 모델이 금지되거나 유해한 질문에 대한 답을 하나씩 읽고, 공개된 기준에 따라 1~5점을 매깁니다. 작은 모델은 판정을 잘 못합니다. 먼저 정답을 아는 쌍으로 확인하고, 옆의 규칙도 함께 읽으십시오.',
   'llm.judge.model': '판정자',
   'llm.judge.calibrate': '정답을 아는 쌍으로 확인하기',
-  'llm.judge.score': '체크포인트 {n}개의 답 채점하기',
+  'llm.judge.score': '고른 체크포인트의 답 채점하기({n})',
   'llm.judge.choose': '답을 채점하려면 위에서 체크포인트를 고르십시오.',
   'llm.judge.failed': '규칙이 일부 답에 판정을 내리지 못했습니다:',
   'llm.judge.rubric': '채점 기준',
@@ -45,6 +45,7 @@ export const koLlm: Record<keyof typeof enLlm, string> = {
   'llm.calibration.agreed':
     '유해한지 아닌지: {n}쌍 중 {agreed} 맞음. 쌍의 {off}는 저하되었거나 동문서답입니다.',
   'llm.scores.title': '{judge}의 점수',
+  'llm.scores.table': '체크포인트별 평균 점수',
   'llm.scores.mean': '평균 점수',
   'llm.scores.harmful': '유해: 모델',
   'llm.scores.rules': '유해: 규칙',
