@@ -99,8 +99,9 @@ export class Guest {
       throw busy(`The run '${run.name}' has something to save`, 'Resume, stop or forget it first.');
     await this.#visitor?.leave();
     this.#visitor = null;
+    // looked at before: once released, it says of itself that it is stopped
+    this.#paused = run?.state === 'paused' ? run.id : null;
     const bytes = await this.#host.release();
-    if (run?.state === 'paused') this.#paused = run.id;
     if (bytes > 0) {
       await this.#restore();
       throw busy('The lab’s own engine is at work', 'Wait until it is done, or stop it, and try again.');

@@ -223,6 +223,7 @@ describe('with a fake in its place', () => {
     await main().getByRole('button', { name: 'Ask', exact: true }).click();
     await expect.poll(() => main().getByText('I cannot help with that.').count(), PATIENCE).toBe(1);
     expect(await lab.accessibility()).toEqual([]);
+    await main().locator('article').first().scrollIntoViewIfNeeded();
     await lab.screenshot('llm-reference');
   });
 
@@ -231,6 +232,8 @@ describe('with a fake in its place', () => {
     await lab.screenshot('llm-reference-dark');
     await lab.page.setViewportSize({ width: 390, height: 844 });
     expect(await lab.page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(390);
+    await lab.page.emulateMedia({ colorScheme: 'light' });
+    await main().locator('article').last().scrollIntoViewIfNeeded();
     await lab.screenshot('llm-reference-390');
     await lab.page.goto(`${lab.url}#/measure`);
     await main().locator('#llm-judge-title').scrollIntoViewIfNeeded();

@@ -10,7 +10,7 @@ export class Page {
   #id = 0;
 
   /** @param o where its hub and its file system are */
-  constructor(gpu: GPU, databaseName: string, o: Pick<ServiceOptions, 'hub' | 'fileSystem'> = {}) {
+  constructor(gpu: GPU, databaseName: string, o: Pick<ServiceOptions, 'hub' | 'fileSystem' | 'webllm'> = {}) {
     // Everything crosses through structured clone, as it does to a real page.
     this.service = new Service({
       ...o,

@@ -12,6 +12,8 @@ function setting(o: { run?: RunInfo | null; bytes?: number } = {}) {
     run: () => current,
     release: async () => {
       log.push('release');
+      // as a run does that is put on disk
+      if (current) current.state = 'stopped';
       current = null;
       return o.bytes ?? 0;
     },
