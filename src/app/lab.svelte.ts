@@ -19,6 +19,7 @@ import { Insights } from './insights.svelte.ts';
 import { Inspector } from './inspector.svelte.ts';
 import { Llm } from './llm.svelte.ts';
 import { Looks } from './looks.svelte.ts';
+import { MatrixQueue } from './matrix-queue.svelte.ts';
 import { Measures } from './measures.svelte.ts';
 import { OpenedModels } from './opened.svelte.ts';
 import { Pairs } from './pairs.svelte.ts';
@@ -72,6 +73,7 @@ export class Lab {
   readonly measures: Measures;
   readonly choices: Choices;
   readonly insights: Insights;
+  readonly matrix: MatrixQueue;
   readonly audit: Audit;
   readonly device: Device;
   readonly compare: Compare;
@@ -111,6 +113,7 @@ export class Lab {
     this.measures = new Measures(client, this.evaluations, this.looks);
     this.choices = new Choices(client);
     this.insights = new Insights(this);
+    this.matrix = new MatrixQueue(this);
     this.audit = new Audit(this.#attempts);
     this.device = new Device(this.#attempts);
     this.compare = new Compare(client);

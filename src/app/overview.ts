@@ -1,5 +1,6 @@
 /** Methods and attacks from the user's own runs: the form of the paper's tables, with the gaps named. Pure. */
 import type { ReportTable, ReportValue } from '../report/document.ts';
+import { paretoTable, type ParetoRow } from '../report/pareto.ts';
 import { insightSay } from '../report/insight-words.ts';
 import type { Language } from '../report/words.ts';
 import { meanShareInterval } from '../core/stats.ts';
@@ -37,7 +38,7 @@ export function overview(source: OverviewSource, language: Language): Overview {
   const some = [...models.map((m) => source.judged(m.id)), ...cells.map((c) => c.evaluation)].some(Boolean);
   const tables = [
     ...(some ? matrixTables(models, [...cells, ...benignCells(models, source)], source, language) : []),
-    ...(cells.some((c) => c.evaluation) ? [paretoTable(models, source, language)] : []),
+    ...(cells.some((c) => c.evaluation) ? [budgetPareto(models, source, language)] : []),
   ];
   return { tables: tables.filter((t) => t.rows.length > 0), gaps };
 }
@@ -158,7 +159,7 @@ function ability(benign: Evaluation['benign']): ReportValue {
   return { value: benign.mean, low, high };
 }
 
-function paretoTable(
+function budgetPareto(
   models: readonly LabNode[],
   { nodes, judged, from, root }: OverviewSource,
   language: Language,
@@ -172,39 +173,27 @@ function paretoTable(
       rootId: root(node).id,
       evaluation: judged(node.id),
     }));
-  const rows = worstBudgets(attacks).flatMap(({ parentId, bounds, tried }): ReportValue[][] => {
+  const rows = worstBudgets(attacks).flatMap(({ parentId, bounds, tried }): ParetoRow[] => {
     const model = models.find((m) => m.id === parentId);
     const before = model && judged(model.id);
     if (!model || !before?.benign) return [];
     return [
-      [
-        model.parentId ? `${model.name} (${from(model)})` : model.name,
-        ability(before.benign),
-        bounds.most ?? bounds.over,
-        bounds.most === null ? '≥' : '',
-        tried,
-      ],
+      {
+        model: model.parentId ? `${model.name} (${from(model)})` : model.name,
+        ability: ability(before.benign),
+        outcome: bounds.most ?? bounds.over,
+        bound: bounds.most === null ? '≥' : '',
+        more: [tried],
+      },
     ];
   });
-  return {
-    id: 'pareto',
-    title: w('pareto'),
-    notes: [w('paretoNote')],
-    columns: [
-      { id: 'model', title: w('model'), unit: 'text' },
-      { id: 'ability', title: w('ability'), unit: 'share' },
-      { id: 'budget', title: w('budget'), unit: 'count' },
-      { id: 'open', title: w('bound'), unit: 'text' },
-      { id: 'tried', title: w('tried'), unit: 'text' },
-    ],
-    rows,
-    picture: {
-      kind: 'scatter',
-      x: 'ability',
-      y: 'budget',
-      open: 'open',
-      label: ['model'],
-      title: w('pareto'),
+  return paretoTable({ id: 'pareto', title: w('pareto'), notes: [w('paretoNote')] }, rows, {
+    outcome: { id: 'budget', title: w('budget'), unit: 'count' },
+    better: 'high',
+    words: {
+      ...{ model: w('model'), ability: w('ability'), bound: w('bound') },
+      ...{ front: w('front'), unbeaten: w('unbeaten') },
     },
-  };
+    more: [{ id: 'tried', title: w('tried'), unit: 'text' }],
+  });
 }

@@ -1,10 +1,10 @@
 /**
  * npm run bench -- [--json] [--config nano|small|smol1|all] [--steps N] [--lora] [--checkpoint] [--precision f32|f16|bf16]
- *                 [--profile] [--scaling] [--evaluation] [--peers [--only NAME,NAME]]
+ *                 [--profile] [--scaling] [--evaluation] [--recipes [--full]] [--peers [--only NAME,NAME]]
  *
  * Without more: what the adapter gives anybody (a large product, a copy), then a training step (forward, loss, backward, AdamW),
  * greedy decoding and the products of a step alone, on fixed models whose weights and batch any other engine can repeat. `--profile` times every kernel of a step; `--scaling`
- * lays batches, lengths, an adapter and activation checkpointing side by side; `--recipes` steps of the defences beside an ordinary one; `--evaluation` answers 200 prompts by four
+ * lays batches, lengths, an adapter and activation checkpointing side by side; `--recipes` steps of the defences beside an ordinary one, on a quarter of the batch, with `--full` on all of it (ten minutes and more on a software driver); `--evaluation` answers 200 prompts by four
  * checkpoints together and one at a time; `--peers` runs what a user could pick
  * instead (bench/) in alternation with this engine.
  */
@@ -41,6 +41,7 @@ export async function main(argv: string[]): Promise<number> {
       scaling: { type: 'boolean', default: false },
       evaluation: { type: 'boolean', default: false },
       recipes: { type: 'boolean', default: false },
+      full: { type: 'boolean', default: false },
       peers: { type: 'boolean', default: false },
       only: { type: 'string' },
     },
@@ -71,7 +72,7 @@ export async function main(argv: string[]): Promise<number> {
     print('evaluation', [await evaluationBench(gpu)]);
   } else if (values.recipes) {
     const [name] = values.config === 'all' ? ['nano'] : names;
-    print('steps of the defences', await recipeBench(gpu, name!, Math.ceil(steps / 10)));
+    print('steps of the defences', await recipeBench(gpu, name!, Math.ceil(steps / 10), values.full));
   } else if (values.scaling) {
     print('scaling', await scaling(gpu, steps));
   } else {

@@ -1,12 +1,13 @@
 /**
  * npm run experiment -- [--preset smoke|quick|full] [--seeds N] [--grid] [--defended MODEL ...] [--attack ATTACK ...]
- *                      [--models DIR] [--json FILE] [--report FILE.html]
+ *                      [--sizes 10,25,50,100] [--match-ability 0.6] [--models DIR] [--json FILE] [--report FILE.html]
  *                      [--answers FILE.jsonl] [--list] [--fresh]
  * npm run experiment -- --join FILE.json --join FILE.json ... [--json FILE] [--report FILE.html] [--answers FILE.jsonl]
  *
  * Defends, attacks and compares: {base, chat, and their SDD variants} x {no attack, MFT, prefix-only MFT, BFT, BFT of a
  * new skill, BFT then MFT}. --defended takes other models (repeat it; 'all': also the paper's rivals and the controls, --list
- * names them), --attack some of the attacks. Resumable: every result is stored as soon as it is there. Exit code 0 only if every run
+ * names them), --attack some of the attacks; --sizes adds MFT on other numbers of examples, --match-ability the defended models on
+ * their way from the undefended one, where all are equally able (experiment/matched.ts). Resumable: every result is stored as soon as it is there. Exit code 0 only if every run
  * finished. --grid asks for the budget to break instead. --models takes another pretrained world. --report writes a page
  * that opens from a disk, --json the same and every answer for programs and for the lab, --answers one line for each answer.
  * --join reads what --json wrote on several worlds or seeds, and gives tables and reports of all of them together.
@@ -17,24 +18,28 @@ import { readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { LabError } from '../core/errors.ts';
+import { tinyTask } from '../data/tiny-task.ts';
 import { RECIPES } from '../recipes/index.ts';
 import { settle } from '../recipes/recipe.ts';
-import { createWorld } from '../world/world.ts';
+import { createWorld, type World } from '../world/world.ts';
 import { codeDigest, commitNow, EXPERIMENT_FOLDERS } from './code-digest.ts';
 import { CellStore, type Cell } from './experiment/cells.ts';
 import { ExperimentLab } from './experiment/lab.ts';
 import {
   ATTACKS,
   attacksNamed,
+  attacksSized,
   GRID,
+  matchedAt,
   MODELS,
   modelsNamed,
   PRESETS,
+  type AttackSpec,
   type RunSeeds,
 } from './experiment/matrix.ts';
 import { present, repeated, type Outputs } from './summary/present.ts';
 import { readResult, requireJoinable, type Result } from './summary/result.ts';
-import { Repetition, type Failure, type Planned } from './experiment/run.ts';
+import { Repetition, Work, type Failure, type Planned } from './experiment/run.ts';
 import { OWN_OPTIONS, ownMain, resultsMain } from './experiment-own.ts';
 import { readModelFolder } from './model-folder.ts';
 import { openNodeGpu } from './node-gpu.ts';
@@ -55,6 +60,8 @@ export async function main(argv: string[]): Promise<number> {
       grid: { type: 'boolean', default: false },
       defended: { type: 'string', multiple: true, default: [] },
       attack: { type: 'string', multiple: true, default: [] },
+      sizes: { type: 'string' },
+      'match-ability': { type: 'string' },
       models: { type: 'string', default: SHIPPED_DIR },
       json: { type: 'string' },
       report: { type: 'string' },
@@ -73,6 +80,7 @@ export async function main(argv: string[]): Promise<number> {
     defence: whole('--defence-seed', values['defence-seed'], 0),
     attack: whole('--attack-seed', values['attack-seed'], 0),
   };
+  refuseBesideGrid(values);
   refuseForeign(
     tokens.flatMap((t) => (t.kind === 'option' ? [t.name] : [])),
     values.model !== undefined || values.results !== undefined,
@@ -92,8 +100,12 @@ export async function main(argv: string[]): Promise<number> {
       next: `Choose one of ${PRESETS.map((p) => p.id).join(', ')}.`,
     });
   const repetitions = whole('--seeds', values.seeds ?? String(preset.seeds), 1);
-  const models = modelsNamed(values.defended);
-  const attacks = attacksNamed(values.attack);
+  const named = modelsNamed(values.defended);
+  const ability = values['match-ability'];
+  const models = ability === undefined ? named : [...named, ...matchedAt(named, Number(ability))];
+  const asked = attacksNamed(values.attack);
+  const sizes = values.sizes === undefined ? [] : attacksSized(values.sizes);
+  const attacks = [...asked, ...sizes.filter(({ id }) => asked.every((a) => a.id !== id))];
 
   const folders = ['tiny-base', 'tiny-chat'].map((name) => join(values.models, name));
   const [base, chat] = folders.map(readModelFolder) as [
@@ -103,6 +115,7 @@ export async function main(argv: string[]): Promise<number> {
   const code = codeDigest(undefined, EXPERIMENT_FOLDERS);
   const gpu = await openNodeGpu();
   const world = createWorld(chat.record.worldSeed);
+  requireExamples(world, sizes);
   const lab = await ExperimentLab.open(gpu, world, base);
   const embedded = new Map([
     ['base', lab.flatten(base)],
@@ -129,10 +142,16 @@ export async function main(argv: string[]): Promise<number> {
   let planned: readonly Planned[] = [];
   const seeds = repeated(first, repetitions);
   const begun = performance.now();
-  for (const [i, own] of seeds.entries()) {
-    const repetition = new Repetition(lab, store, preset, own, embedded, protocolNow().sha256);
+  const all = seeds.map((own) => new Repetition(lab, store, preset, own, embedded, protocolNow().sha256));
+  const seen = new Set<string>();
+  const costs = all.map((r) => (values.grid ? r.gridCost(seen) : r.cost(models, attacks, true, seen)));
+  const work = new Work(
+    values.grid ? 'grid' : 'matrix',
+    costs.reduce((a, b) => a + b, 0),
+  );
+  for (const [i, repetition] of all.entries()) {
     const label = `seeds ${i + 1}/${repetitions}`;
-    await (values.grid ? repetition.grid(label) : repetition.matrix(label, models, attacks));
+    await (values.grid ? repetition.grid(label, work) : repetition.matrix(label, models, attacks, work));
     cells.push(...repetition.cells);
     planned = repetition.planned;
     failures.push(...repetition.failures);
@@ -184,7 +203,10 @@ const digest = (dir: string): string =>
     .digest('hex');
 
 /** Options of the experiment on the tiny world alone. */
-const TINY_ONLY = ['preset', 'grid', 'defended', 'attack', 'models', 'report', 'answers', 'join'];
+const TINY_ONLY = [
+  ...['preset', 'grid', 'defended', 'attack', 'sizes', 'match-ability'],
+  ...['models', 'report', 'answers', 'join'],
+];
 
 /** @throws LabError naming an option that would be ignored */
 function refuseBesideJoin(given: readonly string[]): void {
@@ -194,6 +216,31 @@ function refuseBesideJoin(given: readonly string[]): void {
       safe: 'Nothing was started.',
       next: 'Leave it out; --json, --report and --answers say where the joined results go.',
     });
+}
+
+/** @throws LabError where an attack wants more examples than there are */
+function requireExamples(world: World, sizes: readonly AttackSpec[]): void {
+  const most = tinyTask(world).requests('attack').length;
+  const wanted = sizes.map(({ settings }) => Number(settings?.n)).find((n) => n > most);
+  if (wanted === undefined) return;
+  throw new LabError('bad-input', `--sizes ${wanted}: an attack can use ${most} examples at most.`, {
+    safe: 'Nothing was started.',
+    next: 'Take smaller sizes, as --sizes 10,25,50,100.',
+  });
+}
+
+/** @throws LabError naming an option that would be ignored */
+function refuseBesideGrid(values: { grid?: boolean; sizes?: string; 'match-ability'?: string }): void {
+  const name = (['sizes', 'match-ability'] as const).find((option) => values[option] !== undefined);
+  if (!values.grid || name === undefined) return;
+  throw new LabError(
+    'bad-input',
+    `--${name} means nothing with --grid, whose models and attacks are fixed.`,
+    {
+      safe: 'Nothing was started.',
+      next: 'Leave one of the two out.',
+    },
+  );
 }
 
 /** @throws LabError naming an option that would be ignored */
@@ -236,6 +283,8 @@ function list(): string {
     ...models,
     'Attacks',
     ...attacks,
+    '  mft-nN           mft on N examples, also after as many epochs as at 100 (--sizes)',
+    '  MODEL@60         a defended model where it does 60 % of the everyday tasks (--match-ability)',
     'Presets',
     ...presets,
     'Grid (--grid)',

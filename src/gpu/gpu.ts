@@ -2,6 +2,7 @@ import { LabError } from '../core/errors.ts';
 import { Pipelines, refused, type Pipeline } from './pipelines.ts';
 import type { Defines } from './wgsl.ts';
 import { defaultTable, type KernelTable } from '../core/kernel-table.ts';
+import { Meter } from './meter.ts';
 
 export interface AdapterSummary {
   vendor: string;
@@ -100,6 +101,7 @@ interface Shared {
   alive: Set<GPUBuffer>;
   /** Buffers made since `allocate` was entered; null outside of it. */
   making: GPUBuffer[] | null;
+  meters: Set<Meter>;
   submitFlops: number;
   pipelines: Pipelines;
 }
@@ -165,6 +167,7 @@ export class Gpu {
       onError: undefined,
       alive: new Set(),
       making: null,
+      meters: new Set(),
       submitFlops: 2e10,
       pipelines: new Pipelines(device),
     };
@@ -229,6 +232,7 @@ export class Gpu {
     this.stats.buffers++;
     this.stats.bytes += size;
     this.stats.peakBytes = Math.max(this.stats.peakBytes, this.stats.bytes);
+    for (const meter of this.shared.meters) meter.count(size);
     return buffer;
   }
 
@@ -262,11 +266,17 @@ export class Gpu {
     }
   }
 
+  /** Counts the bytes of buffers made and freed from now on. */
+  meter(): Meter {
+    return new Meter(this.shared.meters);
+  }
+
   /** Gives a buffer back; a second call for the same buffer does nothing. */
   free(buffer: GPUBuffer): void {
     if (!this.shared.alive.delete(buffer)) return;
     this.stats.buffers--;
     this.stats.bytes -= buffer.size;
+    for (const meter of this.shared.meters) meter.count(-buffer.size);
     buffer.destroy();
   }
 

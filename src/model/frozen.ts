@@ -79,6 +79,10 @@ export class FrozenWeights implements WeightSet {
     this.norms = new ParamSet(gpu, norms, 'norms');
   }
 
+  get bytes(): number {
+    return this.buffers.reduce((sum, { size }) => sum + size, this.norms.bytes);
+  }
+
   binding(first: string, last = first): Matrix {
     if (!this.groupOf.has(first)) return this.norms.binding(first, last);
     return this.rows(first, last, { first: 0, count: this.rowCount(first, last) });

@@ -128,6 +128,12 @@ export class Model {
     return this.adapters.at(-1)?.params ?? this.params;
   }
 
+  /** On the GPU: weights, position encoding and adapters, whoever owns them. */
+  get bytes(): number {
+    const { weights, ropeTable, adapters } = this;
+    return adapters.reduce((sum, { params }) => sum + params.bytes, weights.bytes + ropeTable.buffer.size);
+  }
+
   /** A tensor of the weights, slice after slice: for files that are written without a copy of the model in memory. */
   async *readValues(name: string): AsyncGenerator<{ at: number; values: Float32Array }> {
     const size = this.weights.layout.byName.get(name)!.size;

@@ -114,6 +114,10 @@ export class ParamSet implements WeightSet {
     this.buffer = gpu.buffer(label, layout.length * 4);
   }
 
+  get bytes(): number {
+    return this.buffer.size;
+  }
+
   /** The range of the tensors from `first` to `last` (which adjoin), for a kernel. */
   binding(first: string, last = first): Binding {
     const a = this.entry(first);

@@ -14,6 +14,8 @@ export interface WeightSet {
   /** Of the matrices; norms are f32 always. */
   readonly precision: Precision;
   readonly layout: ParamLayout;
+  /** On the GPU. */
+  readonly bytes: number;
   /** The range of the tensors from `first` to `last` (which adjoin), for a kernel. */
   binding(first: string, last?: string): Matrix;
   /** Rows of the matrix that those tensors make. */

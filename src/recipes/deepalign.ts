@@ -7,8 +7,9 @@
  * where k is 0 with probability 1/2, else each of 1 to min(100, tokens of the answer) alike, and (x, y) are benign chats. The mix a
  * = 0.2 is that of the batch, 4 safety-recovery rows to 16 benign ones; the loss is the mean over the labels of all of them.
  *
- * Their token-constrained fine-tuning, which changes the loss of whoever tunes the released model, is another method and is not
- * here. One deviation: in the paper the benign answers are the initial model's own; here they are those of the data.
+ * The benign answers are the initial model's own, given greedily before the first step (own-answers.ts), as in the paper; those of
+ * the data stand in for them with anchor 'data'. Their token-constrained fine-tuning, which changes the loss of whoever tunes the
+ * released model, is another method and is not here.
  */
 import { anchors, recoveries } from '../data/defence-sets.ts';
 import type { StepFn } from '../train/session.ts';
@@ -35,6 +36,7 @@ export const deepAlign: Recipe = {
     ...runFields(5e-4, 150, { lr: 2e-3, alpha: 64 }),
     { key: 'safety', type: 'number', default: 600, min: 1, max: 20_000, step: 1, main: true },
     { key: 'benign', type: 'number', default: 2400, min: 1, max: 20_000, step: 1, main: true },
+    { key: 'anchor', type: 'choice', default: 'model', choices: ['model', 'data'], main: false },
   ],
   plan: (s) => ({
     ...runPlan(s),
@@ -47,6 +49,7 @@ export const deepAlign: Recipe = {
     main: anchors(task, seed, num(s, 'benign')),
     safety: recoveries(task, seed, { examples: num(s, 'safety'), method: 'DeepAlign' }),
   }),
+  ownAnswers: (s) => (s.anchor === 'model' ? ['main'] : []),
   needs: (s) => ({ gradients: 1 + safetyRows(num(s, 'batch')) / num(s, 'batch') }),
   step: deepAlignStep,
 };

@@ -104,11 +104,11 @@ async function adapterNoise(model: Model, lengths: Lengths, rng: Rng): Promise<F
 function lengthsFor(model: Model, even: number): Lengths {
   const parts = [...byPart(model.weights.layout.entries).keys()];
   if (even > 0) return Object.fromEntries(parts.map((part) => [part, even]));
-  const measured: Lengths = model.adapters.length > 0 ? norms.lora : norms.full;
-  const layers = Object.keys(norms.full).filter((part) => part.startsWith('layer ')).length;
-  if (model.config.num_hidden_layers !== layers) throw notMeasured(`a model of ${layers} layers`);
-  return measured;
+  return model.adapters.length > 0 ? norms.lora : norms.full;
 }
+
+/** Layers of the model that the lengths were measured on. */
+const MEASURED = Object.keys(norms.full).filter((part) => part.startsWith('layer ')).length;
 
 function notMeasured(on: string): LabError {
   return new LabError('bad-input', `How long SDD's update is was measured on ${on} only.`, {
@@ -143,6 +143,9 @@ export const noise: Recipe = {
   data: (task, s, seed) => {
     if (task.kind !== 'tiny' && num(s, 'relative') === 0) throw notMeasured('the invented world');
     return anchors(task, seed, CHATS);
+  },
+  suits: (s, { num_hidden_layers: layers }) => {
+    if (num(s, 'relative') === 0 && layers !== MEASURED) throw notMeasured(`a model of ${MEASURED} layers`);
   },
   step: {
     open: (trainer, s) => {

@@ -4,6 +4,8 @@ import type { EncodeReport, Task } from '../data/task.ts';
 import { batchCap } from '../train/cap.ts';
 import { TrainSession } from '../train/session.ts';
 import type { OpenBatches, OpenStep, SessionHooks, StepFn } from '../train/session.ts';
+import type { RunCost } from '../core/run-cost.ts';
+import { Tally } from '../train/tally.ts';
 import type { Trainer, TrainerCapacity } from '../train/trainer.ts';
 import type { Needs, Recipe, RunPlan } from './recipe.ts';
 import { allRows, encodeStreams, openStreams, rowsOf, streamsOf, type Streams } from './streams.ts';
@@ -21,6 +23,8 @@ export interface Prepared {
   open: OpenBatches;
   /** What it takes beside an ordinary trainer. */
   needs: Needs;
+  /** Streams whose answers the model gives itself before the first step (own-answers.ts), and the ids that end one. */
+  own: { streams: readonly string[]; ends: ReadonlySet<number> };
   /** What the session draws from. */
   seed: string;
 }
@@ -36,10 +40,22 @@ export function prepare(recipe: Recipe, task: Task, settings: Settings, seed: nu
   const items = streamsOf(recipe.data(task, settings, seed));
   const { streams, report } = encodeStreams(task.codec, items, plan.streams);
   // The recipe's name belongs to the seed: a defence and an attack of the same seed are not shuffled alike.
-  const own = `${recipe.id}/${seed}`;
-  const open = openStreams(streams, plan, own);
+  const drawn = `${recipe.id}/${seed}`;
+  const open = openStreams(streams, plan, drawn);
   const needs = recipe.needs?.(settings) ?? {};
-  return { recipe, settings, plan, streams, examples: allRows(streams), report, open, needs, seed: own };
+  const own = { streams: recipe.ownAnswers?.(settings) ?? [], ends: new Set(task.codec.ends) };
+  return {
+    recipe,
+    settings,
+    plan,
+    streams,
+    examples: allRows(streams),
+    report,
+    open,
+    needs,
+    own,
+    seed: drawn,
+  };
 }
 
 /**
@@ -62,11 +78,14 @@ export function roomWith({ taps, entropy }: Needs, cap: TrainerCapacity): Traine
 /** A session and what its recipe keeps on the GPU beside the trainer. */
 export interface OpenSession {
   session: TrainSession;
+  /** What the run has taken so far. */
+  cost(): RunCost;
   /** Frees what the recipe made; the trainer and the model are the caller's. */
   close(): void;
 }
 
 /**
+ * Makes what the recipe keeps beside the trainer, and the session.
  * @param trainer on the weights that the run starts from: a recipe may copy them
  * @param wrap runs each step in the caller's turn on the GPU
  */
@@ -76,12 +95,15 @@ export async function openSession(
   hooks: SessionHooks,
   wrap: (step: StepFn) => StepFn = (step) => step,
 ): Promise<OpenSession> {
+  recipe.suits?.(settings, trainer.model.config);
+  const meter = trainer.grads.gpu.meter();
   const own: OpenStep =
     typeof recipe.step === 'function'
       ? { step: recipe.step, close: () => {} }
-      : await recipe.step.open(trainer, settings);
-  const { lr, schedule, steps } = plan;
-  const wrapped = { ...own, step: wrap(own.step) };
-  const session = new TrainSession(trainer, open, wrapped, { lr, schedule, steps, seed }, hooks);
-  return { session, close: () => own.close() };
+      : await recipe.step.open(trainer, settings).finally(() => meter.end());
+  const tally = new Tally(trainer, trainer.model.bytes + trainer.bytes + meter.end().grown);
+  const { lr, schedule, steps, batch } = plan;
+  const wrapped = { ...own, step: wrap(tally.counted(own.step)) };
+  const session = new TrainSession(trainer, open, wrapped, { lr, schedule, steps, seed }, hooks, tally);
+  return { session, cost: () => tally.cost(session.step, batch), close: () => own.close() };
 }

@@ -1,5 +1,6 @@
 import { LabError } from '../core/errors.ts';
 import { defaultsOf, type SettingField, type Settings } from '../core/settings.ts';
+import type { LlamaConfig } from '../core/config.ts';
 import type { Example } from '../core/types.ts';
 import type { Schedule } from '../core/schedule.ts';
 import type { OptimConfig, Trainer, TrainerCapacity } from '../train/trainer.ts';
@@ -36,8 +37,10 @@ export interface Needs {
   taps?: TrainerCapacity['taps'];
   /** The trainer's backward pass of negative entropy; every token of a pass goes through the head then. */
   entropy?: boolean;
-  /** Gradients (forward and backward passes) of a step; absent: 1. */
+  /** Gradient evaluations of a step, mean over the run, as RunCost counts them; absent: 1. */
   gradients?: number;
+  /** Passes forward alone of a step, mean over the run; absent: none. */
+  forwards?: number;
 }
 
 /** A step that owns something beside the trainer, see OpenStep. */
@@ -71,7 +74,11 @@ export interface Recipe {
    * the names that `next` is asked for.
    */
   data(task: Task, settings: Settings, seed: number): ChatItem[] | Streams<ChatItem>;
+  /** Streams whose answers the model gives itself before the first step; absent: the data's answers stay. */
+  ownAnswers?(settings: Settings): readonly string[];
   needs?(settings: Settings): Needs;
+  /** Asked before anything is made. @throws LabError 'bad-input' where the settings do not suit a model of this shape */
+  suits?(settings: Settings, model: LlamaConfig): void;
   step: StepFn | StepMaker;
 }
 

@@ -38,8 +38,8 @@ export const simpoRecipe: Recipe = {
     const { chosen, rejected } = preferencePairs(task, seed, { pairs: num(s, 'pairs'), method: 'SimPO' });
     return { main: chosen, rejected };
   },
-  // both answers go through the model
-  needs: () => ({ gradients: 2 }),
+  // both answers go through the model; in the room of one batch they are two passes, which are scored before they go backward
+  needs: () => ({ gradients: 2, forwards: 2 }),
   step: {
     open: (_trainer, s) => {
       const beta = num(s, 'beta');

@@ -82,8 +82,20 @@ const step: StepMaker = {
   },
 };
 
-const gradientsOf = (s: Settings): number =>
-  num(s, 'tasks') * (num(s, 'innerSteps') + Math.floor(num(s, 'innerSteps') / num(s, 'interval'))) + 2;
+/** Requests of a resistance gradient. */
+const heldOut = (s: Settings): number => Math.ceil(num(s, 'batch') / 2);
+
+/** Inner steps, resistance gradients of one row a request ('entropy') or two, and the retain gradient. */
+function gradientsOf(s: Settings): number {
+  const inner = num(s, 'innerSteps');
+  const resistance = Math.floor(inner / num(s, 'interval'));
+  const rows = (objectiveOf(s) === 'dpo' ? 2 : 1) * heldOut(s);
+  return num(s, 'tasks') * (inner + (resistance * rows) / num(s, 'batch')) + 1;
+}
+
+/** The reference's scores in each attack, and its hidden states on the retain batch. */
+const forwardsOf = (s: Settings): number =>
+  (objectiveOf(s) === 'dpo' ? (num(s, 'tasks') * 2 * heldOut(s)) / num(s, 'batch') : 0) + 1;
 
 export const tar: Recipe = {
   id: 'tar',
@@ -112,7 +124,7 @@ export const tar: Recipe = {
     schedule: cosine(num(s, 'steps')),
     optim: TINY_OPTIM,
     // a pair is two rows: a resistance gradient costs what an inner step does
-    streams: { chosen: { batch: Math.ceil(num(s, 'batch') / 2) }, rejected: { with: 'chosen' } },
+    streams: { chosen: { batch: heldOut(s) }, rejected: { with: 'chosen' } },
   }),
   data: (task, s, seed) => {
     requireInterval(s);
@@ -125,6 +137,7 @@ export const tar: Recipe = {
     layerSets: 1,
     entropy: objectiveOf(s) === 'entropy',
     gradients: gradientsOf(s),
+    forwards: forwardsOf(s),
   }),
   step,
 };

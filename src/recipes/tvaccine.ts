@@ -131,7 +131,6 @@ interface State {
 const targeted: StepMaker = {
   open: async (trainer, settings) => {
     const gamma = num(settings, 'gamma');
-    requireLayers(gamma, trainer.model.config.num_hidden_layers);
     const updates = await trainer.grads.gpu.allocate(() => new LayerUpdates(trainer));
     const push = new AttentionPush(trainer);
     let [probabilities, drawn]: [number[], number[]] = [[], []];
@@ -197,8 +196,14 @@ export const tvaccine: Recipe = {
   },
   needs: (s) => ({
     taps: TVACCINE_TAPS,
-    gradients: 2 + (s.vaccine === true ? 0 : 1 / num(s, 'probabilityEvery')),
+    // the layers are measured in the first step, and then every so many
+    gradients:
+      2 +
+      (s.vaccine === true ? 0 : Math.ceil(num(s, 'steps') / num(s, 'probabilityEvery')) / num(s, 'steps')),
   }),
+  suits: (s, model) => {
+    if (s.vaccine !== true) requireLayers(num(s, 'gamma'), model.num_hidden_layers);
+  },
   step: {
     open: (trainer, settings) => (settings.vaccine === true ? everyLayer : targeted).open(trainer, settings),
   },

@@ -46,8 +46,9 @@ const Table = v.pipe(
      * over the column `x`, one line for each different content of the column `line`. `intervals`: the columns `values` of each row
      * with their intervals, and chance, one share for all or the name of a column, as a dashed line. `heat`: one field for each row at `x` and `y`,
      * the stronger the larger the share in `value`. `lines`: the shares `ys` over the number `x`, with their spread. `ranges`: for each
-     * row the number `value` between -1 and 1 with its interval, before the band `band` that chance leaves. `scatter`: a point for
-     * each row at the share `x` and the number of steps `y`; where the text of `open` is not empty the number is a bound.
+     * row the number `value` between -1 and 1 with its interval, before the band `band` that chance leaves. `scatter`: a mark for
+     * each row at the share `x` and the share or number of steps `y`, with their intervals; where the text of `open` is not empty the
+     * number is a bound.
      */
     picture: v.optional(
       v.variant('kind', [
@@ -69,7 +70,7 @@ const Table = v.pipe(
           kind: v.literal('scatter'),
           x: id,
           y: id,
-          open: id,
+          open: v.optional(id),
           label: v.array(id),
           title: text,
         }),

@@ -20,6 +20,8 @@ export type Shape =
   /** Closed and filled. */
   | { is: 'area'; style: string; points: string; title: string }
   | { is: 'dot'; style: string; x: number; y: number }
+  /** One of the forms of `markPath`. */
+  | { is: 'mark'; style: string; mark: number; x: number; y: number; title: string }
   /** Many points without names, as one shape; x and y of each in turn. */
   | { is: 'dots'; style: string; at: readonly number[] };
 
@@ -30,6 +32,79 @@ export function dotsPath(at: readonly number[]): string {
   return path;
 }
 
+/** Corners of marks, in radii; none: a circle. */
+const CORNERS: readonly (readonly (readonly [number, number])[])[] = [
+  [],
+  [
+    [-0.9, -0.9],
+    [0.9, -0.9],
+    [0.9, 0.9],
+    [-0.9, 0.9],
+  ],
+  [
+    [0, -1.25],
+    [1.15, 0.85],
+    [-1.15, 0.85],
+  ],
+  [
+    [0, -1.3],
+    [1.3, 0],
+    [0, 1.3],
+    [-1.3, 0],
+  ],
+  [
+    [0, 1.25],
+    [1.15, -0.85],
+    [-1.15, -0.85],
+  ],
+  [
+    [-0.4, -1.2],
+    [0.4, -1.2],
+    [0.4, -0.4],
+    [1.2, -0.4],
+    [1.2, 0.4],
+    [0.4, 0.4],
+    [0.4, 1.2],
+    [-0.4, 1.2],
+    [-0.4, 0.4],
+    [-1.2, 0.4],
+    [-1.2, -0.4],
+    [-0.4, -0.4],
+  ],
+  [
+    [0, -1.3],
+    [1.24, -0.4],
+    [0.76, 1.05],
+    [-0.76, 1.05],
+    [-1.24, -0.4],
+  ],
+  [
+    [-1.2, -0.7],
+    [-0.7, -1.2],
+    [0, -0.5],
+    [0.7, -1.2],
+    [1.2, -0.7],
+    [0.5, 0],
+    [1.2, 0.7],
+    [0.7, 1.2],
+    [0, 0.5],
+    [-0.7, 1.2],
+    [-1.2, 0.7],
+    [-0.5, 0],
+  ],
+];
+/** Different marks. */
+export const MARKS = CORNERS.length;
+
+/** The outline of a mark: colour is never the only sign. */
+export function markPath(mark: number, x: number, y: number, r = 5): string {
+  const corners = CORNERS[mark % MARKS]!;
+  const at = (n: number): string => n.toFixed(1);
+  if (corners.length === 0)
+    return `M${at(x - r)},${at(y)}a${r},${r} 0 1 0 ${2 * r},0a${r},${r} 0 1 0 ${-2 * r},0z`;
+  return `M${corners.map(([dx, dy]) => `${at(x + r * dx)},${at(y + r * dy)}`).join('L')}z`;
+}
+
 export interface Drawing {
   width: number;
   height: number;
@@ -37,7 +112,9 @@ export interface Drawing {
   label: string;
   shapes: Shape[];
   legend: (
-    { kind: VerdictKind; sign: string; text: string } | { style: string; dash: string; text: string }
+    | { kind: VerdictKind; sign: string; text: string }
+    | { style: string; dash: string; text: string }
+    | { style: string; mark: number; text: string }
   )[];
 }
 

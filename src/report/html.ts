@@ -2,7 +2,7 @@
 import type { VerdictKind } from '../core/verdicts.ts';
 import { unitText, valueText, type Report, type ReportTable } from './document.ts';
 import { Markup, markup, nothing } from './markup.ts';
-import { dotsPath, type Drawing, type Shape } from './drawing.ts';
+import { dotsPath, markPath, type Drawing, type Shape } from './drawing.ts';
 import { picture, SIGNS } from './pictures.ts';
 import { STYLE } from './style.ts';
 import { say, type Language, type Say } from './words.ts';
@@ -107,6 +107,8 @@ function shape(s: Shape): Markup {
       return markup`<polygon class="${s.style}" points="${s.points}"><title>${s.title}</title></polygon>`;
     case 'dots':
       return markup`<path class="${s.style}" d="${dotsPath(s.at)}"/>`;
+    case 'mark':
+      return markup`<path class="${s.style}" d="${markPath(s.mark, s.x, s.y)}"><title>${s.title}</title></path>`;
     case 'dot':
       return markup`<circle class="${s.style}" cx="${at(s.x)}" cy="${at(s.y)}" r="3"/>`;
   }
@@ -119,9 +121,11 @@ function figure(drawing: Drawing | null): Markup {
   if (!drawing) return nothing;
   const { width, height, label, legend } = drawing;
   const keys = legend.map((entry) =>
-    'kind' in entry
-      ? markup`<li><span class="key v-${entry.kind}">${entry.sign}</span> ${entry.text}</li>`
-      : markup`<li><svg class="key" viewBox="0 0 30 8" aria-hidden="true"><line class="${entry.style}" stroke-dasharray="${entry.dash}" x1="0" x2="30" y1="4" y2="4"/></svg> ${entry.text}</li>`,
+    'mark' in entry
+      ? markup`<li><svg class="key" viewBox="0 0 30 12" aria-hidden="true"><path class="${entry.style}" d="${markPath(entry.mark, 15, 6, 4)}"/></svg> ${entry.text}</li>`
+      : 'kind' in entry
+        ? markup`<li><span class="key v-${entry.kind}">${entry.sign}</span> ${entry.text}</li>`
+        : markup`<li><svg class="key" viewBox="0 0 30 8" aria-hidden="true"><line class="${entry.style}" stroke-dasharray="${entry.dash}" x1="0" x2="30" y1="4" y2="4"/></svg> ${entry.text}</li>`,
   );
   return markup`<figure><svg viewBox="0 0 ${width} ${height}" role="img" aria-label="${label}">${drawn(drawing)}</svg><figcaption>${label}<ul class="legend">${keys}</ul></figcaption></figure>`;
 }

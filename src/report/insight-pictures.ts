@@ -1,4 +1,4 @@
-/** Pictures of the insights: maps, lines through weights, ranges beside chance, and a scatter of models. */
+/** Pictures of the insights: maps, lines through weights, ranges beside chance. */
 import { valueText, type ReportTable, type ReportValue } from './document.ts';
 import {
   COLOURS,
@@ -250,72 +250,5 @@ export function ranges(table: ReportTable, p: Picture<'ranges'>): Drawing | null
       { style: 'line l0', dash: '', text: table.columns[valueAt]!.title },
       { style: 'line l6', dash: '', text: table.columns[bandAt]!.title },
     ],
-  };
-}
-
-/** Most points that are drawn one by one with their names; of more only the points. */
-const NAMED = 40;
-
-/** A point for each row: a share across, steps upwards in equal ratios. */
-export function scatter(table: ReportTable, p: Picture<'scatter'>): Drawing | null {
-  const [xAt, yAt, openAt] = [columnAt(table, p.x), columnAt(table, p.y), columnAt(table, p.open)];
-  if (xAt < 0 || yAt < 0) return null;
-  const points = table.rows.flatMap((row) => {
-    const [x, y] = [numberOf(row[xAt]), numberOf(row[yAt])];
-    if (x === null || y === null || y <= 0) return [];
-    const bound = openAt >= 0 && typeof row[openAt] === 'string' ? row[openAt] : '';
-    return [{ x, y, bound, name: labelOf(table, row, p.label) }];
-  });
-  if (points.length === 0) return null;
-  const [least, most] = points.reduce(([a, b], { y }) => [Math.min(a, y), Math.max(b, y)], [Infinity, 1]);
-  const [from, to] = [Math.log(Math.min(least, 5)), Math.log(Math.max(most, 200) * 1.3)];
-  const place = across(0, 1);
-  const rise = (y: number): number => level((Math.log(y) - from) / (to - from));
-  const ticks = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000].filter(
-    (y) => y >= Math.exp(from) && y <= Math.exp(to),
-  );
-  const named = points.length <= NAMED;
-  return {
-    width: WIDTH,
-    height: PLOT.height,
-    label: p.title,
-    shapes: [
-      ...ticks.flatMap((y): Shape[] => [
-        { is: 'line', style: 'grid', x1: PLOT.left, x2: WIDTH - PLOT.right, y1: rise(y), y2: rise(y) },
-        { is: 'text', style: 'tick', x: PLOT.left - 6, y: rise(y) + 4, text: String(y) },
-      ]),
-      ...[0, 0.25, 0.5, 0.75, 1].map((x): Shape => ({
-        is: 'text',
-        style: 'step',
-        x: place(x),
-        y: level(0) + 16,
-        text: String(100 * x),
-      })),
-      {
-        is: 'text',
-        style: 'step',
-        x: WIDTH / 2,
-        y: PLOT.height - 4,
-        text: `${table.columns[xAt]!.title}, %`,
-      },
-      ...(named
-        ? points.flatMap(({ x, y, bound, name }): Shape[] => {
-            const right = x > 0.6;
-            const at = { x: place(x) + (right ? -8 : 8), y: rise(y) + 4 };
-            const text = `${name}${bound ? ` (${bound} ${y})` : ''}`;
-            return [
-              { is: 'dot', style: 'line l0', x: place(x), y: rise(y) },
-              { is: 'text', style: right ? 'tick' : 'head', ...at, text },
-            ];
-          })
-        : [
-            {
-              is: 'dots' as const,
-              style: 'line l0',
-              at: points.flatMap(({ x, y }) => [place(x), rise(y)]),
-            },
-          ]),
-    ],
-    legend: [],
   };
 }

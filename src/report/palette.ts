@@ -55,7 +55,8 @@ export const pictureRules = (colour: (name: Colour) => string): string =>
     `.line.chance{stroke:${colour('ink')}}`,
     ...LINES.map((name, i) => {
       const c = colour(name);
-      return `.line.l${i}{stroke:${c}}circle.line.l${i},polygon.area.l${i}{fill:${c}}`;
+      return `.mark.l${i}{fill:${c};stroke:${c}}.line.l${i}{stroke:${c}}circle.line.l${i},polygon.area.l${i}{fill:${c}}`;
     }),
+    `.mark{stroke-width:1.5}.mark.hollow{fill:${colour('paper')}}`,
     ...VERDICT_COLOURS.map((name) => `.v-${name}{fill:${colour(name)}}`),
   ].join('\n');

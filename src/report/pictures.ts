@@ -13,7 +13,8 @@ import {
   type Shape,
 } from './drawing.ts';
 import { intervals } from './interval-picture.ts';
-import { heat, lines, ranges, scatter } from './insight-pictures.ts';
+import { heat, lines, ranges } from './insight-pictures.ts';
+import { scatter } from './scatter.ts';
 
 export type { Drawing, Shape } from './drawing.ts';
 

@@ -16,7 +16,7 @@ th,td{padding:.25rem .6rem;border-bottom:1px solid var(--line);text-align:left;w
 figure{margin:0 0 1rem;max-width:45rem;overflow-x:auto}svg{width:100%;min-width:34rem;height:auto;display:block}
 ${pictureRules((name) => `var(--${name})`)}
 ${VERDICTS.map((kind) => `span.v-${kind}{background:var(--${kind})}`).join('')}
-.legend{list-style:none;display:flex;flex-wrap:wrap;gap:.25rem 1rem;padding:0;margin:.5rem 0;font-size:.85rem}span.key{display:inline-block;width:1.2em;text-align:center;color:var(--on);border-radius:3px;font-size:.8em}svg.key{display:inline-block;width:30px;min-width:0;height:8px}
+.legend{list-style:none;display:flex;flex-wrap:wrap;gap:.25rem 1rem;padding:0;margin:.5rem 0;font-size:.85rem}span.key{display:inline-block;width:1.2em;text-align:center;color:var(--on);border-radius:3px;font-size:.8em}svg.key{display:inline-block;width:30px;min-width:0;height:12px}
 dl{display:grid;grid-template-columns:minmax(8rem,16rem) 1fr;gap:.25rem 1rem;font-size:.9rem}dt{font-weight:600}dd{margin:0;overflow-wrap:anywhere}
 .samples{list-style:none;padding-left:0}.samples li{border-bottom:1px solid var(--line);padding:.5rem 0}.samples p{margin:.15rem 0}.asked{color:var(--soft)}summary{cursor:pointer;padding:.25rem 0}
 @media (max-width:40rem){body{padding:.75rem}dl{grid-template-columns:1fr}dt{margin-top:.5rem}}

@@ -2,7 +2,7 @@
 import { csv } from './csv.ts';
 import { Markup, markup } from './markup.ts';
 import type { ReportTable, ReportValue } from './document.ts';
-import type { Drawing } from './drawing.ts';
+import { markPath, type Drawing } from './drawing.ts';
 import { drawn } from './html.ts';
 import { PALETTE, pictureRules } from './palette.ts';
 
@@ -42,7 +42,9 @@ export function drawingSvg(drawing: Drawing, scheme: 'light' | 'dark'): string {
     const sign =
       'kind' in entry
         ? markup`<rect class="v-${entry.kind}" x="0" y="${y - 12}" width="16" height="16"/><text class="in" x="8" y="${y}">${entry.sign}</text>`
-        : markup`<line class="${entry.style}" stroke-dasharray="${entry.dash}" x1="0" x2="30" y1="${y - 4}" y2="${y - 4}"/>`;
+        : 'mark' in entry
+          ? markup`<path class="${entry.style}" d="${markPath(entry.mark, 15, y - 4)}"/>`
+          : markup`<line class="${entry.style}" stroke-dasharray="${entry.dash}" x1="0" x2="30" y1="${y - 4}" y2="${y - 4}"/>`;
     return markup`${sign}<text x="38" y="${y}">${entry.text}</text>`;
   });
   const colour = (name: keyof typeof PALETTE): string => PALETTE[name][scheme === 'light' ? 0 : 1];

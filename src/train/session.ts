@@ -4,6 +4,7 @@ import { lrAt } from '../core/schedule.ts';
 import { LabError } from '../core/errors.ts';
 import { Rng } from '../core/rng.ts';
 import type { ParamSet } from '../model/params.ts';
+import type { Spent, Tally } from './tally.ts';
 import type { StepStats, Trainer } from './trainer.ts';
 
 /** Where batches come from; `state` is plain data that says where the next ones begin. */
@@ -82,6 +83,8 @@ export interface SessionState {
   /** Of a recipe that keeps something between two steps, see OpenStep. */
   own?: unknown;
   kept?: Float32Array[];
+  /** Absent: the run was not counted, or comes from before runs were. */
+  spent?: Spent;
 }
 
 /** The training loop, the same for the page's worker and for the command line. */
@@ -96,6 +99,7 @@ export class TrainSession {
   #rng: Rng;
   #step = 0;
   #phase: SessionPhase = 'ready';
+  readonly #tally: Tally | undefined;
   #wantPause = false;
   #wantStop = false;
   #allowance = 0;
@@ -104,13 +108,17 @@ export class TrainSession {
   #wake: (() => void) | null = null;
   #checkpoints: { resolve(s: SessionState): void; reject(e: unknown): void }[] = [];
 
-  /** @param step whoever opened it closes it */
+  /**
+   * @param step whoever opened it closes it
+   * @param tally of the step that it counts
+   */
   constructor(
     trainer: Trainer,
     open: OpenBatches,
     step: StepFn | OpenStep,
     plan: SessionPlan,
     hooks: SessionHooks = {},
+    tally?: Tally,
   ) {
     this.trainer = trainer;
     this.plan = { ...plan };
@@ -118,6 +126,7 @@ export class TrainSession {
     this.#batches = open(null);
     this.#own = typeof step === 'function' ? { step } : step;
     this.#hooks = hooks;
+    this.#tally = tally;
     this.#rng = new Rng(`${plan.seed}/steps`);
     this.#mark();
     trainer.onStats = (s) => {
@@ -151,13 +160,16 @@ export class TrainSession {
         await this.#serveCheckpoints();
         await this.#waitWhilePaused();
         if (this.#wantStop) break;
+        this.#tally?.go();
         await this.#one();
       }
       await this.trainer.flush();
+      this.#tally?.stop();
       this.#setPhase(this.#step >= this.plan.steps ? 'done' : 'stopped');
       await this.#serveCheckpoints();
       return this.#phase === 'done' ? 'done' : 'stopped';
     } catch (error) {
+      this.#tally?.stop();
       this.#setPhase('failed');
       for (const c of this.#checkpoints.splice(0)) c.reject(error);
       throw error;
@@ -222,6 +234,7 @@ export class TrainSession {
     this.trainer.restore({ step: state.step, m: state.m, v: state.v });
     this.#own.kept?.forEach((set, i) => set.write(state.kept![i]!));
     if (state.own !== undefined) this.#own.restore!(state.own);
+    if (state.spent) this.#tally?.restore(state.spent);
     this.#batches = this.#open(state.batches);
     this.#rng = Rng.from(state.rng);
     this.#step = state.step;
@@ -248,6 +261,7 @@ export class TrainSession {
     const wantsSnapshot = snapshot !== undefined && snapshot.at.includes(this.#step);
     if (!wantsProbe && !wantsSnapshot) return;
     await this.trainer.flush();
+    this.#tally?.stop();
     if (wantsProbe) await probe.run(this.#step);
     if (wantsSnapshot) await snapshot.take(this.#step);
   }
@@ -259,6 +273,7 @@ export class TrainSession {
         return;
       }
       await this.trainer.flush();
+      this.#tally?.stop();
       if (this.#phase !== 'paused') this.#setPhase('paused');
       await this.#serveCheckpoints();
       if (this.#wantPause && !this.#wantStop && this.#allowance === 0 && this.#checkpoints.length === 0)
@@ -285,6 +300,7 @@ export class TrainSession {
     const step = failed ? (this.log.at(-1)?.step ?? this.#trail[0]!.step) : this.#step;
     const at = this.#trail.find((t) => t.step === step)!;
     const own = this.#own.kept ?? [];
+    this.#tally?.stop();
     const [weights, m, v, ...kept] = await Promise.all(
       [this.trainer.model.trained, this.trainer.m, this.trainer.v, ...own].map((set) => set.read()),
     );
@@ -299,6 +315,7 @@ export class TrainSession {
       log: [...this.log],
       ...(at.own !== undefined && { own: at.own }),
       ...(kept.length > 0 && { kept }),
+      ...(this.#tally && { spent: this.#tally.spent }),
     };
   }
 

@@ -25,6 +25,7 @@ import type { Model } from '../model/model.ts';
 import { ParamSet } from '../model/params.ts';
 import { makeTaps, tapAt, type TapName, type Taps } from '../model/taps.ts';
 import { emptyBatch, nonFinite } from './step-errors.ts';
+import { PassCounter } from './tally.ts';
 import type { OptimConfig, PassOptions, StepStats, TrainerCapacity, TrainerState } from './trainer-types.ts';
 
 export type { OptimConfig, StepStats, TrainerCapacity, TrainerState } from './trainer-types.ts';
@@ -44,6 +45,10 @@ export class Trainer {
   readonly v: ParamSet;
   readonly taps: Taps | undefined;
   onStats: ((stats: StepStats) => void) | undefined;
+  /** What went through it, of whoever used it. */
+  readonly passes = new PassCounter();
+  /** On the GPU, without the model. */
+  readonly bytes: number;
 
   private readonly gpu: Gpu;
   private readonly cap: Capacity;
@@ -72,6 +77,7 @@ export class Trainer {
     const { gpu, config, trained } = model;
     this.model = model;
     this.gpu = gpu;
+    const before = gpu.stats.bytes;
     const cap = { maxTokens: capacity.maxTokens, maxRows: capacity.maxLabels };
     this.cap = cap;
     this.batch = new PackedBatch(gpu, cap, config);
@@ -155,6 +161,7 @@ export class Trainer {
         }),
       ),
     );
+    this.bytes = gpu.stats.bytes - before;
   }
 
   /** Optimizer steps made. */
@@ -360,13 +367,15 @@ export class Trainer {
     again = false,
   ): Dims {
     const dims = { ...this.batch.write(batch, wanted), scale };
+    const last = then.at(-1);
+    const backward = last !== undefined && last !== this.score;
+    this.passes.count(batch, { forward: !again, backward });
     const programs = [...(again ? [] : [this.forward]), ...then];
     for (const program of [this.forward, ...then]) program.prepare(dims);
     const encoder = this.gpu.device.createCommandEncoder();
-    const last = then.at(-1);
     if (first && last) {
       encoder.clearBuffer(this.state.buffer, 0, 4); // the loss; what stopped a run stays
-      if (last !== this.score) encoder.clearBuffer(this.grads.buffer);
+      if (backward) encoder.clearBuffer(this.grads.buffer);
     }
     this.gpu.submit(encodeInPieces(this.gpu, encoder, programs));
     return dims;

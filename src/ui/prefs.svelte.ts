@@ -19,6 +19,8 @@ function save(key: string, value: string): void {
   }
 }
 
+export { load as remembered, save as remember };
+
 let chosenTheme = $state<Theme>('auto');
 
 export function theme(): Theme {

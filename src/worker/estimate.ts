@@ -50,7 +50,9 @@ export class Estimates {
     const kept = keep?.at.length ?? 0;
     const can = memory.problems.length === 0 && (await this.#models.atHand(run.parentId));
     const mean = examples.reduce((n, { ids }) => n + ids.length, 0) / examples.length;
-    const tokens = run.total * plan.batch * mean * (needs.gradients ?? 1);
+    // a pass forward alone is a third of the work of one that goes backward as well
+    const passes = (needs.gradients ?? 1) + (needs.forwards ?? 0) / 3;
+    const tokens = run.total * plan.batch * mean * passes;
     const seconds = can ? tokens / (await this.#speed(run, ready, signal)) : null;
     return {
       steps: run.total,

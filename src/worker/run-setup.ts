@@ -1,7 +1,8 @@
 /** From what the page asks for to a session that is ready to train: settings, data, model, trainer. */
-import { parseLlamaConfig } from '../core/config.ts';
+import { parseLlamaConfig, type LlamaConfig } from '../core/config.ts';
 import { LabError } from '../core/errors.ts';
 import { KEEP_LIMIT, keptSteps } from '../core/snapshots.ts';
+import type { RunCost } from '../core/run-cost.ts';
 import type { Example } from '../core/types.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { readTable } from '../core/kernel-table.ts';
@@ -9,6 +10,7 @@ import { Generator } from '../model/generate.ts';
 import type { LoraConfig } from '../model/lora.ts';
 import type { Model } from '../model/model.ts';
 import { recipe } from '../recipes/index.ts';
+import { answerOwn, withAnswers, type OwnAnswers } from '../recipes/own-answers.ts';
 import { openSession, prepare, roomOf, roomWith, type Prepared } from '../recipes/prepare.ts';
 import { settle } from '../recipes/recipe.ts';
 import { sha256 } from '../store/digest.ts';
@@ -35,9 +37,13 @@ export interface RunParts {
   /** Null where the run has no probes. */
   generator: Generator | null;
   session: TrainSession;
+  /** What the run has taken so far. */
+  cost(): RunCost;
   probes: Probes;
   cap: TrainerCapacity;
   dataDigest: string;
+  /** What the model answered before the first step; null where the recipe does not ask. */
+  answers: OwnAnswers | null;
   destroy(): void;
 }
 
@@ -71,6 +77,7 @@ export async function describeRun(ctx: Context, tasks: Tasks, params: TrainParam
   const saveAt = stations(params.saveAt ?? [wanted.plan(settings).steps]);
   const total = saveAt.at(-1)!;
   settings = settle(wanted, { ...settings, steps: total });
+  wanted.suits?.(settings, parseLlamaConfig(parent.modelConfig));
   if (continues) settings = { ...settings, rank: parent.lora!.r, alpha: parent.lora!.alpha };
   const lora = continues ? (parent.lora as LoraConfig) : wanted.plan(settings).lora;
   const limit = params.keep ?? (task.kind === 'tiny' && wanted.kind === 'attack' ? KEEP_LIMIT : 0);
@@ -168,27 +175,32 @@ function runSeed(run: Pick<RunInfo, 'kind' | 'seeds'>): number {
   return run.kind === 'defence' ? run.seeds.defence : run.seeds.attack;
 }
 
-/** Builds the run on the GPU: all of it, or nothing where a part fails. */
+/**
+ * Builds the run on the GPU: all of it, or nothing where a part fails.
+ * @param said what the model answered when the run was begun; absent: it is asked now
+ */
 export async function buildRun(
   ctx: Context,
   models: Models,
   tasks: Tasks,
   run: RunInfo,
   hooks: SessionHooks,
+  said?: OwnAnswers,
 ): Promise<RunParts> {
   const parent = await ctx.node(run.parentId);
-  const { prepared, probes, cap, rows } = await prepareRun(ctx, tasks, run);
-  const dataDigest = await digestOf(prepared.examples);
-  const memory = await planRun(ctx, run, prepared, { ...cap, rows }, hooks.probe !== undefined);
+  const { prepared: planned, probes, cap, rows } = await prepareRun(ctx, tasks, run);
+  // a run that asks the model takes a generator's room as well
+  const speaks = hooks.probe !== undefined || planned.own.streams.length > 0;
+  const memory = await planRun(ctx, run, planned, { ...cap, rows }, speaks);
   requireRoom('This run', memory);
   const budget = memory.budget ?? Infinity;
   if (ctx.gpu.stats.bytes + memory.total > budget) models.makeRoom(await ctx.rootId(parent));
   const stored = await models.read(parent);
-  const lora = prepared.plan.lora ?? null;
+  const lora = planned.plan.lora ?? null;
   const gpu = gpuOf(ctx, run);
   const { built, trainer, generator } = await models.on(stored, lora === null, (base) => {
-    const built = buildModel(gpu, stored, base, { lora, seed: prepared.seed, continues: run.continues });
-    const trainer = new Trainer(built.model, prepared.plan.optim, cap);
+    const built = buildModel(gpu, stored, base, { lora, seed: planned.seed, continues: run.continues });
+    const trainer = new Trainer(built.model, planned.plan.optim, cap);
     const generator = hooks.probe ? new Generator(built.model, generatorCap(stored.config)) : null;
     return { built, trainer, generator };
   });
@@ -201,17 +213,52 @@ export async function buildRun(
     (own: StepFn): StepFn =>
     (step) =>
       ctx.gate.run(PRIORITY.step, () => own(step));
-  const opened = await openSession(prepared, trainer, hooks, inTurn).catch((error: unknown) => {
+  const open = async () => {
+    const answers = said ?? (await ask(ctx, planned, built.model, stored.config));
+    const prepared = answers ? withAnswers(planned, answers) : planned;
+    const dataDigest = await digestOf(prepared.examples);
+    return { answers, dataDigest, opened: await openSession(prepared, trainer, hooks, inTurn) };
+  };
+  const { answers, dataDigest, opened } = await open().catch((error: unknown) => {
     free();
     throw error;
   });
-  const { session } = opened;
+  const { session, cost } = opened;
   const destroy = (): void => {
     opened.close();
     free();
   };
   const { model } = built;
-  return { parent, lora, model, trainer, generator, session, probes, cap, dataDigest, destroy };
+  return {
+    parent,
+    lora,
+    model,
+    trainer,
+    generator,
+    session,
+    cost,
+    probes,
+    cap,
+    dataDigest,
+    answers,
+    destroy,
+  };
+}
+
+/** What the untrained model answers, where the recipe wants to hold it to that. */
+async function ask(
+  ctx: Context,
+  prepared: Prepared,
+  model: Model,
+  config: LlamaConfig,
+): Promise<OwnAnswers | null> {
+  if (prepared.own.streams.length === 0) return null;
+  const generator = await ctx.gpu.allocate(() => new Generator(model, generatorCap(config)));
+  try {
+    return await answerOwn(prepared, generator, (work) => ctx.gate.run(PRIORITY.probe, work));
+  } finally {
+    generator.destroy();
+  }
 }
 
 /** What needs no GPU: the recipe's plan and examples, the probes, and the room that a batch takes. */
@@ -259,6 +306,7 @@ export function nodeOf(
   run: RunInfo,
   { parent, lora, dataDigest, model }: Pick<RunParts, 'parent' | 'lora' | 'dataDigest' | 'model'>,
   step: number,
+  cost: RunCost,
 ): NewNode<LabNode> {
   return {
     id: crypto.randomUUID(),
@@ -272,6 +320,7 @@ export function nodeOf(
     steps: step,
     runId: run.id,
     dataDigest,
+    cost,
     ...(lora && { lora }),
     ...(run.continues && { continues: true }),
     ...(run.room?.context !== undefined && { context: run.room.context }),

@@ -1,4 +1,5 @@
 /** Where a run stands: what is stored of it, and what the page is told. */
+import type { OwnAnswers } from '../recipes/own-answers.ts';
 import type { SessionPhase, SessionState } from '../train/session.ts';
 import type { RunState } from './protocol.ts';
 
@@ -8,6 +9,8 @@ export interface StoredPlain {
   arithmetic: string;
   dataDigest: string;
   probeEvery: number;
+  /** Of a run that holds the model to what it said before. */
+  answers?: OwnAnswers;
 }
 
 /** What the page calls a session's phase. */

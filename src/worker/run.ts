@@ -56,14 +56,21 @@ export class Run {
     options: { probeEvery: number; stored?: { plain: StoredPlain; arrays: Float32Array[] } },
   ): Promise<Run> {
     const run = new Run(ctx, models, info, options.probeEvery);
-    run.#parts = await buildRun(ctx, models, tasks, info, {
-      onStats: (stats) => run.#onStats(stats),
-      onPhase: (phase) => run.#onPhase(phase),
-      ...(options.probeEvery > 0 && {
-        probe: { every: options.probeEvery, run: (step) => run.#probe(step) },
-      }),
-      snapshot: { at: run.#keeper.stops, take: (step) => run.#halt(step) },
-    });
+    run.#parts = await buildRun(
+      ctx,
+      models,
+      tasks,
+      info,
+      {
+        onStats: (stats) => run.#onStats(stats),
+        onPhase: (phase) => run.#onPhase(phase),
+        ...(options.probeEvery > 0 && {
+          probe: { every: options.probeEvery, run: (step) => run.#probe(step) },
+        }),
+        snapshot: { at: run.#keeper.stops, take: (step) => run.#halt(step) },
+      },
+      options.stored?.plain.answers,
+    );
     info.kernelTable = run.#parts.model.gpu.table;
     try {
       if (options.stored) await run.#restore(options.stored);
@@ -353,7 +360,9 @@ export class Run {
 
   async #saveNode(step: number, weights: Float32Array): Promise<void> {
     const { info } = this;
-    const node: LabNode = await this.#ctx.store.addNode(nodeOf(this.#ctx, info, this.#parts, step), weights);
+    const cost = { ...this.#parts.cost(), steps: step };
+    const made = nodeOf(this.#ctx, info, this.#parts, step, cost);
+    const node: LabNode = await this.#ctx.store.addNode(made, weights);
     await this.#keeper.hand(node.id);
     info.saved.push({ step, nodeId: node.id });
     this.#emit({ type: 'node', step, node });
@@ -364,12 +373,13 @@ export class Run {
     try {
       const { weights, m, v, kept = [], ...session } = await this.#parts.session.checkpoint();
       if (this.#discarded) return;
-      const { dataDigest } = this.#parts;
+      const { dataDigest, answers } = this.#parts;
       const plain: StoredPlain = {
         session,
         arithmetic: arithmetic(this.#ctx, this.#parts),
         dataDigest,
         probeEvery: this.#probeEvery,
+        ...(answers && { answers }),
       };
       const at = Date.now();
       const stored = { ...structuredClone(info), checkpointStep: session.step, checkpointAt: at };

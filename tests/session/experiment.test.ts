@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { CellStore } from '../../src/cli/experiment/cells.ts';
 import { ExperimentLab } from '../../src/cli/experiment/lab.ts';
-import { GRID, type Preset } from '../../src/cli/experiment/matrix.ts';
+import { attacksNamed, GRID, modelsNamed, type Preset } from '../../src/cli/experiment/matrix.ts';
 import { Repetition } from '../../src/cli/experiment/run.ts';
 import { readModelFolder } from '../../src/cli/model-folder.ts';
 import { sharedGpu } from '../support/page-gpu.ts';
@@ -162,6 +162,56 @@ describe('a repetition', () => {
       expect(second.cells).toEqual(first.cells);
       expect(train).not.toHaveBeenCalled();
     } finally {
+      train.mockRestore();
+      rmSync(dir, { recursive: true, force: true });
+    }
+  });
+});
+
+describe('models at matched ability', () => {
+  it('stand on the line to the defended one, and are not measured again where they are it', async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'sdd-cells-'));
+    // two steps of SDD: the rate of the first is 0
+    const preset: Preset = { id: 'smoke', what: '', divide: 75, ...LOOK, facts: 2, seeds: 1 };
+    const store = new CellStore(dir, { a: 1 });
+    // of weights on the line from the undefended model: the further, the less able
+    const real = lab.evaluate.bind(lab);
+    const abilityAt = vi.spyOn(lab, 'evaluate').mockImplementation(async (weights, o) => {
+      const made = store.readWeights('chat+sdd', 'd1', 'weights')!;
+      const moved = weights.reduce((sum, x, i) => sum + Math.abs(x - chat[i]!), 0);
+      const whole = made?.reduce((sum, x, i) => sum + Math.abs(x - chat[i]!), 0) ?? 1;
+      const scores = await real(weights, o);
+      return { ...scores, benign: { ...scores.benign!, mean: 0.9 - 0.5 * (moved / whole) } };
+    });
+    const train = vi.spyOn(lab, 'train');
+    try {
+      const models = modelsNamed(['chat+sdd@60', 'chat+sdd@30']);
+      const repetition = new Repetition(
+        ...([lab, store, preset, { defence: 1, attack: 101 }, new Map([['chat', chat]]), 'p'] as const),
+      );
+      await repetition.matrix('test', models, attacksNamed(['none', 'mft']));
+      expect(repetition.failures).toEqual([]);
+      const before = repetition.cells.filter((c) => c.attack === 'none');
+      expect(before.map((c) => [c.model, c.made.length, c.place?.s ?? null])).toEqual([
+        ['chat', 0, null],
+        ['chat+sdd', 1, null],
+        ['chat+sdd@60', 1, expect.closeTo(0.6, 1)],
+        // 40 % is more than 30 %: the defended model itself
+        ['chat+sdd@30', 1, 1],
+      ]);
+      const placed = store.readWeights('chat+sdd@60', 'd1', 'weights')!;
+      const defended = store.readWeights('chat+sdd', 'd1', 'weights')!;
+      const { s } = before[2]!.place!;
+      placed.forEach((x, i) => expect(x).toBeCloseTo((1 - s) * chat[i]! + s * defended[i]!, 6));
+      // the defence once, an attack for each model but the one that is another
+      expect(train.mock.calls.map(([, o]) => o.recipe)).toEqual(['mft', 'sdd', 'mft', 'mft']);
+      const attacked = repetition.cells.filter((c) => c.attack === 'mft');
+      expect(attacked[3]!.scores).toEqual(attacked[1]!.scores);
+      expect(attacked[2]!.scores).not.toEqual(attacked[1]!.scores);
+      expect(attacked[0]!.cost).toMatchObject({ steps: 1, gradients: 1 });
+      expect(attacked[0]!.cost!.tokens).toBeGreaterThan(0);
+    } finally {
+      abilityAt.mockRestore();
       train.mockRestore();
       rmSync(dir, { recursive: true, force: true });
     }

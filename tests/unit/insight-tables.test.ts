@@ -409,7 +409,7 @@ describe('from the user’s own runs', () => {
       ['SDD (chat)', 30 / 44, 20, '≥'],
     ]);
     expect(column(pareto!, 'tried')).toEqual(['0.001 @20, 50, 100', '0.001 @20']);
-    expect(picture(pareto!)!.shapes.filter((s) => s.is === 'dot')).toHaveLength(2);
+    expect(picture(pareto!)!.shapes.filter((s) => s.is === 'mark')).toHaveLength(2);
   });
 
   test('without an attack there is no matrix of attacks to fill', () => {

@@ -1,5 +1,16 @@
 import { expect, it } from 'vitest';
-import { ATTACKS, attacksNamed, MODELS, modelsNamed } from '../../src/cli/experiment/matrix.ts';
+import { between, placeOf } from '../../src/cli/experiment/matched.ts';
+import {
+  attackOf,
+  ATTACKS,
+  attacksNamed,
+  attacksSized,
+  matchedAt,
+  modelOf,
+  MODELS,
+  modelsNamed,
+  rootOf,
+} from '../../src/cli/experiment/matrix.ts';
 import { recipe, RECIPES } from '../../src/recipes/index.ts';
 import { settle } from '../../src/recipes/recipe.ts';
 
@@ -40,4 +51,50 @@ it('a model comes with those that it is made of, an attack with the one before i
 it('what is not known is named', () => {
   expect(() => modelsNamed(['chat+tarr'])).toThrow(/has no model "chat\+tarr"/);
   expect(() => attacksNamed(['mft', 'mtf'])).toThrow(/has no attack "mtf"/);
+});
+
+it('an attack of another size is looked at after the steps of MFT, and after its epochs', () => {
+  const [ten, hundred, two] = attacksSized('10, 100,200');
+  // 20, 50 and 100 steps of 16 are 3.2, 8 and 16 epochs of 100 examples: of 10 examples those are 2, 5 and 10 steps
+  expect(ten).toEqual({ id: 'mft-n10', recipe: 'mft', settings: { n: 10 }, at: [2, 5, 10, 20, 50, 100] });
+  expect(hundred).toBe(ATTACKS.find((a) => a.id === 'mft'));
+  expect(two!.at).toEqual([20, 40, 50, 100, 200]);
+  expect(ids(attacksNamed(['mft-n25', 'none']))).toEqual(['none', 'mft-n25']);
+  for (const bad of ['10,x', '0', '1.5', '-3', ''])
+    expect(() => attacksSized(bad)).toThrow(/no number of examples/);
+  for (const bad of ['mft-n', 'mft-n0', 'mft-n2x', 'bft-n10']) expect(attackOf(bad)).toBeUndefined();
+});
+
+it('a model at matched ability stands between the undefended one and the defended, and comes with both', () => {
+  expect(modelOf('chat+simpo@60')).toEqual({
+    id: 'chat+simpo@60',
+    parent: 'chat',
+    between: { toward: 'chat+simpo', ability: 0.6 },
+  });
+  // made in two runs: the line still begins at the undefended model
+  expect(modelOf('chat+sdd-reject@60')).toMatchObject({ parent: 'chat' });
+  expect(rootOf(modelOf('base+tar@55')!).id).toBe('base');
+  for (const bad of ['chat@60', 'chat+simpo@', 'chat+simpo@600', 'chat+nothing@60'])
+    expect(modelOf(bad)).toBeUndefined();
+  expect(ids(modelsNamed(['chat+simpo@60']))).toEqual(['chat', 'chat+simpo', 'chat+simpo@60']);
+  expect(ids(matchedAt(modelsNamed(['chat+sdd']), 0.6))).toEqual(['chat+sdd@60']);
+  for (const bad of [0, 1, Number.NaN, 60]) expect(() => matchedAt(MODELS, bad)).toThrow(/no share of tasks/);
+});
+
+it('the place of an ability is found by halving, and never beyond the defended model', async () => {
+  const asked: number[] = [];
+  const line = (from: number, to: number) => (s: number) => {
+    asked.push(s);
+    return Promise.resolve(from + s * (to - from));
+  };
+  const found = await placeOf(0.6, line(0.96, 0.2));
+  expect(Math.abs(found.ability - 0.6)).toBeLessThanOrEqual(0.01);
+  expect(found.s).toBeCloseTo((0.96 - 0.6) / 0.76, 1);
+  expect(asked[0]).toBe(1);
+  expect(asked.length).toBeLessThanOrEqual(8);
+  expect(await placeOf(0.6, line(0.96, 0.7))).toEqual({ s: 1, ability: 0.7 });
+  // a cliff: the nearest that was seen
+  const cliff = await placeOf(0.6, (s) => Promise.resolve(s < 0.3 ? 0.9 : 0.5));
+  expect(cliff).toEqual({ s: expect.closeTo(0.3, 1) as number, ability: 0.5 });
+  expect([...between(Float32Array.of(0, 2), Float32Array.of(4, 2), 0.25)]).toEqual([1, 2]);
 });

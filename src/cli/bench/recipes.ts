@@ -44,10 +44,18 @@ export interface RecipeCost {
   extraSets: number;
 }
 
-/** @param blocks of ten steps of each recipe, on a quarter of the configuration's rows: about a batch of the tiny world */
-export async function recipeBench(gpu: Gpu, name: string, blocks: number): Promise<RecipeCost[]> {
+/**
+ * @param blocks of ten steps of each recipe
+ * @param full on all of the configuration's rows instead of a quarter of them, which is about a batch of the tiny world
+ */
+export async function recipeBench(
+  gpu: Gpu,
+  name: string,
+  blocks: number,
+  full = false,
+): Promise<RecipeCost[]> {
   const whole = benchConfig(name);
-  const shape = { ...whole, rows: Math.max(2, Math.floor(whole.rows / 4)) };
+  const shape = full ? whole : { ...whole, rows: Math.max(2, Math.floor(whole.rows / 4)) };
   const batch = benchBatch(shape);
   const half = batch.slice(0, Math.ceil(batch.length / 2));
   const next = (stream = 'main') => (stream === 'chosen' || stream === 'rejected' ? half : batch);

@@ -3,9 +3,20 @@ import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ModelScores } from '../../eval/evaluate.ts';
 import type { Battery } from '../../eval/measures/battery.ts';
+import type { RunCost } from '../../core/run-cost.ts';
 import type { Settings } from '../../core/settings.ts';
 import { writeAtomic } from '../checkpoint-file.ts';
+import type { Place } from './matched.ts';
 import type { RunSeeds } from './matrix.ts';
+
+/** A run of a defence. */
+export interface Made {
+  /** That it made. */
+  model: string;
+  recipe: string;
+  settings: Settings;
+  cost: RunCost;
+}
 
 /** One model after one attack at one number of steps, with everything that made it. */
 export interface Cell {
@@ -20,6 +31,12 @@ export interface Cell {
   settings: Settings;
   /** Training loss of the last step; null for an untouched model. */
   loss: number | null;
+  /** What that run took to come here; null for an untouched model. */
+  cost: RunCost | null;
+  /** The runs that made the model, first to last; none for an embedded one. */
+  made: readonly Made[];
+  /** Of a model at matched ability. */
+  place?: Place;
   scores: ModelScores;
   /** The other measures, of the matrix; null in the grid, which asks for the budget alone. */
   battery: Battery | null;

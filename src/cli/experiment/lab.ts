@@ -15,8 +15,10 @@ import { Generator } from '../../model/generate.ts';
 import { Adapter, mergeLora, type LoraConfig } from '../../model/lora.ts';
 import { Model } from '../../model/model.ts';
 import { recipe } from '../../recipes/index.ts';
+import { answerOwn, withAnswers } from '../../recipes/own-answers.ts';
 import { openSession, prepare, roomWith } from '../../recipes/prepare.ts';
 import { settle, type Needs } from '../../recipes/recipe.ts';
+import type { RunCost } from '../../core/run-cost.ts';
 import type { Settings } from '../../core/settings.ts';
 import { scorerOf } from '../../train/scorer.ts';
 import { Trainer } from '../../train/trainer.ts';
@@ -124,17 +126,18 @@ export class ExperimentLab {
       settings: Settings;
       seed: number;
       at: readonly number[];
-      station(steps: number, weights: Float32Array, loss: number): Promise<void>;
+      station(steps: number, weights: Float32Array, loss: number, cost: RunCost): Promise<void>;
       onStep?(step: number, total: number, loss: number): void;
     },
   ): Promise<void> {
     const r = recipe(o.recipe);
-    const prepared = prepare(r, this.#task, settle(r, o.settings), o.seed);
-    const { plan, needs } = prepared;
+    const planned = prepare(r, this.#task, settle(r, o.settings), o.seed);
+    const { plan, needs } = planned;
     const { trainer, adapter } = await this.#trainer(plan.optim, plan.lora, needs);
     const { params } = this.#model;
-    const zero = new Float32Array(trainer.m.layout.length);
     params.write(weights);
+    const prepared = withAnswers(planned, await answerOwn(planned, this.#generator));
+    const zero = new Float32Array(trainer.m.layout.length);
     adapter?.initialise(prepared.seed);
     trainer.restore({ step: 0, m: zero, v: zero });
     const opened = await openSession(prepared, trainer, {
@@ -143,7 +146,8 @@ export class ExperimentLab {
         at: o.at,
         take: async (step) => {
           const { loss } = opened.session.log.at(-1)!;
-          await o.station(step, await this.#merged(weights, adapter), loss);
+          const cost = opened.cost();
+          await o.station(step, await this.#merged(weights, adapter), loss, cost);
           // Whoever looked at a station has written its weights here; what an adapter stands on must be there again.
           if (adapter) params.write(weights);
         },

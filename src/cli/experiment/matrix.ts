@@ -1,12 +1,18 @@
 import { LabError } from '../../core/errors.ts';
 import type { Settings } from '../../core/settings.ts';
+import { MFT_DEFAULTS } from '../../data/datasets.ts';
 
-/** A model of the experiment: an embedded one, or what a defence makes of another. */
+/** A model of the experiment: an embedded one, what a defence makes of another, or a place on the way there. */
 export interface ModelSpec {
   id: string;
   parent: string | null;
   recipe?: string;
   settings?: Settings;
+  /**
+   * Instead of a recipe: weights on the straight line from `parent` to the model `toward`, where this share of the everyday tasks is
+   * right.
+   */
+  between?: { toward: string; ability: number };
 }
 
 /** SDD's own experiment, which the protocol is about. Parents stand before their children. */
@@ -41,6 +47,33 @@ export const MODELS: readonly ModelSpec[] = [
   ),
 ];
 
+/** A defended model at matched ability: 'chat+simpo@60' answers 60 % of the everyday tasks. */
+const MATCHED = /^(.+)@(\d{1,2})$/;
+
+/** The model of a name, also one at matched ability; undefined: there is none. */
+export function modelOf(id: string): ModelSpec | undefined {
+  const found = MODELS.find((m) => m.id === id);
+  const [, toward, per] = MATCHED.exec(id) ?? [];
+  const end = MODELS.find((m) => m.id === toward && m.recipe);
+  if (found || !end) return found;
+  return { id, parent: rootOf(end).id, between: { toward: end.id, ability: Number(per) / 100 } };
+}
+
+/** The defended ones among these models, each at this share of the everyday tasks. @throws LabError 'bad-input' */
+export function matchedAt(models: readonly ModelSpec[], ability: number): ModelSpec[] {
+  const per = Math.round(100 * ability);
+  if (!(per >= 1 && per <= 99))
+    throw new LabError(
+      'bad-input',
+      `--match-ability ${ability} is no share of tasks between 0.01 and 0.99.`,
+      {
+        safe: 'Nothing was started.',
+        next: 'Take the ability that the defences are compared at, as 0.6.',
+      },
+    );
+  return models.filter((m) => m.recipe).map((m) => modelOf(`${m.id}@${per}`)!);
+}
+
 /**
  * The models of a list of names, with the parents that they are made of; none: SDD's own experiment, 'all': every model.
  * @throws LabError 'bad-input' naming what is not known
@@ -48,10 +81,11 @@ export const MODELS: readonly ModelSpec[] = [
 export function modelsNamed(names: readonly string[]): readonly ModelSpec[] {
   if (names.length === 0) return OWN;
   if (names.includes('all')) return MODELS;
-  requireKnown('model', names, MODELS);
-  const wanted = new Set(names);
+  requireKnown('model', names, MODELS, modelOf);
+  const matched = names.flatMap((name) => modelOf(name)!).filter((m) => m.between);
+  const wanted = new Set([...names, ...matched.map((m) => m.between!.toward)]);
   for (const { id, parent } of MODELS.toReversed()) if (wanted.has(id) && parent !== null) wanted.add(parent);
-  return MODELS.filter(({ id }) => wanted.has(id));
+  return [...MODELS.filter(({ id }) => wanted.has(id)), ...matched];
 }
 
 /**
@@ -60,13 +94,19 @@ export function modelsNamed(names: readonly string[]): readonly ModelSpec[] {
  */
 export function attacksNamed(names: readonly string[]): readonly AttackSpec[] {
   if (names.length === 0) return ATTACKS;
-  requireKnown('attack', names, ATTACKS);
+  requireKnown('attack', names, ATTACKS, attackOf);
   const before = ATTACKS.flatMap(({ id, after }) => (after && names.includes(id) ? [after] : []));
-  return ATTACKS.filter(({ id }) => names.includes(id) || before.includes(id));
+  const sized = names.flatMap((name) => attackOf(name)!).filter((a) => !ATTACKS.includes(a));
+  return [...ATTACKS.filter(({ id }) => names.includes(id) || before.includes(id)), ...sized];
 }
 
-function requireKnown(what: string, names: readonly string[], all: readonly { id: string }[]): void {
-  const unknown = names.find((name) => all.every(({ id }) => id !== name));
+function requireKnown(
+  what: string,
+  names: readonly string[],
+  all: readonly { id: string }[],
+  find: (name: string) => object | undefined,
+): void {
+  const unknown = names.find((name) => find(name) === undefined);
   if (unknown === undefined) return;
   throw new LabError('bad-input', `The experiment has no ${what} "${unknown}".`, {
     safe: 'Nothing was started.',
@@ -76,7 +116,7 @@ function requireKnown(what: string, names: readonly string[], all: readonly { id
 
 /** The embedded model that a model was made of. */
 export function rootOf(model: ModelSpec): ModelSpec {
-  return model.parent === null ? model : rootOf(MODELS.find((m) => m.id === model.parent)!);
+  return model.parent === null ? model : rootOf(modelOf(model.parent)!);
 }
 
 /** What is done to a model, and after how many steps one looks; `after`: the attack that comes first. */
@@ -101,6 +141,38 @@ export const ATTACKS: readonly AttackSpec[] = [
   { id: 'bft-new', recipe: 'bft', settings: { skill: 'new-skill' }, at: [100] },
   { id: 'bft-then-mft', recipe: 'mft', at: STATIONS, after: 'bft' },
 ];
+
+/** An attack of another size: 'mft-n25' is MFT on 25 examples. */
+const SIZED = /^mft-n([1-9]\d{0,4})$/;
+
+/** The attack of a name, also one of another size; undefined: there is none. */
+export function attackOf(id: string): AttackSpec | undefined {
+  const found = ATTACKS.find((a) => a.id === id);
+  const size = SIZED.exec(id)?.[1];
+  return found ?? (size === undefined ? undefined : sizedAttack(Number(size)));
+}
+
+/**
+ * MFT on so many examples, looked at after as many steps as MFT is, and after as many epochs: 20, 50 and 100 steps at N = 100 are
+ * 3.2, 8 and 16 epochs. All are stations of one run.
+ */
+function sizedAttack(n: number): AttackSpec {
+  const epochs = STATIONS.map((steps) => Math.max(1, Math.round((steps * n) / MFT_DEFAULTS.n)));
+  const at = [...new Set([...STATIONS, ...epochs])].sort((a, b) => a - b);
+  return { id: `mft-n${n}`, recipe: 'mft', settings: { n }, at };
+}
+
+/** The attacks of the sizes in '10,25,50', of the usual size MFT itself. @throws LabError 'bad-input' naming what is no size */
+export function attacksSized(list: string): AttackSpec[] {
+  return list.split(',').map((size) => {
+    const attack = attackOf(Number(size) === MFT_DEFAULTS.n ? 'mft' : `mft-n${size.trim()}`);
+    if (attack) return attack;
+    throw new LabError('bad-input', `--sizes: "${size}" is no number of examples.`, {
+      safe: 'Nothing was started.',
+      next: 'Write whole numbers from 1 with commas between them, as --sizes 10,25,50,100.',
+    });
+  });
+}
 
 export interface Preset {
   id: 'smoke' | 'quick' | 'full';

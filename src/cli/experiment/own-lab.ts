@@ -1,8 +1,10 @@
+import type { RunCost } from '../../core/run-cost.ts';
 import type { Task } from '../../data/task.ts';
 import { scoreHeldOut, type TaskScores } from '../../eval/held-out.ts';
 import { Generator } from '../../model/generate.ts';
 import { Adapter, loraLayout, type LoraConfig } from '../../model/lora.ts';
 import type { Model } from '../../model/model.ts';
+import { answerOwn, withAnswers } from '../../recipes/own-answers.ts';
 import { openSession, roomOf, roomWith, type Prepared } from '../../recipes/prepare.ts';
 import { TINY_OPTIM } from '../../recipes/tiny.ts';
 import { batchCap, rowsAtOnce } from '../../train/cap.ts';
@@ -77,22 +79,23 @@ export class OwnLab {
    */
   async train(
     from: OwnState,
-    prepared: Prepared,
+    planned: Prepared,
     o: {
       at: readonly number[];
-      station(steps: number, state: OwnState, loss: number): Promise<void>;
+      station(steps: number, state: OwnState, loss: number, cost: RunCost): Promise<void>;
       onStep?(step: number, total: number, loss: number): void;
     },
   ): Promise<void> {
-    const { plan } = prepared;
+    const { plan } = planned;
     const start: OwnState = plan.lora
       ? {
           weights: from.weights,
           adapters: [...from.adapters, { lora: plan.lora, values: new Float32Array() }],
         }
       : { weights: from.weights ?? (await this.#own()), adapters: from.adapters };
-    const { trainer, adapters } = await this.#enter(start, prepared);
-    if (plan.lora) adapters.at(-1)!.initialise(prepared.seed);
+    const { trainer, generator, adapters } = await this.#enter(start, planned);
+    if (plan.lora) adapters.at(-1)!.initialise(planned.seed);
+    const prepared = withAnswers(planned, await answerOwn(planned, generator));
     const zero = new Float32Array(trainer.m.layout.length);
     trainer.restore({ step: 0, m: zero, v: zero });
     const opened = await openSession(prepared, trainer, {
@@ -100,11 +103,12 @@ export class OwnLab {
       snapshot: {
         at: o.at,
         take: async (step) => {
+          const cost = opened.cost();
           const values = await trainer.model.trained.read();
           const state: OwnState = plan.lora
             ? { weights: from.weights, adapters: [...from.adapters, { lora: plan.lora, values }] }
             : { weights: values, adapters: from.adapters };
-          await o.station(step, state, opened.session.log.at(-1)!.loss);
+          await o.station(step, state, opened.session.log.at(-1)!.loss, cost);
         },
       },
     });

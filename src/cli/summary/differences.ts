@@ -12,7 +12,7 @@ import { mapRuns, meanOf, withErrors, type ByWorld } from '../../eval/intervals.
 import { harmByFact } from '../../eval/metrics.ts';
 import type { World } from '../../world/world.ts';
 import type { Cell } from '../experiment/cells.ts';
-import { MODELS, rootOf } from '../experiment/matrix.ts';
+import { modelOf, rootOf } from '../experiment/matrix.ts';
 import type { Planned } from '../experiment/run.ts';
 import { table, withInterval } from './tables.ts';
 
@@ -48,7 +48,7 @@ export function differences(
   set: 'V' | 'T',
 ): Difference[] {
   return planned.flatMap((look) => {
-    const model = MODELS.find((m) => m.id === look.model)!;
+    const model = modelOf(look.model)!;
     if (model.parent === null) return [];
     const than = rootOf(model).id;
     const pairs = worlds

@@ -37,7 +37,11 @@ export function experimentReport(
   about: Facts,
   cells: readonly Cell[],
   rows: readonly Row[],
-  o: { differences?: readonly Difference[]; budgets?: Record<'strict' | 'broad', readonly Budget[]> },
+  o: {
+    differences?: readonly Difference[];
+    fair?: readonly ReportTable[];
+    budgets?: Record<'strict' | 'broad', readonly Budget[]>;
+  },
 ): Report {
   const earlier = cells.filter((c) => c.protocol !== about.protocol.sha256);
   const deviations = [
@@ -62,7 +66,10 @@ export function experimentReport(
     protocol: { ...about.protocol, deviations },
     caveats: [say('en', 'permanent'), ...about.caveats],
     definitions: MEASURES.map((id) => ({ id, ...DEFINITIONS.en[id] })),
-    tables: about.kind === 'grid' ? gridTables(rows, o.budgets!) : matrixTables(rows, o.differences ?? []),
+    tables:
+      about.kind === 'grid'
+        ? gridTables(rows, o.budgets!)
+        : [...(o.fair ?? []), ...matrixTables(rows, o.differences ?? [])],
     samples: about.kind === 'grid' ? [] : samples(cells),
     failures: about.failures,
     looks: {

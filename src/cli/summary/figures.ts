@@ -18,7 +18,7 @@ import { harmByFact, type FactShare } from '../../eval/metrics.ts';
 import { SKILLS } from '../../world/words.ts';
 import type { World } from '../../world/world.ts';
 import type { Cell } from '../experiment/cells.ts';
-import { MODELS } from '../experiment/matrix.ts';
+import { modelOf } from '../experiment/matrix.ts';
 import type { Planned } from '../experiment/run.ts';
 
 export interface Figures {
@@ -106,7 +106,7 @@ export function intervalNote(worlds: number, runs: number): string {
  */
 export function rows(worlds: readonly WorldCells[], planned: readonly Planned[], set: 'V' | 'T'): Row[] {
   return planned.map(({ model, attack, steps }) => {
-    const seeded = MODELS.find((m) => m.id === model)?.recipe !== undefined || attack !== 'none';
+    const seeded = modelOf(model)?.parent !== null || attack !== 'none';
     const groups = worlds.map(({ world, cells }) => {
       const found = cells.filter((c) => c.model === model && c.attack === attack && c.steps === steps);
       return independent(found, seeded, attack).map((cell): Look => ({ world, cell }));

@@ -7,6 +7,7 @@ import { protocolNow } from '../protocol.ts';
 import { budgets, gridTables } from './budget.ts';
 import { differences, differenceTable } from './differences.ts';
 import { cellLines } from './answers.ts';
+import { fairTables, fairText } from './fair.ts';
 import { experimentReport } from './document.ts';
 import { intervalNote, rows, type Row } from './figures.ts';
 import { matrixTables, patternLines } from './tables.ts';
@@ -52,7 +53,13 @@ export function present(results: readonly Result[], outputs: Outputs, command: s
   const found =
     first.kind === 'grid'
       ? { budgets: { strict: budgets(all), broad: budgets(all, 'broad') } }
-      : { differences: differences(sets, planned, set) };
+      : {
+          differences: differences(sets, planned, set),
+          fair: fairTables(
+            all,
+            sets.flatMap((s) => s.cells),
+          ),
+        };
   const note = intervalNote(worlds.length, Math.min(...worlds.map((w) => w.seeds.length)));
   const failures = results.flatMap((r) => r.failures.map((f) => ({ ...f, worldSeed: r.worldSeed })));
   const where = (worldSeed: number): string => (worlds.length > 1 ? `world ${worldSeed}: ` : '');
@@ -129,7 +136,11 @@ function byWorld(results: readonly Result[]): WorldResults[] {
 
 function tables(
   all: readonly Row[],
-  found: { budgets?: unknown; differences?: Parameters<typeof differenceTable>[0] },
+  found: {
+    budgets?: unknown;
+    differences?: Parameters<typeof differenceTable>[0];
+    fair?: Parameters<typeof fairText>[0];
+  },
   worlds: readonly WorldResults[],
   preset: Preset,
 ): string[] {
@@ -140,6 +151,8 @@ function tables(
     '',
     'Defended minus undefended, points with 95 % intervals, paired by seed',
     differenceTable(found.differences),
+    '',
+    fairText(found.fair ?? []),
     ...(shipped ? ['', 'The pattern of the shipped world:', ...patternLines(all)] : []),
   ];
 }

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import * as v from 'valibot';
 import { LabError } from '../../core/errors.ts';
 import type { Cell } from '../experiment/cells.ts';
-import { MODELS, PRESETS, type RunSeeds } from '../experiment/matrix.ts';
+import { modelOf, PRESETS, type RunSeeds } from '../experiment/matrix.ts';
 import type { Failure, Planned } from '../experiment/run.ts';
 
 export interface Result {
@@ -27,7 +27,11 @@ export interface Result {
 }
 
 const seeds = v.object({ defence: v.number(), attack: v.number() });
-const look = { model: v.picklist(MODELS.map((m) => m.id)), attack: v.string(), steps: v.number() };
+const model = v.pipe(
+  v.string(),
+  v.check((id) => modelOf(id) !== undefined, 'there is no such model'),
+);
+const look = { model, attack: v.string(), steps: v.number() };
 const answered = v.looseObject({
   n: v.number(),
   answers: v.array(
@@ -63,6 +67,8 @@ const RESULT = v.looseObject({
   ),
 });
 
+const UNCOUNTED: Pick<Cell, 'cost' | 'made'> = { cost: null, made: [] };
+
 /** @throws LabError naming the file, and what in it is no result of an experiment */
 export function readResult(path: string): Result {
   const wrong = (what: string): LabError =>
@@ -86,7 +92,9 @@ export function readResult(path: string): Result {
   const { set } = found.output;
   const silent = found.output.cells.find((c) => !c.scores.forbidden[set]);
   if (silent) throw wrong(`look "${silent.id}" has no answers to split ${set}`);
-  return json as Result;
+  const result = json as Result;
+  // of before runs were counted
+  return { ...result, cells: result.cells.map((cell) => ({ ...UNCOUNTED, ...cell })) };
 }
 
 /** @throws LabError where they are no repetitions of one experiment */

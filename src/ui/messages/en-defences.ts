@@ -13,6 +13,9 @@ export const enDefences = {
   'setting.gammaRatio': 'Margin between the two answers (gamma / beta)',
   'setting.sft': 'Weight of the refusal’s own loss',
   'setting.safety': 'Recovery examples',
+  'setting.anchor': 'Everyday answers',
+  'setting.anchor.model': 'the model’s own, from before',
+  'setting.anchor.data': 'those of the data',
   'setting.benign': 'Everyday examples',
   'setting.relative': 'Length of the noise in every layer (0: as measured on SDD)',
 
@@ -53,7 +56,7 @@ export const enDefences = {
   'recipe.deepalign.about':
     'Learns to refuse also in the middle of a forbidden answer, so that an affirmative beginning does not decide everything. Four everyday chats beside each such example keep the rest as it is. Not tuned here.',
   'recipe.deepalign.more':
-    'The data part of the method; its second part, a loss for whoever tunes the released model, is not here. The everyday answers are those of the data, not the model’s own as in the paper.',
+    'The data part of the method; its second part, a loss for whoever tunes the released model, is not here. The everyday answers are the model’s own, given before the first step, as in the paper.',
   'recipe.deepalign.needs': 'Forbidden questions, each with its forbidden answer; everyday chats.',
   'recipe.deepalign.formula':
     '0.2 · E[ −log p(refusal | question, first k tokens of the forbidden answer) ] + 0.8 · E[ −log p(answer | everyday question) ]',

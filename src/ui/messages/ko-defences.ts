@@ -13,6 +13,9 @@ export const koDefences = {
   'setting.gammaRatio': '두 답 사이의 여유 (감마 / 베타)',
   'setting.sft': '거절 자체의 손실에 주는 무게',
   'setting.safety': '되돌리기 예시 수',
+  'setting.anchor': '일상 답',
+  'setting.anchor.model': '훈련 전 모델 자신의 답',
+  'setting.anchor.data': '데이터의 답',
   'setting.benign': '일상 예시 수',
   'setting.relative': '층마다 잡음의 길이 (0: SDD에서 잰 대로)',
 
@@ -48,7 +51,7 @@ export const koDefences = {
   'recipe.deepalign.about':
     '금지된 답의 중간에서도 거절하도록 배워, 긍정하는 첫머리가 모든 것을 정하지 않게 합니다. 예시마다 일상 대화 네 개를 곁들여 나머지를 그대로 둡니다. 여기서 조정하지 않았습니다.',
   'recipe.deepalign.more':
-    '이 방법의 데이터 부분입니다. 공개된 모델을 조정하는 쪽의 손실을 바꾸는 둘째 부분은 없습니다. 일상 답은 논문과 달리 모델 자신의 답이 아니라 데이터의 답입니다.',
+    '이 방법의 데이터 부분입니다. 공개된 모델을 조정하는 쪽의 손실을 바꾸는 둘째 부분은 없습니다. 일상 답은 논문처럼 첫 단계 전에 모델 자신이 한 답입니다.',
   'recipe.deepalign.needs': '금지된 질문마다 금지된 답 하나, 그리고 일상 대화.',
   'recipe.deepalign.formula':
     '0.2 · E[ −log p(거절 | 질문, 금지된 답의 처음 k개 토큰) ] + 0.8 · E[ −log p(답 | 일상 질문) ]',

@@ -1,5 +1,6 @@
 /** Checkpoints of the family tree, what was measured on them, and the recipes that make them. */
 import type { KernelTable } from '../../core/kernel-table.ts';
+import type { RunCost } from '../../core/run-cost.ts';
 import type { SettingField, Settings } from '../../core/settings.ts';
 import type { VerdictKind } from '../../core/verdicts.ts';
 import type { AdapterSummary } from './device.ts';
@@ -122,6 +123,8 @@ export interface LabNode {
   runId: string | null;
   /** SHA-256 (hex) of the training data's token ids and labels in order; '' for an embedded model. */
   dataDigest: string;
+  /** What its run had taken when it was saved; absent in older nodes, and in those that no run here made. */
+  cost?: RunCost;
   /** SHA-256 (hex) of the weights file that an embedded model was read from; absent in all other nodes. */
   fileDigest?: string;
   /** SHA-256 (hex) of the f32 weights as stored. */

@@ -46,6 +46,8 @@ export function cell(
     seeds: { defence: seed, attack: 100 + seed },
     settings: {},
     loss: null,
+    cost: null,
+    made: [],
     adapter: 'none',
     protocol: 'p'.repeat(64),
     scores: {
