@@ -16,7 +16,7 @@ export const enLlm = {
   'llm.stage.text': 'Answering …',
   'llm.stop': 'Stop',
   'llm.shared':
-    'One engine at a time has the GPU: the lab gives up its memory before the model comes, and a paused run stands paused again afterwards. While a run trains, the model waits.',
+    'One engine at a time has the GPU: the lab gives up its memory before the model comes, and a paused run stands paused again afterwards. While a run trains, no model can come.',
   'llm.unload': 'Free the GPU',
   'llm.judge.title': 'A language model as judge',
   'llm.judge.text':

@@ -17,7 +17,7 @@ export const koLlm: Record<keyof typeof enLlm, string> = {
   'llm.stage.text': '답하는 중…',
   'llm.stop': '멈추기',
   'llm.shared':
-    'GPU는 한 번에 한 엔진만 씁니다. 모델이 오기 전에 랩이 메모리를 비우고, 멈춰 둔 훈련은 나중에 멈춘 그 자리에 다시 놓입니다. 훈련이 도는 동안에는 모델이 기다립니다.',
+    'GPU는 한 번에 한 엔진만 씁니다. 모델이 오기 전에 랩이 메모리를 비우고, 멈춰 둔 훈련은 나중에 멈춘 그 자리에 다시 놓입니다. 훈련이 도는 동안에는 모델이 올 수 없습니다.',
   'llm.unload': 'GPU 비우기',
   'llm.judge.title': '언어 모델 판정자',
   'llm.judge.text':
