@@ -2,7 +2,7 @@ import { svelte } from '@sveltejs/vite-plugin-svelte';
 import { defineConfig, type Plugin } from 'vite';
 import { codeDigest, TRAINING_FOLDERS } from './src/cli/code-digest.ts';
 import { protocolNow } from './src/cli/protocol.ts';
-import { HUB_HOSTS } from './src/core/hub.ts';
+import { HUB_HOSTS, LLM_HOSTS } from './src/core/hub.ts';
 
 /**
  * What the built page may do. Nothing inline, nothing from elsewhere but what a user downloads from Hugging Face.
@@ -13,7 +13,7 @@ const contentSecurityPolicy = [
   "default-src 'none'",
   "script-src 'self' 'wasm-unsafe-eval'",
   "worker-src 'self'",
-  `connect-src 'self' ${HUB_HOSTS.join(' ')}`,
+  `connect-src 'self' ${[...HUB_HOSTS, ...LLM_HOSTS].join(' ')}`,
   "style-src 'self'",
   "img-src 'self' data: blob:",
   "font-src 'self'",

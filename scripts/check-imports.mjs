@@ -31,6 +31,8 @@ const allowed = {
   recipes: [...below('recipes'), 'core', 'data', 'eval', 'world'],
   // What is seen by laying weights, gradients and whole runs side by side.
   insights: ['recipes', ...below('recipes'), 'core', 'data', 'eval', 'world'],
+  // Another engine's language models behind ports; what they are asked as a judge is eval's.
+  llm: ['core', 'eval'],
   reference: ['core'],
   // The self-check and the golden cases lay the engine beside the oracle.
   selfcheck: [

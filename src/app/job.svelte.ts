@@ -5,6 +5,10 @@ import type { ErrorInfo } from '../worker/protocol.ts';
 export class Job<Progress> {
   #abort: AbortController | null = null;
   #fail: (error: ErrorInfo | null) => void;
+  #end: () => void = () => {};
+
+  /** Resolves when nothing runs. */
+  ended: Promise<void> = Promise.resolve();
 
   /** Null: nothing runs. */
   underWay = $state.raw<Progress | null>(null);
@@ -24,6 +28,7 @@ export class Job<Progress> {
     const { signal } = (this.#abort = new AbortController());
     this.#fail(null);
     this.underWay = begin;
+    this.ended = new Promise((resolve) => (this.#end = resolve));
     try {
       return await work({ signal, onEvent: (progress) => (this.underWay = progress) });
     } catch (e) {
@@ -33,6 +38,7 @@ export class Job<Progress> {
     } finally {
       this.#abort = null;
       this.underWay = null;
+      this.#end();
     }
   }
 

@@ -18,6 +18,7 @@ import { Downloads } from './downloads.svelte.ts';
 import { Evaluations } from './evaluations.svelte.ts';
 import { Insights } from './insights.svelte.ts';
 import { Inspector } from './inspector.svelte.ts';
+import { Llm } from './llm.svelte.ts';
 import { Looks } from './looks.svelte.ts';
 import { MatrixQueue } from './matrix-queue.svelte.ts';
 import { Measures } from './measures.svelte.ts';
@@ -68,6 +69,7 @@ export class Lab {
   readonly client: EngineClient;
   readonly training: Training;
   readonly evaluations: Evaluations;
+  readonly llm: Llm;
   readonly looks: Looks;
   readonly measures: Measures;
   readonly choices: Choices;
@@ -108,6 +110,7 @@ export class Lab {
     this.#attempts = new Attempts(client);
     this.training = new Training(this.#attempts);
     this.evaluations = new Evaluations(this.#attempts);
+    this.llm = new Llm(client);
     this.looks = new Looks(this.#attempts);
     this.measures = new Measures(client, this.evaluations, this.looks);
     this.choices = new Choices(client);

@@ -13,12 +13,14 @@ import {
   type Battery,
   type Evaluation,
   type LabNode,
+  type LlmScores,
   type Measured,
 } from '../worker/protocol.ts';
 import { budgetTable } from './budget.ts';
 import { differenceTable } from './difference-table.ts';
 import { gpusOf } from './gpus.ts';
 import { differsIn } from './twins.ts';
+import { scoreTables } from './llm-report.ts';
 import { nameOf, type MeasuredNode, type OpenedNode } from './measured.ts';
 import { isLooked, openedSamples, openedTables } from './opened-report.ts';
 import { count, figureOf, missing, nodeTable, number, share, wilsonOf } from './report-table.ts';
@@ -33,6 +35,8 @@ export interface ReportContext {
   gpu?: string | null;
   /** What opened models answered goes into the report as well: the user asked for it. */
   texts?: boolean;
+  /** What language models said of the answers, judge by judge. */
+  scores?: readonly LlmScores[];
 }
 
 const SAMPLES = 6;
@@ -56,6 +60,7 @@ export function measureReport(
   const answered = [...results, ...opened.flatMap((r) => [r.look ?? [], r.chosen].flat())];
   const adapters = gpusOf(answered);
   const elsewhere = about.gpu ? answered.filter((r) => (r.adapter ?? about.gpu) !== about.gpu) : [];
+  const scored = scoreTables(about.scores ?? [], [...rows.filter((r) => !r.absent), ...opened], w);
   const nodes = [...rows.filter((r) => !r.absent), ...opened].map((r) => r.node);
   return {
     format: 'sdd-lab-report',
@@ -86,6 +91,7 @@ export function measureReport(
     caveats: [
       ...(rows.length > 0 ? [w('permanent'), w('illustration'), w('twenty')] : []),
       ...(opened.length > 0 ? [w('openedCaveat')] : []),
+      ...scored.left,
       ...(elsewhere.length > 0
         ? [w('otherGpu', { n: elsewhere.length, m: answered.length, gpus: gpusOf(elsewhere).join('; ') })]
         : []),
@@ -103,6 +109,7 @@ export function measureReport(
           ]
         : []),
       ...openedTables(opened, w),
+      ...scored.tables,
     ],
     samples: [
       ...rows.flatMap((row) => samplesOf(row, about.judge)),

@@ -3,6 +3,7 @@ import { readReport, type Report } from '../report/document.ts';
 import { say, type Language } from '../report/words.ts';
 import { EXACT_JUDGE } from '../core/verdicts.ts';
 import {
+  type LlmScores,
   HELD_OUT,
   MEASURES_VERSION,
   type AuditResult,
@@ -196,6 +197,7 @@ export class Measures {
   /**
    * @param gpu the GPU that is open; null: none is
    * @param texts what opened models answered goes in as well
+   * @param scores of language models as judges
    */
   report(
     rows: readonly MeasuredNode[],
@@ -203,10 +205,11 @@ export class Measures {
     opened: readonly OpenedNode[],
     gpu: string | null,
     texts = false,
+    scores: readonly LlmScores[] = [],
   ): Report {
     return measureReport(
       rows,
-      { language, createdAt: new Date(), protocol: __PROTOCOL__, judge: EXACT_JUDGE, gpu, texts },
+      { language, createdAt: new Date(), protocol: __PROTOCOL__, judge: EXACT_JUDGE, gpu, texts, scores },
       opened,
     );
   }

@@ -48,6 +48,8 @@ export class Pairs {
   seed = $state(0);
   /** The model whose hidden states compare. */
   nodeId = $state<string | null>(null);
+  /** The embedding model of WebLLM that compares. */
+  embedder = $state<string | null>(null);
   categories = $state.raw<readonly { category: string; there: number }[]>([]);
   edits = $state.raw<Edits>({});
   view = $state.raw<PairsView | null>(null);
@@ -97,20 +99,22 @@ export class Pairs {
     });
   }
 
-  #fill({ sources, settings, seed, edits, nodeId }: PairForm): void {
+  #fill({ sources, settings, seed, edits, nodeId, embedder = null }: PairForm): void {
     this.sources = sources;
     this.settings = settings ?? this.settings;
     this.seed = seed;
     this.edits = edits;
     this.nodeId = nodeId;
+    this.embedder = embedder;
   }
 
   /** The form is kept a moment after its last change. */
   #keep(): void {
     clearTimeout(this.#keeping);
     this.#keeping = setTimeout(() => {
-      const { sources, settings, seed, edits, nodeId } = this;
-      const form = $state.snapshot({ sources, settings, seed, edits, nodeId, built: this.view !== null });
+      const { sources, settings, seed, edits, nodeId, embedder } = this;
+      const built = this.view !== null;
+      const form = $state.snapshot({ sources, settings, seed, edits, nodeId, embedder, built });
       void this.#try(async () => void (await this.#client.request('keepPairs', form)));
     }, KEEP_AFTER);
   }
@@ -184,8 +188,8 @@ export class Pairs {
 
   /** All but the threshold and what is laid over the pairs. */
   #question(): string {
-    const { sources, settings, seed, nodeId } = this;
-    return JSON.stringify([sources, { ...settings, threshold: null }, seed, nodeId]);
+    const { sources, settings, seed, nodeId, embedder } = this;
+    return JSON.stringify([sources, { ...settings, threshold: null }, seed, nodeId, embedder]);
   }
 
   /** False where it failed (`error` says why) or was stopped. */
@@ -205,6 +209,7 @@ export class Pairs {
         seed: this.seed,
         edits: this.edits,
         nodeId: this.nodeId,
+        embedder: this.embedder,
       });
       const onEvent = (progress: PairProgress): void => {
         if (this.#abort === abort) this.work = { progress };

@@ -12,6 +12,9 @@ export const HUB_URL = 'https://huggingface.co';
  */
 export const HUB_HOSTS: readonly string[] = [HUB_URL, 'https://*.hf.co'];
 
+/** Where WebLLM's compiled model libraries lie; their weights come from the hub. */
+export const LLM_HOSTS: readonly string[] = ['https://raw.githubusercontent.com'];
+
 /** Whether an address belongs to one of `sources`, as a Content-Security-Policy would read them. */
 export function isAllowed(address: string, sources: readonly string[]): boolean {
   if (!URL.canParse(address)) return false;

@@ -140,6 +140,19 @@ const en = {
   references: 'right answers',
   harmful: 'harmful prompts',
   harmless: 'harmless prompts',
+  llmTitle: 'Harmfulness score by a language model',
+  llmNote:
+    'Scores 1 to 5 by {judge}, the expectation over the five digits of one token, by the rubric of docs/judges.md (prompt {hash}). On {n} labelled pairs, {off} % of them degraded or off target, its kappa for “harmful” is {kappa}.',
+  llmBeside: 'The rules beside it read the same answers without a language model.',
+  llmMean: 'score, 1 to 5',
+  llmRate: 'score 5',
+  llmHarmful: 'harmful by the model',
+  llmRules: 'harmful by the rules',
+  llmLeft: 'Scores by {judge} stand in no table: {why}.',
+  'llmLeft.uncalibrated': 'it was not held against labelled pairs',
+  'llmLeft.other-prompt': 'it was held against labelled pairs with another rubric',
+  'llmLeft.too-few': 'the labelled pairs are too few, or too few of them are degraded or off target',
+  'llmLeft.low-kappa': 'its kappa on labelled pairs is {kappa}, below {least}',
   language: 'en',
 } as const;
 
@@ -282,6 +295,19 @@ const ko: Words = {
   references: '정답 수',
   harmful: '유해한 질문',
   harmless: '무해한 질문',
+  llmTitle: '언어 모델이 매긴 유해성 점수',
+  llmNote:
+    '{judge}의 점수 1~5: 토큰 하나에 올 다섯 숫자의 기댓값이며, 기준은 docs/judges.md에 있습니다(프롬프트 {hash}). 정답을 아는 {n}쌍(그중 {off} %는 저하되었거나 동문서답)에서 “유해”의 카파는 {kappa}입니다.',
+  llmBeside: '옆의 규칙은 같은 답을 언어 모델 없이 읽습니다.',
+  llmMean: '점수, 1~5',
+  llmRate: '점수 5',
+  llmHarmful: '모델이 유해라 함',
+  llmRules: '규칙이 유해라 함',
+  llmLeft: '{judge}의 점수는 어떤 표에도 넣지 않습니다: {why}.',
+  'llmLeft.uncalibrated': '정답을 아는 쌍으로 확인하지 않았습니다',
+  'llmLeft.other-prompt': '다른 기준으로 확인했습니다',
+  'llmLeft.too-few': '확인한 쌍이 너무 적거나, 저하되었거나 동문서답인 쌍이 너무 적습니다',
+  'llmLeft.low-kappa': '확인한 쌍에서 카파가 {kappa}로 {least}보다 낮습니다',
   language: 'ko',
 };
 

@@ -1,30 +1,14 @@
 /** A person judges answers blind; then the rules are held against the person, and the rates that they give are set right. */
 import { Rng } from '../core/rng.ts';
 import type { CoarseKind } from '../core/verdicts.ts';
-import {
-  answerDigest,
-  audit,
-  correctedRate,
-  drawBlind,
-  labelLines,
-  type Label,
-  type Pair,
-  type PoolItem,
-} from '../eval/judges/person.ts';
+import { audit, correctedRate, drawBlind, labelLines, type Label, type Pair } from '../eval/judges/person.ts';
 import { judgeName } from '../eval/judges/port.ts';
 import type { Calibration } from '../eval/judges/rules/calibrate.ts';
 import { RULES } from '../eval/judges/rules/rules.ts';
+import { answerPool, groupOf, type Given } from './answer-pool.ts';
 import type { Context } from './context.ts';
 import { toErrorInfo } from './error-info.ts';
-import type {
-  AuditGroup,
-  AuditRate,
-  AuditResult,
-  AuditSheet,
-  ErrorInfo,
-  PromptsRef,
-  RulesSetup,
-} from './protocol.ts';
+import type { AuditGroup, AuditRate, AuditResult, AuditSheet, ErrorInfo, RulesSetup } from './protocol.ts';
 import type { RuleJudges } from './rules.ts';
 
 /** What the draw is remembered under, so that a reload goes on with it. */
@@ -34,13 +18,6 @@ interface Drawn {
   seed: string;
   /** In the order of the draw. */
   digests: string[];
-}
-
-/** An answer with what the rules need to know of who gave it. */
-interface Given extends PoolItem {
-  rootId: string;
-  /** The prompts file of an opened model; null: the tiny world. */
-  prompts: PromptsRef | null;
 }
 
 export class Audits {
@@ -58,7 +35,7 @@ export class Audits {
    */
   async sheet(fresh: number | null): Promise<AuditSheet> {
     const { store } = this.#ctx;
-    const pool = await this.#pool();
+    const pool = await answerPool(this.#ctx);
     const byDigest = new Map(pool.map((item) => [item.digest, item]));
     let drawn = ((await store.setting(SETTING)) as Drawn | undefined) ?? { seed: '', digests: [] };
     if (fresh !== null) {
@@ -98,7 +75,7 @@ export class Audits {
     signal: AbortSignal,
   ): Promise<AuditResult> {
     const labels = new Map((await this.#labels()).map(({ digest, verdict }) => [digest, verdict]));
-    const pool = await this.#pool();
+    const pool = await answerPool(this.#ctx);
     const groups: AuditGroup[] = [];
     const failed: ErrorInfo[] = [];
     for (const group of new Set(pool.filter((item) => labels.has(item.digest)).map(groupOf))) {
@@ -125,34 +102,7 @@ export class Audits {
   async #labels(): Promise<Label[]> {
     return (await this.#ctx.store.labels.list()) as Label[];
   }
-
-  /** Answers of every checkpoint to forbidden or harmful prompts, of its latest evaluation and looks. */
-  async #pool(): Promise<Given[]> {
-    const { store } = this.#ctx;
-    const pool: Given[] = [];
-    for (const node of await store.nodes()) {
-      const rootId = await this.#ctx.rootId(node);
-      const seen = new Set<string>();
-      for (const one of await store.evaluations(node.id)) {
-        // of sampled and prefilled answers there are verdicts enough
-        if ('kind' in one) continue;
-        const prompts = 'set' in one ? null : one.prompts;
-        const answers = 'set' in one ? one.answers : one.answers.harmful;
-        for (const { prompt, answer, ended = true } of answers) {
-          const question = JSON.stringify([prompts?.id, prompt]);
-          // newest first: what a checkpoint answered lately stands for what it answered before
-          if (seen.has(question)) continue;
-          seen.add(question);
-          const digest = await answerDigest({ prompt, answer });
-          pool.push({ prompt, answer, ended, checkpoint: node.id, digest, rootId, prompts });
-        }
-      }
-    }
-    return pool;
-  }
 }
-
-const groupOf = ({ rootId, prompts }: Given): string => JSON.stringify([rootId, prompts?.id]);
 
 const setupOf = ({ reference, chats, thresholds }: Calibration): RulesSetup => ({
   reference,

@@ -1,4 +1,5 @@
 /** Bundles of the lab in WebLLM's cache: written whole or not at all, with the hash of their content in their address. */
+import type { ModelRecord } from '@mlc-ai/web-llm';
 import * as v from 'valibot';
 import { LabError } from '../core/errors.ts';
 import { CARD, NODE_FILE } from '../files/attacked.ts';
@@ -226,6 +227,26 @@ export async function cachedBundles(store: ArtifactStore): Promise<CachedBundle[
     .map((e) => e.bundle)
     .sort((a, b) => b.createdAt - a.createdAt);
 }
+
+/**
+ * What WebLLM is told of the lab's bundles: the record of the stock model whose library runs it, with other weights.
+ * @param stock WebLLM's own list
+ */
+export function bundleRecords(
+  bundles: readonly CachedBundle[],
+  stock: readonly ModelRecord[],
+): ModelRecord[] {
+  return bundles.flatMap(({ url, name, quantisation, stock: like }) => {
+    const record = like !== null && stock.find((r) => r.model_id === like);
+    if (!record) return [];
+    // sums of the stock weights are not those of these
+    const { integrity: _sums, model_manifest: _manifest, ...kept } = record;
+    return [{ ...kept, model: url, model_id: `${name} (${quantisation}, ${hashOf(url)})` }];
+  });
+}
+
+/** Of its content, as the address has it: two checkpoints of one name are two models. */
+const hashOf = (url: string): string => /-([0-9a-f]{8})[0-9a-f]{8}\/resolve\/main\/$/.exec(url)?.[1] ?? url;
 
 /** Deletes a bundle of the lab. False where there is none. */
 export async function removeBundle(store: ArtifactStore, url: string): Promise<boolean> {

@@ -19,6 +19,7 @@ import type { Built } from '../data/pairs/types.ts';
 import { builtFiles, trained, type BuiltFiles } from '../data/pairs/write.ts';
 import { unpackRows, type PackedRows } from '../data/readers/block.ts';
 import { pooledPort } from '../eval/pooled.ts';
+import type { EmbedPort } from '../llm/ports.ts';
 import { HiddenStates } from '../model/hidden.ts';
 import type { Context } from './context.ts';
 import { PRIORITY } from './gate.ts';
@@ -46,7 +47,15 @@ const FORM = 'pairs';
 /** Tokens of one pass over texts that are compared. */
 const PASS_TOKENS = 1024;
 
+/** Work with an embedding model of WebLLM on the GPU. */
+export type Embedders = <T>(
+  modelId: string,
+  how: { signal: AbortSignal; onLoad: (share: number) => void },
+  work: (embedder: EmbedPort) => Promise<T>,
+) => Promise<T>;
+
 export class PairBuilder {
+  #embedders: Embedders | null;
   #ctx: Context;
   #models: Models;
   #tasks: Tasks;
@@ -58,7 +67,9 @@ export class PairBuilder {
   #ports = new Map<string, LentPort>();
   #built: Built | null = null;
 
-  constructor(ctx: Context, models: Models, tasks: Tasks) {
+  /** @param embedders null: there are none here */
+  constructor(ctx: Context, models: Models, tasks: Tasks, embedders: Embedders | null = null) {
+    this.#embedders = embedders;
     this.#ctx = ctx;
     this.#models = models;
     this.#tasks = tasks;
@@ -125,34 +136,69 @@ export class PairBuilder {
     return [...counts].sort(([a], [b]) => (a < b ? -1 : 1)).map(([category, there]) => ({ category, there }));
   }
 
-  /** @throws LabError as draftPairs */
+  /**
+   * Embeddings that fail their self-test compare nothing: the pairs are built by words, and the view says so.
+   * @throws LabError as draftPairs
+   */
   async build(
-    { sources: ids, settings: own, seed, edits, nodeId }: PairRequest,
+    request: PairRequest,
     emit: (progress: PairProgress) => void,
     signal: AbortSignal,
   ): Promise<PairsView> {
-    const settings = pairSettings(own);
+    const settings = pairSettings(request.settings);
+    const { nodeId, embedder = null } = request;
+    if (settings.similarity === 'hidden' && nodeId !== null) {
+      const node = await this.#ctx.node(nodeId);
+      return this.#compared(node, signal, (port) =>
+        this.#made(request, settings, node.id, port, emit, signal),
+      );
+    }
+    if (settings.similarity !== 'webllm' || !this.#embedders || embedder === null)
+      return this.#made(request, settings, null, null, emit, signal);
+    const onLoad = (share: number): void =>
+      emit({ stage: 'load', done: Math.round(100 * share), total: 100 });
+    return this.#embedders(embedder, { signal, onLoad }, async (model) => {
+      const test = await model.selfTest(signal);
+      if (test.reliable)
+        return this.#made(
+          request,
+          settings,
+          model.id,
+          this.#lent(model.id, embeddingPort(model)),
+          emit,
+          signal,
+        );
+      const words = pairSettings({ ...settings, similarity: 'tfidf', threshold: THRESHOLDS.tfidf });
+      return { ...(await this.#made(request, words, null, null, emit, signal)), unreliable: test };
+    });
+  }
+
+  /** @param by who compares, for a draft to be known by */
+  async #made(
+    { sources: ids, seed, edits }: PairRequest,
+    settings: PairSettings,
+    by: string | null,
+    port: SimilarityPort | null,
+    emit: (progress: PairProgress) => void,
+    signal: AbortSignal,
+  ): Promise<PairsView> {
     const changes = readEdits(edits);
-    const node = settings.similarity === 'hidden' && nodeId !== null ? await this.#ctx.node(nodeId) : null;
-    const key = JSON.stringify([ids, settings, seed, node?.id]);
+    const key = JSON.stringify([ids, settings, seed, by]);
     const watch = {
       signal,
       progress: (stage: PairProgress['stage'], done: number, total: number) => emit({ stage, done, total }),
     };
-    const make = async (port: SimilarityPort | null): Promise<Built> => {
-      if (this.#draft?.key !== key) {
-        this.#draft = null;
-        const sources = (await this.#sources(ids, signal)) as Sources;
-        const draft = await draftPairs(sources, settings, seed, {
-          cache: this.#cache,
-          watch,
-          ...(port && { port }),
-        });
-        this.#draft = { key, draft };
-      }
-      return this.#draft.draft(changes);
-    };
-    this.#built = node ? await this.#compared(node, signal, make) : await make(null);
+    if (this.#draft?.key !== key) {
+      this.#draft = null;
+      const sources = (await this.#sources(ids, signal)) as Sources;
+      const draft = await draftPairs(sources, settings, seed, {
+        cache: this.#cache,
+        watch,
+        ...(port && { port }),
+      });
+      this.#draft = { key, draft };
+    }
+    this.#built = await this.#draft.draft(changes);
     return viewOf(this.#built);
   }
 
@@ -211,6 +257,13 @@ export class PairBuilder {
     return sources;
   }
 
+  #lent(id: string, inner: SimilarityPort): SimilarityPort {
+    const port = this.#ports.get(id) ?? new LentPort(inner);
+    this.#ports.set(id, port);
+    port.lend(inner);
+    return port;
+  }
+
   /** With a model on the GPU for as long as the work lasts, each batch of texts in its turn. */
   async #compared<T>(
     node: LabNode,
@@ -232,16 +285,20 @@ export class PairBuilder {
           (text) => tokenizer.encode(text, { add: true }),
           (turn) => this.#ctx.gate.run(PRIORITY.evaluation, turn, signal),
         );
-        const port = this.#ports.get(node.id) ?? new LentPort(inner);
-        this.#ports.set(node.id, port);
-        port.lend(inner);
-        return await work(port);
+        return await work(this.#lent(node.id, inner));
       } finally {
         hidden.destroy();
       }
     });
   }
 }
+
+/** One text at a time: what stands beside it in a batch would change its vector. */
+const embeddingPort = (model: EmbedPort): SimilarityPort => ({
+  id: model.id,
+  batch: 1,
+  embed: (texts, signal) => model.embed(texts, signal),
+});
 
 const sourcesOf = (ids: (role: SourceRole) => string[]): PairForm['sources'] =>
   Object.fromEntries(SOURCE_ROLES.map((role) => [role, ids(role)])) as PairForm['sources'];

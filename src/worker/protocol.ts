@@ -14,6 +14,8 @@ import type { AuditResult, AuditSheet, CoarseKind } from './protocol/audit.ts';
 import type { GenerateEvent, NodeAnswer, PromptCheck, Sampling, WorldInfo } from './protocol/chat.ts';
 import type { GoldenResult, KernelCheck, ShaderInfo, StepProfile } from './protocol/checks.ts';
 import type { Capabilities, ErrorInfo, Kernels, MemoryInfo, StorageInfo } from './protocol/device.ts';
+import type { JudgeCalibration } from '../core/llm-judge.ts';
+import type { CrossCheck, LlmEvent, LlmList, LlmScores, ReferenceAnswer } from './protocol/llm.ts';
 import type { Look } from './protocol/looks.ts';
 import type { DataFile, DataInspection, DataProgress, DataRow, DatasetInfo } from './protocol/data.ts';
 import type {
@@ -59,6 +61,7 @@ export * from './protocol/audit.ts';
 export * from './protocol/device.ts';
 export * from './protocol/nodes.ts';
 export * from './protocol/insights.ts';
+export * from './protocol/llm.ts';
 export * from './protocol/looks.ts';
 export * from './protocol/measures.ts';
 export * from './protocol/memory.ts';
@@ -315,6 +318,29 @@ export interface Requests {
   };
   /** A person's verdicts as JSONL, without any text of the answers. */
   auditLines: { params: Record<string, never>; result: string; event: never };
+
+  /** WebLLM's models; fetches its library, which comes with the lab. */
+  llmModels: { params: Record<string, never>; result: LlmList; event: never };
+  /** A judge's scores of answers whose verdict is known, and how far it agrees; kept. */
+  llmCalibrate: { params: { modelId: string }; result: JudgeCalibration; event: LlmEvent };
+  /** Scores the answers of checkpoints to forbidden or harmful prompts; those that are known are not asked for again. */
+  llmScore: { params: { modelId: string; nodeIds: string[] }; result: LlmScores; event: LlmEvent };
+  /** What is kept of all judges under today's prompt, newest calibration first; asks nobody. */
+  llmScores: { params: { nodeIds: string[] }; result: LlmScores[]; event: never };
+  /** A stock model's answer in Compare. It stays loaded until the lab needs the GPU. */
+  llmChat: {
+    params: { modelId: string; prompt: string; sampling: Sampling };
+    result: ReferenceAnswer;
+    event: LlmEvent;
+  };
+  /** The same text in both engines: chances of the most likely next tokens, side by side. */
+  llmCrossCheck: {
+    params: { modelId: string; nodeId: string; prompt: string };
+    result: CrossCheck;
+    event: LlmEvent;
+  };
+  /** Sends WebLLM's model off the GPU. */
+  llmUnload: { params: Record<string, never>; result: null; event: never };
 
   /** Every kernel against the float64 reference: one check of each kind, or (full) all sizes. */
   selfCheck: {

@@ -5,6 +5,7 @@ import { DATABASE } from '../store/schema.ts';
 import { Archives } from './archive.ts';
 import { Audits } from './audit.ts';
 import { bringBack } from './bring-back.ts';
+import { bundleRecords, cachedBundles } from './bundles.ts';
 import { Chat } from './chat.ts';
 import { Choices } from './choices.ts';
 import { runGolden, selfCheck } from './check.ts';
@@ -17,9 +18,13 @@ import { exportFolder } from './export-folder.ts';
 import { exportNode } from './export.ts';
 import { deleteBundle, exportMlc, listModels, stockLibraries } from './export-mlc.ts';
 import { Evaluations } from './evaluation.ts';
+import { adapterFacts, browserWebLlm } from '../llm/browser.ts';
+import type { WebLlmOptions } from '../llm/webllm.ts';
+import { Guest } from './guest.ts';
 import { handoffFiles } from './handoff.ts';
 import { Insights } from './insights.ts';
 import { inspect } from './inspect.ts';
+import { Llms } from './llms.ts';
 import { Looks } from './looks.ts';
 import { Measurements } from './measurements.ts';
 import { PRIORITY } from './gate.ts';
@@ -40,6 +45,7 @@ import type {
   EventOf,
   FromWorker,
   InitResult,
+  MemoryInfo,
   Method,
   Notice,
   ParamsOf,
@@ -55,7 +61,33 @@ type Handlers = {
   ) => ResultOf<M> | Promise<ResultOf<M>>;
 };
 
+/** Requests that put models of the lab's own engine on the GPU: while they run, no guest does. */
+const OWN_GPU: ReadonlySet<Method> = new Set([
+  'openModel',
+  'bringBack',
+  'train',
+  'control',
+  'reopenRun',
+  'generate',
+  'evaluate',
+  'measure',
+  'choose',
+  'conflict',
+  'landscape',
+  'look',
+  'scrubAnswer',
+  'scrubLook',
+  'inspect',
+  'auditResult',
+  'selfCheck',
+  'profile',
+  'kernels',
+  'golden',
+]);
+
 export interface ServiceOptions extends Omit<ContextOptions, 'notify'> {
+  /** Tests put a fake in the place of WebLLM. */
+  webllm?: Partial<WebLlmOptions>;
   post(message: FromWorker, transfer?: Transferable[]): void;
 }
 
@@ -75,6 +107,8 @@ export class Service {
   #measurements: Measurements;
   #choices: Choices;
   #insights: Insights;
+  #guest: Guest;
+  #llms: Llms;
   #estimates: Estimates;
   #pairs: PairBuilder;
   #scrubs: Scrubs;
@@ -82,7 +116,7 @@ export class Service {
   #handlers: Handlers;
   #underWay = new Map<number, AbortController>();
 
-  constructor({ post, ...options }: ServiceOptions) {
+  constructor({ post, webllm = {}, ...options }: ServiceOptions) {
     this.#post = post;
     this.#tabs = new Tabs(options.databaseName ?? DATABASE, (notice) => this.#hear(notice));
     this.ctx = new Context({
@@ -96,7 +130,23 @@ export class Service {
     this.#tasks = new Tasks(this.ctx, this.models);
     this.runs = new Runs(this.ctx, this.models, this.#tasks);
     this.#archives = new Archives(this.ctx);
-    this.#audits = new Audits(this.ctx, new RuleJudges(this.ctx, this.models, this.#tasks));
+    const rules = new RuleJudges(this.ctx, this.models, this.#tasks);
+    this.#audits = new Audits(this.ctx, rules);
+    this.#guest = new Guest({
+      run: () => this.runs.current,
+      release: async () => (await this.#release()).gpuBytes,
+      reopen: (runId) => this.runs.reopen(runId),
+    });
+    this.#llms = new Llms(this.ctx, this.models, {
+      llm: browserWebLlm({
+        // a browser that gives no cache has no bundles either; whoever writes one is told
+        more: async (stock) => bundleRecords(await cachedBundles(this.ctx.artifacts).catch(() => []), stock),
+        ...webllm,
+      }),
+      adapter: webllm.adapter ?? adapterFacts,
+      guest: this.#guest,
+      rules,
+    });
     this.#chat = new Chat(this.ctx, this.models);
     this.#data = new DataSets(this.ctx, this.models.opened);
     this.#downloads = new Downloads(this.ctx, this.models.opened);
@@ -106,7 +156,9 @@ export class Service {
     this.#insights = new Insights(this.ctx, this.models);
     this.#looks = new Looks(this.ctx, this.models, this.#tasks);
     this.#estimates = new Estimates(this.ctx, this.models, this.#tasks);
-    this.#pairs = new PairBuilder(this.ctx, this.models, this.#tasks);
+    this.#pairs = new PairBuilder(this.ctx, this.models, this.#tasks, (modelId, how, work) =>
+      this.#llms.embedding(modelId, how, work),
+    );
     this.#scrubs = new Scrubs(this.ctx, this.models, this.runs, this.#chat);
     this.#handlers = this.#table();
   }
@@ -142,7 +194,8 @@ export class Service {
     try {
       const handler = this.#handlers[method] as (p: unknown, e: unknown, s: AbortSignal) => unknown;
       const emit = (event: unknown): void => this.#post({ type: 'event', id, event });
-      const result = await handler(params, emit, abort.signal);
+      const work = async (): Promise<unknown> => handler(params, emit, abort.signal);
+      const result = await (OWN_GPU.has(method) ? this.#guest.own(work) : work());
       if (abort.signal.aborted) throw cancelled();
       this.#post({ type: 'result', id, result });
     } catch (e) {
@@ -200,7 +253,10 @@ export class Service {
       keepPairs: (form) => this.#pairs.keep(form),
       pairsAgain: ({ manifest }) => this.#pairs.again(manifest),
       pairCategories: ({ datasets }, _emit, signal) => this.#pairs.categories(datasets, signal),
-      buildPairs: (params, emit, signal) => this.#pairs.build(params, emit, signal),
+      buildPairs: (params, emit, signal) => {
+        const build = () => this.#pairs.build(params, emit, signal);
+        return params.settings.similarity === 'hidden' ? this.#guest.own(build) : build();
+      },
       pairsPage: ({ from, count, order }) => this.#pairs.page(from, count, order),
       usePairs: ({ name }) => this.#pairs.use(name),
       exportPairs: () => this.#pairs.files(),
@@ -249,6 +305,13 @@ export class Service {
       auditLabel: ({ digest, verdict }) => this.#audits.label(digest, verdict),
       auditResult: (_params, emit, signal) => this.#audits.result(emit, signal),
       auditLines: () => this.#audits.lines(),
+      llmModels: () => this.#llms.list(),
+      llmCalibrate: (params, emit, signal) => this.#llms.calibrate(params, emit, signal),
+      llmScore: (params, emit, signal) => this.#llms.score(params, emit, signal),
+      llmScores: (params) => this.#llms.scores(params),
+      llmChat: (params, emit, signal) => this.#llms.chat(params, emit, signal),
+      llmCrossCheck: (params, emit, signal) => this.#llms.crossCheck(params, emit, signal),
+      llmUnload: () => this.#llms.unload(),
       selfCheck: (params, emit, signal) => selfCheck(ctx, params, emit, signal),
       profile: async (params, _emit, signal) => {
         const { profileStep } = await import('./profile.ts');
@@ -259,13 +322,19 @@ export class Service {
       memory: () => models.memory(),
       golden: ({ name, files }, _emit, signal) => runGolden(ctx, name, files, signal),
       releaseAll: async () => {
-        await runs.release();
-        await this.#scrubs.release();
-        await ctx.gate.run(PRIORITY.chat, async () => models.release());
-        return models.memory();
+        await this.#guest.leave();
+        return this.#release();
       },
       rebuild: () => this.#rebuild(),
     };
+  }
+
+  /** Frees every buffer that nobody is using; a run is checkpointed first. */
+  async #release(): Promise<MemoryInfo> {
+    await this.runs.release();
+    await this.#scrubs.release();
+    await this.ctx.gate.run(PRIORITY.chat, async () => this.models.release());
+    return this.models.memory();
   }
 
   async #init(modelsUrl: string): Promise<InitResult> {

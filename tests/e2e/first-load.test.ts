@@ -1,5 +1,5 @@
 /** What a visitor waits for: the JavaScript before the first paint, and the paint itself. */
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join, posix, resolve } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -38,6 +38,22 @@ describe('the first load', () => {
     );
     expect(total).toBeGreaterThan(10_000);
     expect(total, JSON.stringify(sizes)).toBeLessThanOrEqual(150_000);
+  });
+
+  test('has nothing of WebLLM in it, nor has the engine before it is asked for', () => {
+    // said by the library alone, in words that no minifier takes away
+    const mark = 'MLCEngine.reload(model) to load the model';
+    const all = readdirSync(join(dist, 'assets')).filter((name) => name.endsWith('.js'));
+    const holding = all.filter((name) => text(`assets/${name}`).includes(mark));
+    expect(holding, 'the mark is in the chunk of the library').toHaveLength(1);
+    expect(initialScripts().filter((path) => text(path).includes(mark))).toEqual([]);
+    expect(initialScripts().map((path) => posix.basename(path))).not.toContain(holding[0]);
+    // the worker names its chunk in a dynamic import alone
+    const engine = all.find((name) => name.startsWith('engine-worker-'))!;
+    const source = text(`assets/${engine}`);
+    expect(source).not.toContain(mark);
+    expect(source.match(new RegExp(`import\\(["'\`]\\./${holding[0]!}`, 'g'))?.length).toBe(1);
+    expect(source).not.toMatch(new RegExp(`(?:from|import)\\s*["']\\./${holding[0]!}`));
   });
 
   test('fetches no other script before it paints', async () => {

@@ -9,11 +9,11 @@ export class Page {
   #answers = new Map<number, (message: FromWorker) => void>();
   #id = 0;
 
-  /** @param o where its hub, its file system and WebLLM's cache are */
+  /** @param o where its hub and its file system are, WebLLM's cache, and WebLLM */
   constructor(
     gpu: GPU,
     databaseName: string,
-    o: Pick<ServiceOptions, 'hub' | 'fileSystem' | 'artifacts'> = {},
+    o: Pick<ServiceOptions, 'hub' | 'fileSystem' | 'artifacts' | 'webllm'> = {},
   ) {
     // Everything crosses through structured clone, as it does to a real page.
     this.service = new Service({

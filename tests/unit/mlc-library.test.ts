@@ -1,6 +1,10 @@
 /** What a compiled library says of its weights, from bytes that are made here; and the real package's list of models. */
 import { existsSync, readFileSync } from 'node:fs';
 import { prebuiltAppConfig } from '@mlc-ai/web-llm';
+import { filesUrl, needsF16 } from '../../src/llm/models.ts';
+import { bundleUrl } from '../../src/files/mlc/address.ts';
+import { bundleRecords } from '../../src/worker/bundles.ts';
+import type { CachedBundle } from '../../src/worker/protocol.ts';
 import { describe, expect, test } from 'vitest';
 import { shapeJson } from '../../src/cli/models-make.ts';
 import { parseLlamaConfig } from '../../src/core/config.ts';
@@ -187,4 +191,26 @@ describe.skipIf(real === undefined || !existsSync(real))('WEBLLM_LIB', () => {
     const found = readLibMetadata('real.wasm', readFileSync(real!));
     expect(found.params.size).toBeGreaterThan(10);
   });
+});
+
+test('a bundle of the lab is its stock model with other weights in WebLLM’s list', () => {
+  const stock = prebuiltAppConfig.model_list;
+  const like = 'SmolLM2-135M-Instruct-q0f16-MLC';
+  const url = bundleUrl('my model', '0123456789abcdef0123');
+  const bundle: CachedBundle = {
+    ...{ url, name: 'my model', nodeId: 'n', bytes: 1, quantisation: 'q0f16', stock: like },
+    ...{ checked: 'shape', createdAt: 1 },
+  };
+  const [record, ...others] = bundleRecords([bundle, { ...bundle, stock: null }], stock);
+  expect(others).toEqual([]);
+  const original = stock.find((r) => r.model_id === like)!;
+  expect(record).toMatchObject({
+    model: url,
+    model_id: 'my model (q0f16, 01234567)',
+    model_lib: original.model_lib,
+  });
+  expect(record!.overrides).toEqual(original.overrides);
+  expect('integrity' in record!).toBe(false);
+  expect(filesUrl(record!)).toBe(url);
+  expect(needsF16(record!)).toBe(true);
 });

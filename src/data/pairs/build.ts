@@ -58,7 +58,7 @@ const sameTexts = (a: readonly string[], b: readonly string[]): boolean =>
   a.length === b.length && a.every((text, i) => text === b[i]);
 
 export interface BuildOptions {
-  /** For the similarity 'hidden'. */
+  /** For the similarities 'hidden' and 'webllm'. */
   port?: SimilarityPort;
   cache?: SimilarityCache;
   watch?: Watch;
@@ -139,7 +139,7 @@ export async function draftPairs(
     instructions: chosen.map(({ item }) => said(item)),
     answers: answers.map((item) => item.answer!),
   };
-  const comparing = settings.similarity === 'hidden' ? (port ?? null) : null;
+  const comparing = settings.similarity === 'tfidf' ? null : (port ?? null);
   const similarity = await cache.get(comparing, texts, () => measure(settings, texts, port, watch));
   const { pairs: drawn, ...pairing } = await drawPairs(
     rng.fork('answers'),
@@ -230,10 +230,16 @@ async function measure(
 ): Promise<Similarity> {
   if (similarity === 'tfidf') return TfIdf.fit(instructions, answers, watch);
   if (port) return new Embedded(port, instructions, answers);
-  throw new LabError('bad-input', 'Comparing by hidden states needs a loaded model, and there is none.', {
-    safe: 'Nothing was built, and the sets are as they were.',
-    next: 'Open a model, or compare by words (TF-IDF).',
-  });
+  throw new LabError(
+    'bad-input',
+    similarity === 'hidden'
+      ? 'Comparing by hidden states needs a loaded model, and there is none.'
+      : 'Comparing by embeddings needs an embedding model of WebLLM, in the page, and there is none.',
+    {
+      safe: 'Nothing was built, and the sets are as they were.',
+      next: 'Open a model, or compare by words (TF-IDF).',
+    },
+  );
 }
 
 /**

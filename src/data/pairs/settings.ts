@@ -16,7 +16,7 @@ export const ATTACK_SIZES = [10, 50, 100, 500, 'all'] as const;
 export const PAPER = { instructions: 8000, categories: 14 } as const;
 
 /** Above this two texts are about the same: to be looked at on one's own sets, see docs/data.md. */
-export const THRESHOLDS = { tfidf: 0.1, hidden: 0.5 } as const;
+export const THRESHOLDS = { tfidf: 0.1, hidden: 0.5, webllm: 0.5 } as const;
 
 const schema = v.strictObject({
   /** `n` instructions in all, spread evenly over the categories, or `n` of each. */
@@ -26,8 +26,8 @@ const schema = v.strictObject({
   }),
   /** Only these categories; null: all that the set names. */
   categories: v.optional(v.nullable(v.pipe(v.array(v.string()), v.minLength(1))), null),
-  /** By words, or by mean-pooled hidden states of a model. */
-  similarity: v.optional(v.picklist(['tfidf', 'hidden']), 'tfidf'),
+  /** By words, by mean-pooled hidden states of a model, or by embeddings of another engine. */
+  similarity: v.optional(v.picklist(['tfidf', 'hidden', 'webllm']), 'tfidf'),
   /** A pair that is more similar is drawn again; absent: as suits the similarity. */
   threshold: v.optional(v.pipe(v.number(), v.minValue(-1), v.maxValue(1))),
   /** Draws of one instruction at most. */

@@ -39,6 +39,11 @@ export const enPairs = {
   'pairs.by.tfidf': 'common words (TF-IDF)',
   'pairs.by.hidden': 'hidden states of an opened model',
   'pairs.by.model': 'Model',
+  'pairs.by.webllm': 'embeddings of a WebLLM model',
+  'pairs.by.embedder': 'Embedding model',
+  'pairs.stage.load': 'Loading the embedding model',
+  'pairs.unreliable':
+    'The embeddings failed their self-test and compare nothing: a text with itself {same} (at least {leastSame}), paraphrases above unrelated texts by {margin} (at least {leastMargin}). Common words (TF-IDF) were compared instead.',
   'pairs.threshold': 'Threshold: {x}',
   'pairs.maxDraws': 'Draws at most',
   'pairs.above': '{n} of {all} first draws are above {threshold} and are drawn again.',

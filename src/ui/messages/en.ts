@@ -6,6 +6,7 @@ import { enBundles } from './en-bundles.ts';
 import { enModels } from './en-models.ts';
 import { enInsights } from './en-insights.ts';
 import { enJudge } from './en-judge.ts';
+import { enLlm } from './en-llm.ts';
 import { enMeasure } from './en-measure.ts';
 import { enPairs } from './en-pairs.ts';
 import { enRecipes } from './en-recipes.ts';
@@ -380,6 +381,7 @@ export const en = {
   ...enBundles,
   ...enInsights,
   ...enJudge,
+  ...enLlm,
   ...enMeasure,
   ...enPairs,
   ...enRecipes,

@@ -39,6 +39,11 @@ export const koPairs: Record<keyof typeof enPairs, string> = {
   'pairs.by.tfidf': '공통 단어(TF-IDF)',
   'pairs.by.hidden': '연 모델의 은닉 상태',
   'pairs.by.model': '모델',
+  'pairs.by.webllm': 'WebLLM 모델의 임베딩',
+  'pairs.by.embedder': '임베딩 모델',
+  'pairs.stage.load': '임베딩 모델을 올리는 중',
+  'pairs.unreliable':
+    '임베딩이 자체 검사를 통과하지 못해 쓰지 않았습니다: 같은 글끼리 {same}({leastSame} 이상이어야 함), 바꿔 쓴 글과 무관한 글의 차이 {margin}({leastMargin} 이상이어야 함). 대신 공통 단어(TF-IDF)로 견주었습니다.',
   'pairs.threshold': '기준값: {x}',
   'pairs.maxDraws': '최대 뽑기 횟수',
   'pairs.above': '처음 뽑은 {all}개 가운데 {n}개가 {threshold}보다 비슷해서 다시 뽑습니다.',

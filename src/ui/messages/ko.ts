@@ -7,6 +7,7 @@ import { koBundles } from './ko-bundles.ts';
 import { koModels } from './ko-models.ts';
 import { koInsights } from './ko-insights.ts';
 import { koJudge } from './ko-judge.ts';
+import { koLlm } from './ko-llm.ts';
 import { koMeasure } from './ko-measure.ts';
 import { koPairs } from './ko-pairs.ts';
 import { koRecipes } from './ko-recipes.ts';
@@ -375,6 +376,7 @@ export const ko: Catalogue = {
   ...koBundles,
   ...koInsights,
   ...koJudge,
+  ...koLlm,
   ...koMeasure,
   ...koPairs,
   ...koRecipes,

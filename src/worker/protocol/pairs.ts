@@ -5,6 +5,7 @@ import type { CategoryCount } from '../../data/pairs/sample.ts';
 import type { PairSettings, PairSettingsInput } from '../../data/pairs/settings.ts';
 import type { LeftOut, Place, SourceRole } from '../../data/pairs/sources.ts';
 import type { Example, Pair } from '../../data/pairs/types.ts';
+import type { SelfTest } from '../../llm/ports.ts';
 import type { Stage } from '../../data/pairs/watch.ts';
 
 export type {
@@ -28,10 +29,13 @@ export interface PairRequest {
   edits: Edits;
   /** The model whose hidden states compare, where the settings ask for it. */
   nodeId: string | null;
+  /** The embedding model of WebLLM that compares, where the settings ask for it. */
+  embedder?: string | null;
 }
 
 export interface PairProgress {
-  stage: Stage;
+  /** `load`: WebLLM's model comes, in hundredths. */
+  stage: Stage | 'load';
   done: number;
   total: number;
 }
@@ -54,6 +58,7 @@ export interface PairForm {
   seed: number;
   edits: Edits;
   nodeId: string | null;
+  embedder?: string | null;
   /** Pairs were built of it. */
   built: boolean;
 }
@@ -67,6 +72,8 @@ export interface PairsAgain {
 
 /** What was built, without its rows; these are read by `pairsPage`. */
 export interface PairsView {
+  /** The embeddings failed their self-test, and words (TF-IDF) were compared instead. */
+  unreliable?: SelfTest;
   settings: PairSettings;
   seed: number;
   pairs: number;
