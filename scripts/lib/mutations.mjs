@@ -33,6 +33,46 @@ export const mutations = [
     test: ['--project', 'gpu', 'tests/gradcheck/defences.test.ts', '-t', 'simpo, full'],
   },
   {
+    name: 'booster-that-stays-there',
+    file: 'src/recipes/booster.ts',
+    find: '      params.copyFrom(this.#weights);\n',
+    replace: '',
+    test: ['--project', 'gpu', 'tests/gradcheck/rivals.test.ts', '-t', 'Booster, full'],
+  },
+  {
+    name: 'push-by-each-layer',
+    file: 'src/recipes/tvaccine.ts',
+    find: 'const push = gradients.map((passes) => passes.map((g) => g.map((x) => by * x)));',
+    replace: 'const push = gradients.map((p) => p.map((g) => g.map((x) => (by * x * norm) / normOf(p))));',
+    test: ['--project', 'gpu', 'tests/gradcheck/rivals.test.ts', '-t', 'Vaccine, full'],
+  },
+  {
+    name: 'reference-that-moves',
+    file: 'src/recipes/tampering.ts',
+    find: '    this.resistance.clear();\n',
+    replace: '    this.resistance.clear();\n    this.reference.copyFrom(this.#weights);\n',
+    test: [
+      '--project',
+      'gpu',
+      'tests/gradcheck/rivals.test.ts',
+      '-t',
+      'TAR, dpo, inner attacks by sgd, full, every 1',
+    ],
+  },
+  {
+    name: 'mean-over-every-step',
+    file: 'src/recipes/tampering.ts',
+    find: 'this.resistance.axpy(share / count, trainer.grads);',
+    replace: 'this.resistance.axpy(share / batches.length, trainer.grads);',
+    test: [
+      '--project',
+      'gpu',
+      'tests/gradcheck/rivals.test.ts',
+      '-t',
+      'TAR, dpo, inner attacks by sgd, full, every 2',
+    ],
+  },
+  {
     name: 'recovery-that-learns-harm',
     file: 'src/data/chat.ts',
     find: '...behind.map(() => IGNORE)',
@@ -180,8 +220,8 @@ export const mutations = [
   {
     name: 'unswapped-model',
     file: 'src/worker/models.ts',
-    find: 'const tensors = unflatten(config, await this.#ctx.store.weights(bottom.id));',
-    replace: "const tensors = unflatten(config, await this.#ctx.store.weights('tiny-chat'));",
+    find: 'const tensors = unflatten(config, await this.#ctx.store.weights(bottom.id));\n      return',
+    replace: "const tensors = unflatten(config, await this.#ctx.store.weights('tiny-chat'));\n      return",
     test: ['--project', 'e2e', 'tests/e2e/main-job.test.ts'],
   },
   {

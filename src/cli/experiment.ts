@@ -4,8 +4,8 @@
  *                      [--answers FILE.jsonl] [--list] [--fresh]
  * npm run experiment -- --join FILE.json --join FILE.json ... [--json FILE] [--report FILE.html] [--answers FILE.jsonl]
  *
- * Defends, attacks and compares: {base, chat, and their SDD variants} x {no attack, MFT, prefix-only MFT, BFT, BFT of a
- * new skill, BFT then MFT}. --defended takes other models (repeat it; 'all': also the paper's rivals and the controls, --list
+ * Defends, attacks and compares: {base, chat, and their SDD variants} x {no attack, MFT, prefix-only MFT, MFT of an
+ * adapter, MFT mixed with benign chats, BFT, BFT of a new skill, BFT then MFT}. --defended takes other models (repeat it; 'all': also the paper's rivals and the controls, --list
  * names them), --attack some of the attacks; --sizes adds MFT on other numbers of examples, --match-ability the defended models on
  * their way from the undefended one, where all are equally able (experiment/matched.ts). Resumable: every result is stored as soon as it is there. Exit code 0 only if every run
  * finished. --grid asks for the budget to break instead. --models takes another pretrained world. --report writes a page
@@ -30,10 +30,10 @@ import {
   attacksNamed,
   attacksSized,
   GRID,
-  matchedAt,
   MODELS,
   modelsNamed,
   PRESETS,
+  withMatched,
   type AttackSpec,
   type RunSeeds,
 } from './experiment/matrix.ts';
@@ -102,7 +102,7 @@ export async function main(argv: string[]): Promise<number> {
   const repetitions = whole('--seeds', values.seeds ?? String(preset.seeds), 1);
   const named = modelsNamed(values.defended);
   const ability = values['match-ability'];
-  const models = ability === undefined ? named : [...named, ...matchedAt(named, Number(ability))];
+  const models = ability === undefined ? named : withMatched(named, Number(ability));
   const asked = attacksNamed(values.attack);
   const sizes = values.sizes === undefined ? [] : attacksSized(values.sizes);
   const attacks = [...asked, ...sizes.filter(({ id }) => asked.every((a) => a.id !== id))];
@@ -115,7 +115,7 @@ export async function main(argv: string[]): Promise<number> {
   const code = codeDigest(undefined, EXPERIMENT_FOLDERS);
   const gpu = await openNodeGpu();
   const world = createWorld(chat.record.worldSeed);
-  requireExamples(world, sizes);
+  requireExamples(world, attacks);
   const lab = await ExperimentLab.open(gpu, world, base);
   const embedded = new Map([
     ['base', lab.flatten(base)],
@@ -219,11 +219,11 @@ function refuseBesideJoin(given: readonly string[]): void {
 }
 
 /** @throws LabError where an attack wants more examples than there are */
-function requireExamples(world: World, sizes: readonly AttackSpec[]): void {
+function requireExamples(world: World, attacks: readonly AttackSpec[]): void {
   const most = tinyTask(world).requests('attack').length;
-  const wanted = sizes.map(({ settings }) => Number(settings?.n)).find((n) => n > most);
+  const wanted = attacks.map(({ settings }) => Number(settings?.n)).find((n) => n > most);
   if (wanted === undefined) return;
-  throw new LabError('bad-input', `--sizes ${wanted}: an attack can use ${most} examples at most.`, {
+  throw new LabError('bad-input', `MFT on ${wanted} examples: an attack can use ${most} at most.`, {
     safe: 'Nothing was started.',
     next: 'Take smaller sizes, as --sizes 10,25,50,100.',
   });

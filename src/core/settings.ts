@@ -15,6 +15,8 @@ export interface SettingField {
   main: boolean;
   /** The default where the run trains an adapter instead of all weights. */
   loraDefault?: SettingValue;
+  /** The default where another setting has this value; `loraDefault` goes before it. */
+  beside?: { key: string; is: SettingValue; default: SettingValue };
   /** Means something only where the run trains an adapter. */
   loraOnly?: boolean;
 }
@@ -28,8 +30,14 @@ export function askedFields(fields: readonly SettingField[], own: Settings): Set
   return fields.filter((f) => !f.loraOnly || adapts(fields, own));
 }
 
-/** Every field's default beside the settings chosen so far: an adapter has defaults of its own. */
+/** Every field's default beside the settings chosen so far: an adapter, or a variant, has defaults of its own. */
 export function defaultsOf(fields: readonly SettingField[], own: Settings): Settings {
   const adapter = adapts(fields, own);
-  return Object.fromEntries(fields.map((f) => [f.key, adapter ? (f.loraDefault ?? f.default) : f.default]));
+  const chosen = (key: string): SettingValue | undefined =>
+    own[key] ?? fields.find((f) => f.key === key)?.default;
+  const of = ({ beside, loraDefault, ...f }: SettingField): SettingValue => {
+    if (adapter && loraDefault !== undefined) return loraDefault;
+    return beside && chosen(beside.key) === beside.is ? beside.default : f.default;
+  };
+  return Object.fromEntries(fields.map((f) => [f.key, of(f)]));
 }

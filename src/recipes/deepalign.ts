@@ -5,7 +5,8 @@
  *   min over theta of  a E[ -log p(refusal | harmful request, first k tokens of a harmful answer) ]  +  (1 - a) E[ -log p(y | x) ]
  *
  * where k is 0 with probability 1/2, else each of 1 to min(100, tokens of the answer) alike, and (x, y) are benign chats. The mix a
- * = 0.2 is that of the batch, 4 safety-recovery rows to 16 benign ones; the loss is the mean over the labels of all of them.
+ * = 0.2 is that of the batch, 4 safety-recovery rows to 16 benign ones; the loss is the mean over the labels of all of them, so that
+ * longer answers weigh more (in the tiny world a comes out at 0.19).
  *
  * The benign answers are the initial model's own, given greedily before the first step (own-answers.ts), as in the paper; those of
  * the data stand in for them with anchor 'data'. Their token-constrained fine-tuning, which changes the loss of whoever tunes the

@@ -31,6 +31,9 @@ const RATES = [1, 0.3, 0.1] as const;
 /** Of DPO. */
 const BETA = 0.1;
 
+/** The other resistance loss has defaults of its own. */
+const UNSURE = { key: 'resist', is: 'entropy' } as const;
+
 /** How one attack of a step goes about it. */
 function drawAttack(rng: Rng, s: Settings): { kind: InnerOptimizer; rate: number } {
   const kind = s.inner === 'both' ? rng.pick(['sgd', 'adamw'] as const) : s.inner === 'sgd' ? 'sgd' : 'adamw';
@@ -105,14 +108,19 @@ export const tar: Recipe = {
   continuable: false,
   settings: [
     { key: 'resist', type: 'choice', default: 'dpo', choices: ['dpo', 'entropy'], main: true },
-    ...runFields(1e-3, 100, { lr: 1e-3, alpha: 64 }),
+    ...runFields(1e-3, 100, { lr: 1e-3, alpha: 64 }).map((f) =>
+      f.key === 'lr' ? { ...f, beside: { ...UNSURE, default: 5e-4 } } : f,
+    ),
     { key: 'tasks', type: 'number', default: 1, min: 1, max: 8, step: 1, main: true },
     { key: 'innerSteps', type: 'number', default: 4, min: 1, max: 128, step: 1, main: true },
     { key: 'interval', type: 'number', default: 1, min: 1, max: 128, step: 1, main: false },
     { key: 'inner', type: 'choice', default: 'both', choices: ['both', 'sgd', 'adamw'], main: false },
     { key: 'adamwRate', type: 'number', default: 1e-3, min: 1e-7, max: 1, main: false },
     { key: 'sgdRate', type: 'number', default: 0.3, min: 1e-7, max: 100, main: false },
-    { key: 'scaleResist', type: 'number', default: 8, min: 0, max: 1000, main: false },
+    {
+      ...{ key: 'scaleResist', type: 'number', default: 8, min: 0, max: 1000, main: false },
+      beside: { ...UNSURE, default: 4 },
+    },
     { key: 'scaleRetain', type: 'number', default: 1, min: 0, max: 1000, main: false },
     { key: 'distance', type: 'number', default: 1, min: 0, max: 1000, main: false },
     { key: 'pairs', type: 'number', default: 500, min: 1, max: 20_000, step: 1, main: false },

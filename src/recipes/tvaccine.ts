@@ -176,7 +176,10 @@ export const tvaccine: Recipe = {
   settings: [
     { key: 'vaccine', type: 'boolean', default: false, main: true },
     ...runFields(3e-4, 150, { lr: 2e-3, alpha: 64 }),
-    { key: 'rho', type: 'number', default: 10, min: 1e-6, max: 1000, main: true },
+    {
+      ...{ key: 'rho', type: 'number', default: 10, min: 1e-6, max: 1000, main: true },
+      beside: { key: 'vaccine', is: true, default: 3 },
+    },
     { key: 'gamma', type: 'number', default: 2, min: 1, max: 64, step: 1, main: true },
     { key: 'probabilityEvery', type: 'number', default: 10, min: 1, max: 10_000, step: 1, main: false },
     { key: 'drawEvery', type: 'number', default: 5, min: 1, max: 10_000, step: 1, main: false },

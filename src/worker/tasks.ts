@@ -93,7 +93,7 @@ function infoOfRecipe(recipe: (typeof RECIPES)[number], task?: Task): RecipeInfo
     kind: recipe.kind,
     settings: recipe.settings.map((field) => ({
       ...field,
-      ...(full && field.key in full && { default: full[field.key]! }),
+      ...(full && field.key in full && { default: full[field.key]!, beside: undefined }),
       ...(lora && field.key in lora && { loraDefault: lora[field.key]! }),
       ...(task && field.key === 'method' && { default: 'lora' }),
     })),

@@ -53,6 +53,9 @@ afterEach(() => {
   page.die();
 });
 
+/** Settings without which a recipe does not suit a model of two layers. */
+const SUITED: Record<string, Settings> = { 't-vaccine': { gamma: 1 }, noise: { relative: 0.1 } };
+
 describe('a small model', () => {
   it('stands in the tree, answers in its own words without a verdict, and does so after a reload', async () => {
     const node = await page.ask('openModel', { source: source(checkpoint()) });
@@ -212,7 +215,8 @@ describe('training on a prompts file', () => {
     const { ctx, models } = page.service;
     const tasks = new Tasks(ctx, models);
     for (const { id: recipe, settings: fields } of recipes) {
-      for (const own of [{}, { method: 'lora' }, { method: 'full' }] as Settings[]) {
+      for (const method of [{}, { method: 'lora' }, { method: 'full' }] as Settings[]) {
+        const own = { ...method, ...SUITED[recipe] };
         const shown = { ...defaultsOf(fields, own), ...own };
         const params = { parentNodeId: base.id, recipe, settings: own, seed: 3, prompts: prompts.id };
         const { settings } = await describeRun(ctx, tasks, params);

@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { LabError } from '../../src/core/errors.ts';
 import { Rng } from '../../src/core/rng.ts';
+import { defaultsOf, type Settings } from '../../src/core/settings.ts';
 import { IGNORE, type Example } from '../../src/core/types.ts';
 import { chat, encodeWords, promptIds, SPECIAL } from '../../src/data/chat.ts';
 import { DEEPEST, drawDepth, preferencePairs, recoveries } from '../../src/data/defence-sets.ts';
@@ -99,6 +100,26 @@ describe('preference pairs', () => {
     ['noise', { steps: 2 }, /steps.*not within/],
   ])('%s refuses %j by name', (id, own, why) => {
     expect(() => settle(recipe(id), own)).toThrow(why);
+  });
+});
+
+describe('variants of a method', () => {
+  const told = (id: string, own: Settings, keys: readonly string[]) => {
+    const [form, run] = [defaultsOf(recipe(id).settings, own), settle(recipe(id), own)];
+    for (const key of keys) expect(form[key], key).toBe(run[key]);
+    return keys.map((key) => run[key]);
+  };
+  test('have defaults of their own, the same in a form and in a run', () => {
+    expect(told('t-vaccine', {}, ['rho'])).toEqual([10]);
+    expect(told('t-vaccine', { vaccine: true }, ['rho'])).toEqual([3]);
+    expect(told('tar', {}, ['lr', 'scaleResist'])).toEqual([1e-3, 8]);
+    expect(told('tar', { resist: 'entropy' }, ['lr', 'scaleResist'])).toEqual([5e-4, 4]);
+    // the rate of an adapter is another one
+    expect(told('tar', { resist: 'entropy', method: 'lora' }, ['lr'])).toEqual([1e-3]);
+  });
+
+  test('what is set stays', () => {
+    expect(settle(recipe('t-vaccine'), { vaccine: true, rho: 10 }).rho).toBe(10);
   });
 });
 

@@ -5,11 +5,11 @@ import {
   ATTACKS,
   attacksNamed,
   attacksSized,
-  matchedAt,
   modelOf,
   MODELS,
   modelsNamed,
   rootOf,
+  withMatched,
 } from '../../src/cli/experiment/matrix.ts';
 import { recipe, RECIPES } from '../../src/recipes/index.ts';
 import { settle } from '../../src/recipes/recipe.ts';
@@ -29,8 +29,9 @@ it("SDD's own experiment is what it was, whatever else can be asked for", () => 
 });
 
 it('every defence is a model from both embedded ones, with settings that its recipe knows', () => {
-  const made = MODELS.flatMap((m) => (m.recipe ? [m.recipe] : []));
-  for (const { id, kind } of RECIPES) if (kind === 'defence') expect(made).toContain(id);
+  const made = MODELS.flatMap((m) => (m.recipe ? [`${rootOf(m).id}+${m.recipe}`] : []));
+  for (const { id, kind } of RECIPES)
+    if (kind === 'defence') expect(made).toEqual(expect.arrayContaining([`chat+${id}`, `base+${id}`]));
   for (const { recipe: id, settings } of MODELS) if (id) settle(recipe(id), settings);
   for (const name of ['simpo', 'vaccine', 'tar-entropy'])
     expect(ids(MODELS)).toEqual(expect.arrayContaining([`chat+${name}`, `base+${name}`]));
@@ -46,10 +47,23 @@ it('a model comes with those that it is made of, an attack with the one before i
   ]);
   expect(ids(attacksNamed(['bft-then-mft']))).toEqual(['bft', 'bft-then-mft']);
   expect(modelsNamed(['all'])).toEqual(MODELS);
+  expect(ids(modelsNamed(['all', 'chat+simpo@60']))).toEqual([...ids(MODELS), 'chat+simpo@60']);
+});
+
+it('what is named twice is there once', () => {
+  expect(ids(modelsNamed(['chat+simpo@60', 'chat', 'chat+simpo@60']))).toEqual([
+    ...['chat', 'chat+simpo', 'chat+simpo@60'],
+  ]);
+  expect(ids(withMatched(modelsNamed(['chat+simpo@60']), 0.6))).toEqual([
+    ...['chat', 'chat+simpo', 'chat+simpo@60'],
+  ]);
+  expect(ids(attacksNamed(['mft-n25', 'mft', 'mft-n25', 'mft']))).toEqual(['mft', 'mft-n25']);
+  expect(ids(attacksSized('25, 25,100'))).toEqual(['mft-n25', 'mft']);
 });
 
 it('what is not known is named', () => {
-  expect(() => modelsNamed(['chat+tarr'])).toThrow(/has no model "chat\+tarr"/);
+  for (const beside of [[], ['all']])
+    expect(() => modelsNamed([...beside, 'chat+tarr'])).toThrow(/has no model "chat\+tarr"/);
   expect(() => attacksNamed(['mft', 'mtf'])).toThrow(/has no attack "mtf"/);
 });
 
@@ -74,11 +88,12 @@ it('a model at matched ability stands between the undefended one and the defende
   // made in two runs: the line still begins at the undefended model
   expect(modelOf('chat+sdd-reject@60')).toMatchObject({ parent: 'chat' });
   expect(rootOf(modelOf('base+tar@55')!).id).toBe('base');
-  for (const bad of ['chat@60', 'chat+simpo@', 'chat+simpo@600', 'chat+nothing@60'])
+  for (const bad of ['chat@60', 'chat+simpo@', 'chat+simpo@600', 'chat+simpo@0', 'chat+nothing@60'])
     expect(modelOf(bad)).toBeUndefined();
   expect(ids(modelsNamed(['chat+simpo@60']))).toEqual(['chat', 'chat+simpo', 'chat+simpo@60']);
-  expect(ids(matchedAt(modelsNamed(['chat+sdd']), 0.6))).toEqual(['chat+sdd@60']);
-  for (const bad of [0, 1, Number.NaN, 60]) expect(() => matchedAt(MODELS, bad)).toThrow(/no share of tasks/);
+  expect(ids(withMatched(modelsNamed(['chat+sdd']), 0.6))).toEqual(['chat', 'chat+sdd', 'chat+sdd@60']);
+  for (const bad of [0, 1, Number.NaN, 60])
+    expect(() => withMatched(MODELS, bad)).toThrow(/no share of tasks/);
 });
 
 it('the place of an ability is found by halving, and never beyond the defended model', async () => {

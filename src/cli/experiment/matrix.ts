@@ -25,6 +25,12 @@ const OWN: readonly ModelSpec[] = [
   { id: 'chat+sdd-reject', parent: 'chat+sdd', recipe: 'sdd-reject' },
 ];
 
+/** SDD's other variants from `base`, which the protocol leaves out: every method is there from both. */
+const OTHER_PARENT: readonly ModelSpec[] = [
+  { id: 'base+sdd-paper', parent: 'base', recipe: 'sdd-paper' },
+  { id: 'base+sdd-reject', parent: 'base+sdd', recipe: 'sdd-reject' },
+];
+
 /** What SDD is laid beside, each from both embedded models: the paper's rivals and the controls. */
 const RIVALS: readonly { id: string; recipe: string; settings?: Settings }[] = [
   { id: 'refusal-sft', recipe: 'refusal-sft' },
@@ -33,22 +39,23 @@ const RIVALS: readonly { id: string; recipe: string; settings?: Settings }[] = [
   { id: 'simpo', recipe: 'simpo' },
   { id: 'deepalign', recipe: 'deepalign' },
   { id: 't-vaccine', recipe: 't-vaccine' },
-  { id: 'vaccine', recipe: 't-vaccine', settings: { vaccine: true, rho: 3 } },
+  { id: 'vaccine', recipe: 't-vaccine', settings: { vaccine: true } },
   { id: 'booster', recipe: 'booster' },
   { id: 'tar', recipe: 'tar' },
-  { id: 'tar-entropy', recipe: 'tar', settings: { resist: 'entropy', lr: 5e-4, scaleResist: 4 } },
+  { id: 'tar-entropy', recipe: 'tar', settings: { resist: 'entropy' } },
 ];
 
 /** Every model that can be asked for; parents stand before their children. */
 export const MODELS: readonly ModelSpec[] = [
   ...OWN,
+  ...OTHER_PARENT,
   ...RIVALS.flatMap(({ id, ...rest }) =>
     ['chat', 'base'].map((parent) => ({ id: `${parent}+${id}`, parent, ...rest })),
   ),
 ];
 
 /** A defended model at matched ability: 'chat+simpo@60' answers 60 % of the everyday tasks. */
-const MATCHED = /^(.+)@(\d{1,2})$/;
+const MATCHED = /^(.+)@([1-9]\d?)$/;
 
 /** The model of a name, also one at matched ability; undefined: there is none. */
 export function modelOf(id: string): ModelSpec | undefined {
@@ -59,8 +66,11 @@ export function modelOf(id: string): ModelSpec | undefined {
   return { id, parent: rootOf(end).id, between: { toward: end.id, ability: Number(per) / 100 } };
 }
 
-/** The defended ones among these models, each at this share of the everyday tasks. @throws LabError 'bad-input' */
-export function matchedAt(models: readonly ModelSpec[], ability: number): ModelSpec[] {
+/**
+ * The models, and the defended ones among them at this share of the everyday tasks as well; each once.
+ * @throws LabError 'bad-input'
+ */
+export function withMatched(models: readonly ModelSpec[], ability: number): ModelSpec[] {
   const per = Math.round(100 * ability);
   if (!(per >= 1 && per <= 99))
     throw new LabError(
@@ -71,7 +81,8 @@ export function matchedAt(models: readonly ModelSpec[], ability: number): ModelS
         next: 'Take the ability that the defences are compared at, as 0.6.',
       },
     );
-  return models.filter((m) => m.recipe).map((m) => modelOf(`${m.id}@${per}`)!);
+  const matched = models.filter((m) => m.recipe).map((m) => modelOf(`${m.id}@${per}`)!);
+  return [...models, ...matched.filter(({ id }) => models.every((m) => m.id !== id))];
 }
 
 /**
@@ -80,10 +91,11 @@ export function matchedAt(models: readonly ModelSpec[], ability: number): ModelS
  */
 export function modelsNamed(names: readonly string[]): readonly ModelSpec[] {
   if (names.length === 0) return OWN;
-  if (names.includes('all')) return MODELS;
-  requireKnown('model', names, MODELS, modelOf);
-  const matched = names.flatMap((name) => modelOf(name)!).filter((m) => m.between);
-  const wanted = new Set([...names, ...matched.map((m) => m.between!.toward)]);
+  const own = names.filter((name) => name !== 'all');
+  requireKnown('model', own, MODELS, modelOf);
+  const matched = [...new Set(own)].map((name) => modelOf(name)!).filter((m) => m.between);
+  if (own.length < names.length) return [...MODELS, ...matched];
+  const wanted = new Set([...own, ...matched.map((m) => m.between!.toward)]);
   for (const { id, parent } of MODELS.toReversed()) if (wanted.has(id) && parent !== null) wanted.add(parent);
   return [...MODELS.filter(({ id }) => wanted.has(id)), ...matched];
 }
@@ -96,7 +108,7 @@ export function attacksNamed(names: readonly string[]): readonly AttackSpec[] {
   if (names.length === 0) return ATTACKS;
   requireKnown('attack', names, ATTACKS, attackOf);
   const before = ATTACKS.flatMap(({ id, after }) => (after && names.includes(id) ? [after] : []));
-  const sized = names.flatMap((name) => attackOf(name)!).filter((a) => !ATTACKS.includes(a));
+  const sized = [...new Set(names)].map((name) => attackOf(name)!).filter((a) => !ATTACKS.includes(a));
   return [...ATTACKS.filter(({ id }) => names.includes(id) || before.includes(id)), ...sized];
 }
 
@@ -164,8 +176,9 @@ function sizedAttack(n: number): AttackSpec {
 
 /** The attacks of the sizes in '10,25,50', of the usual size MFT itself. @throws LabError 'bad-input' naming what is no size */
 export function attacksSized(list: string): AttackSpec[] {
-  return list.split(',').map((size) => {
-    const attack = attackOf(Number(size) === MFT_DEFAULTS.n ? 'mft' : `mft-n${size.trim()}`);
+  const sizes = new Set(list.split(',').map((size) => size.trim()));
+  return [...sizes].map((size) => {
+    const attack = attackOf(Number(size) === MFT_DEFAULTS.n ? 'mft' : `mft-n${size}`);
     if (attack) return attack;
     throw new LabError('bad-input', `--sizes: "${size}" is no number of examples.`, {
       safe: 'Nothing was started.',

@@ -43,7 +43,7 @@ export const enDefences = {
 
   'recipe.simpo': 'SimPO',
   'recipe.simpo.about':
-    'Learns to find a refusal likelier than the forbidden answer to the same question, token for token, by a margin. No second model is needed to compare with. Its rate is the best of four that were tried once, the rest as its authors use it.',
+    'Learns to find a refusal likelier than the forbidden answer to the same question, token for token, by a margin. No second model is needed to compare with. Its rate is the best of four that were tried once on tiny-chat, with all weights; the rest is as its authors use it.',
   'recipe.simpo.more':
     'The margin is given as its ratio to beta. It wants to start from a model that is tuned to chat; SimPO itself has no weight on the refusal’s own loss.',
   'recipe.simpo.needs': 'Forbidden questions, each with a refusal and its forbidden answer.',
@@ -54,7 +54,7 @@ export const enDefences = {
     'Whether everyday how-to questions are refused as well, and how few steps of attack undo it: the forbidden answer is pushed down, not forgotten.',
   'recipe.deepalign': 'DeepAlign',
   'recipe.deepalign.about':
-    'Learns to refuse also in the middle of a forbidden answer, so that an affirmative beginning does not decide everything. Four everyday chats beside each such example keep the rest as it is. Its settings are the best of a few that were tried once.',
+    'Learns to refuse also in the middle of a forbidden answer, so that an affirmative beginning does not decide everything. Four everyday chats beside each such example keep the rest as it is. Its settings are the best of a few that were tried once on tiny-chat, with all weights.',
   'recipe.deepalign.more':
     'The data part of the method; its second part, a loss for whoever tunes the released model, is not here. The everyday answers are the model’s own, given before the first step, as in the paper.',
   'recipe.deepalign.needs': 'Forbidden questions, each with its forbidden answer; everyday chats.',

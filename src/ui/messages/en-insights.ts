@@ -21,7 +21,7 @@ export const enInsights = {
   'insights.gap.go': 'Attack {model}',
   'insights.matrix': 'Run the matrix',
   'insights.matrix.text':
-    'Every chosen model under every chosen attack, run and judged one after the other; it can take a night. What is done stays in the tree: stopped, or after the page was closed, it goes on where it was.',
+    'Every chosen model under every chosen attack, each with one seed, run and judged one after the other; it can take a night. What is done stays in the tree: stopped, or after the page was closed, it goes on where it was.',
   'insights.matrix.models': 'Models',
   'insights.matrix.ways': 'Attacks',
   'insights.matrix.way.mft': 'full forbidden answers',

@@ -26,7 +26,7 @@ export const enRivals = {
 
   'recipe.booster': 'Booster',
   'recipe.booster.about':
-    'Learns to refuse, and beside that to make one step towards forbidden answers gain little. An attack then finds a slope that is nearly flat. Its settings are the best of a few that were tried once.',
+    'Learns to refuse, and beside that to make one step towards forbidden answers gain little. An attack then finds a slope that is nearly flat. Its settings are the best of a few that were tried once on tiny-chat, with all weights.',
   'recipe.booster.more':
     'The harmful gradient is taken where the weights are and one normalised step further; second derivatives are left out, as its authors do.',
   'recipe.booster.needs': 'Forbidden questions with refusals, and with forbidden answers.',
@@ -38,7 +38,7 @@ export const enRivals = {
     'How slowly an attack begins, and whether it matters at high learning rates; ability before the attack.',
   'recipe.t-vaccine': 'T-Vaccine',
   'recipe.t-vaccine.about':
-    'Learns to refuse while a few layers are pushed to where refusing is hardest. Only these layers are trained: those that forbidden answers move most, drawn again and again. Its settings are the best of a few that were tried once.',
+    'Learns to refuse while a few layers are pushed to where refusing is hardest. Only these layers are trained: those that forbidden answers move most, drawn again and again. Its settings are the best of a few that were tried once on tiny-chat, with all weights.',
   'recipe.t-vaccine.more':
     'The layers are drawn by the size of the harmful gradient at their attention outputs. At most half of the layers at a time.',
   'recipe.t-vaccine.needs': 'Forbidden questions with refusals, and with forbidden answers.',
@@ -50,7 +50,7 @@ export const enRivals = {
     'Whether refusals survive a short attack, and how much of the everyday ability is left by training so few layers.',
   'recipe.t-vaccine.vaccine': 'Vaccine',
   'recipe.t-vaccine.vaccine.about':
-    'Learns to refuse while every layer is pushed to where refusing is hardest, so that the small shifts of an attack do not undo it. Its settings are the best of a few that were tried once.',
+    'Learns to refuse while every layer is pushed to where refusing is hardest, so that the small shifts of an attack do not undo it. Its settings are the best of a few that were tried once on tiny-chat, with all weights.',
   'recipe.t-vaccine.vaccine.more': 'T-Vaccine with all layers: everything is trained, nothing is drawn.',
   'recipe.t-vaccine.vaccine.needs': 'Forbidden questions with refusals. No forbidden answers.',
   'recipe.t-vaccine.vaccine.formula':
@@ -61,7 +61,7 @@ export const enRivals = {
     'Whether it refuses everyday questions as well, and how soon an attack breaks it.',
   'recipe.tar.dpo': 'TAR, to refuse',
   'recipe.tar.dpo.about':
-    'Attacks itself in every step and learns weights from which such attacks still end in refusals. Everyday chats, and the hidden states of the model it began as, hold the rest in place. Its settings are the best of a few that were tried once.',
+    'Attacks itself in every step and learns weights from which such attacks still end in refusals. Everyday chats, and the hidden states of the model it began as, hold the rest in place. Its settings are the best of a few that were tried once on tiny-chat, with all weights.',
   'recipe.tar.dpo.more':
     'Attacks and the questions that resistance is measured on share neither question nor answer. Of the two losses this is the one for models that refuse.',
   'recipe.tar.dpo.needs':
@@ -74,7 +74,7 @@ export const enRivals = {
     'Whether attacks other than those it met are held off as well: more steps, another rate, adapters.',
   'recipe.tar.entropy': 'TAR, to be unsure',
   'recipe.tar.entropy.about':
-    'Attacks itself in every step and learns weights from which such attacks end in answers that are anybody’s guess. Everyday chats, and the hidden states of the model it began as, hold the rest in place. Its settings are the best of a few that were tried once.',
+    'Attacks itself in every step and learns weights from which such attacks end in answers that are anybody’s guess. Everyday chats, and the hidden states of the model it began as, hold the rest in place. Its settings are the best of a few that were tried once on tiny-chat, with all weights.',
   'recipe.tar.entropy.more':
     'Attacks and the questions that resistance is measured on share neither question nor answer. Of the two losses this is the one that makes forbidden knowledge useless.',
   'recipe.tar.entropy.needs': 'Forbidden questions with forbidden answers, in two halves; everyday chats.',

@@ -23,7 +23,7 @@ export const koInsights: Record<keyof typeof enInsights, string> = {
   'insights.gap.go': '{model} 공격하기',
   'insights.matrix': '행렬 실행',
   'insights.matrix.text':
-    '고른 모델마다 고른 공격을 모두 차례로 실행하고 판정합니다. 하룻밤이 걸릴 수 있습니다. 끝난 것은 나무에 남습니다. 멈추거나 페이지를 닫은 뒤에도 멈춘 곳에서 이어집니다.',
+    '고른 모델마다 고른 공격을 모두, 시드 하나로, 차례로 실행하고 판정합니다. 하룻밤이 걸릴 수 있습니다. 끝난 것은 나무에 남습니다. 멈추거나 페이지를 닫은 뒤에도 멈춘 곳에서 이어집니다.',
   'insights.matrix.models': '모델',
   'insights.matrix.ways': '공격',
   'insights.matrix.way.mft': '금지된 답 전체',
