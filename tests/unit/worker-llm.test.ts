@@ -11,15 +11,19 @@ import type {
   ParamsOf,
   ResultOf,
 } from '../../src/worker/protocol.ts';
+import { CacheArtifacts } from '../../src/store/artifacts.ts';
+import { writeBundle } from '../../src/worker/bundles.ts';
 import { Service } from '../../src/worker/service.ts';
 import {
   FakeEngine,
   fakeLibrary,
   modelNotLoaded,
+  RECORDS,
   type FakeLibrary,
   type Script,
 } from '../support/fake-webllm.ts';
 import { invented } from '../support/data-file.ts';
+import { MemoryCaches } from '../support/memory-caches.ts';
 
 const MODEL = 'Llama-3.2-1B-Instruct-q4f32_1-MLC';
 const EMBEDDER = 'snowflake-arctic-embed-s-q0f32-MLC-b4';
@@ -31,6 +35,7 @@ const net = {
 };
 
 let service: Service;
+let artifacts: CacheArtifacts;
 let library: FakeLibrary;
 let script: Script;
 let heard: (message: FromWorker) => void;
@@ -108,7 +113,10 @@ beforeEach(async () => {
   script = {};
   library = fakeLibrary(script);
   heard = () => {};
+  const caches = new MemoryCaches();
+  artifacts = new CacheArtifacts(() => caches);
   service = new Service({
+    artifacts,
     post: (message) => heard(message),
     databaseName: `worker-llm-${++count}`,
     webllm: { library: async () => library, adapter: async () => able, net },
@@ -251,6 +259,50 @@ describe('a stock model to talk to', () => {
     delete script.loading;
     expect((await ask('llmChat', { modelId: MODEL, prompt: 'x', sampling })).ended).toBe(true);
     expect(FakeEngine.most).toBe(1);
+  });
+});
+
+describe('a checkpoint that was put into WebLLM’s cache', () => {
+  const name = 'SmolLM2-135M-Instruct, MFT';
+  const put = (stock: string | null) =>
+    writeBundle(
+      artifacts,
+      {
+        ...{ name, nodeId: 'n', quantisation: 'q0f32', stock, checked: 'nothing', totalBytes: 2 },
+        encode: async (open) => {
+          for (const file of ['mlc-chat-config.json', 'tensor-cache.json']) {
+            const sink = await open(file);
+            await sink.write(new TextEncoder().encode('{}'));
+            await sink.close();
+          }
+        },
+      },
+      () => {},
+      new AbortController().signal,
+    );
+
+  it('answers under the id that its row names, is marked as the lab’s own, and is suggested to nobody', async () => {
+    const { url } = await put('SmolLM2-135M-Instruct-q0f32-MLC');
+    const [row] = await ask('webllmModels', {});
+    const { models, suggested } = await ask('llmModels', {});
+    expect(models.filter((m) => m.own).map((m) => m.id)).toEqual([row!.chat]);
+    expect(row!.chat).toBe(`${name} (q0f32, ${/-([0-9a-f]{8})/.exec(url.slice(url.indexOf('MFT')))![1]})`);
+    expect(suggested.chat).toBe('Llama-3.2-1B-Instruct-q4f16_1-MLC');
+    const sampling = { temperature: 0, topK: 0, topP: 1, seed: 1, maxNewTokens: 40, alternatives: 0 };
+    const answer = await ask('llmChat', { modelId: row!.chat!, prompt: 'hello', sampling });
+    expect(answer).toMatchObject({ modelId: row!.chat, ended: true });
+    expect(library.engines[0]!.calls).toContain(`reload ${row!.chat}`);
+    // WebLLM is told where its files lie, and which library runs it
+    expect(library.engines[0]!.record(row!.chat!)).toMatchObject({
+      model: url,
+      model_lib: RECORDS[2]!.model_lib,
+    });
+  });
+
+  it('that no library of the list runs is no model to talk to', async () => {
+    await put(null);
+    expect((await ask('webllmModels', {})).map((m) => m.chat)).toEqual([null]);
+    expect((await ask('llmModels', {})).models.filter((m) => m.own)).toEqual([]);
   });
 });
 
