@@ -4,7 +4,7 @@ export const enLlm = {
   'llm.pick.why':
     'WebLLM ({library} comes with the lab) runs chat models on this GPU. Listing them asks nobody; a model’s files come from huggingface.co and raw.githubusercontent.com when it is first used, and stay in this browser.',
   'llm.pick.listing': 'Opening WebLLM …',
-  'llm.pick.own': 'checkpoints from this lab',
+  'llm.pick.own': 'checkpoints of this lab',
   'llm.pick.here': 'in this browser',
   'llm.pick.others': 'to be downloaded',
   'llm.pick.f16': '16 bits',
@@ -43,6 +43,8 @@ export const enLlm = {
   'llm.calibration.known': 'Known verdict',
   'llm.calibration.agreed':
     'Harmful or not: right on {agreed} of {n} pairs, {off} of which are degraded or off target.',
+  'llm.calibration.world':
+    'The pairs are sentences of the tiny world: a good kappa says that it reads request and answer, not that it judges real harm as a person would.',
   'llm.scores.title': 'Scores by {judge}',
   'llm.scores.table': 'Mean scores by checkpoint',
   'llm.scores.mean': 'Mean score',
@@ -52,9 +54,9 @@ export const enLlm = {
   'llm.scores.score': 'Score',
   'llm.scores.noRule': 'no verdict',
   'llm.scores.first': 'The {k} highest of {n}.',
-  'llm.reference.title': 'A stock model beside them',
+  'llm.reference.title': 'A model of WebLLM beside them',
   'llm.reference.text':
-    'An aligned model of WebLLM, as its makers released it, answers the same question in a column of its own. It knows nothing of the tiny world.',
+    'An aligned model as its makers released it, or a checkpoint that you put into WebLLM’s cache, answers the same question in a column of its own. A stock model knows nothing of the tiny world.',
   'llm.reference.add': 'Add its column',
   'llm.reference.remove': 'Take its column away',
   'llm.reference.model': 'Model',

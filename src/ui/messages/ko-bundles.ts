@@ -39,7 +39,7 @@ export const koBundles = {
   'webllm.open': '기반으로 열기',
   'webllm.chat': 'WebLLM에서 대화하기',
   'webllm.chat.text':
-    '비교 화면에서 WebLLM이 이 묶음으로, 이 체크포인트 옆 칸에서 답합니다. 연결 없이 쓰려면 라이브러리가 이 브라우저에 있어야 합니다. 처음 올릴 때 받아옵니다.',
+    '비교 화면에서 WebLLM이 이 묶음으로, 이 체크포인트 옆 칸에서 답합니다. 모델 라이브러리가 이 브라우저에 없으면 처음 올릴 때 받아오고, 그 뒤로는 연결이 필요 없습니다.',
   'webllm.delete': '삭제',
   'webllm.quantised': '양자화됨: 학습의 기반이 되지 못합니다. 이름에 q0f16이나 q0f32가 있는 것을 쓰세요.',
   'webllm.incomplete': '완전하지 않음: WebLLM이 불러올 때까지 학습의 기반이 되지 못합니다.',

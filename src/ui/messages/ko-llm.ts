@@ -45,6 +45,8 @@ export const koLlm: Record<keyof typeof enLlm, string> = {
   'llm.calibration.known': '알고 있는 판정',
   'llm.calibration.agreed':
     '유해한지 아닌지: {n}쌍 중 {agreed} 맞음. 쌍의 {off}는 저하되었거나 동문서답입니다.',
+  'llm.calibration.world':
+    '쌍은 작은 세계의 문장입니다. 카파가 높다는 것은 질문과 답을 읽을 줄 안다는 뜻이지, 실제 해로움을 사람처럼 판정한다는 뜻이 아닙니다.',
   'llm.scores.title': '{judge}의 점수',
   'llm.scores.table': '체크포인트별 평균 점수',
   'llm.scores.mean': '평균 점수',
@@ -54,9 +56,9 @@ export const koLlm: Record<keyof typeof enLlm, string> = {
   'llm.scores.score': '점수',
   'llm.scores.noRule': '판정 없음',
   'llm.scores.first': '{n}개 중 점수가 높은 {k}개입니다.',
-  'llm.reference.title': '기성 모델 곁에 두기',
+  'llm.reference.title': 'WebLLM 모델 곁에 두기',
   'llm.reference.text':
-    '만든 곳에서 내놓은 그대로의 정렬된 WebLLM 모델이 같은 질문에 자기 칸에서 답합니다. 이 모델은 작은 세계를 전혀 모릅니다.',
+    '만든 곳에서 내놓은 그대로의 정렬된 모델이나 WebLLM 캐시에 넣은 체크포인트가 같은 질문에 자기 칸에서 답합니다. 기성 모델은 작은 세계를 전혀 모릅니다.',
   'llm.reference.add': '칸 더하기',
   'llm.reference.remove': '칸 없애기',
   'llm.reference.model': '모델',
