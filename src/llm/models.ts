@@ -114,7 +114,7 @@ export function requireFit(
   if (bytes !== null && o.most !== null && bytes > o.most)
     throw refuse(
       'too-large',
-      `'${id}' takes ${mib(bytes)} of GPU memory, and ${mib(o.most)} are allowed.`,
+      `'${id}' takes ${mb(bytes)} of GPU memory, and ${mb(o.most)} are allowed.`,
       'Choose a smaller model, or raise the limit under GPU.',
     );
   if (o.adapter === null)
@@ -131,4 +131,5 @@ export function requireFit(
   }
 }
 
-const mib = (bytes: number): string => `${Math.round(bytes / MIB)} MB`;
+/** As the page writes sizes. */
+const mb = (bytes: number): string => `${Math.round(bytes / 1e6)} MB`;

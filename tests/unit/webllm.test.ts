@@ -224,7 +224,7 @@ describe('what stands against a model, before anything is started', () => {
   });
   it('memory', async () => {
     expect((await refused({}, {}, BIG, 500 * 2 ** 20)).message).toBe(
-      `'${BIG}' takes 1129 MB of GPU memory, and 500 MB are allowed.`,
+      `'${BIG}' takes 1184 MB of GPU memory, and 524 MB are allowed.`,
     );
   });
   it('no 16-bit floats, no GPU, too small limits', async () => {

@@ -1,5 +1,3 @@
-import { zipSync } from 'fflate';
-
 /** Offers bytes to the reader as a file. */
 export function save(name: string, bytes: ArrayBuffer): void {
   const url = URL.createObjectURL(new Blob([bytes]));
@@ -12,7 +10,12 @@ export function save(name: string, bytes: ArrayBuffer): void {
 }
 
 /** Several files as one, in a folder of the same name; not compressed, since weights hardly give way. */
-export function saveFolder(name: string, files: readonly { name: string; bytes: Uint8Array }[]): void {
+export async function saveFolder(
+  name: string,
+  files: readonly { name: string; bytes: Uint8Array }[],
+): Promise<void> {
+  // with the first of them: the first paint needs none of it
+  const { zipSync } = await import('fflate');
   const folder = name.replace(/[\\/:*?"<>|]+/g, '-');
   const zip = zipSync(Object.fromEntries(files.map((file) => [`${folder}/${file.name}`, file.bytes])), {
     level: 0,
