@@ -11,6 +11,7 @@ import { Audit } from './audit.svelte.ts';
 import { Bundles } from './bundles.svelte.ts';
 import { Choices } from './choices.svelte.ts';
 import { Compare } from './compare.svelte.ts';
+import { Copies } from './copies.svelte.ts';
 import { DataFiles } from './data.svelte.ts';
 import { EngineClient, errorInfo, spawnEngine } from './client.ts';
 import { Device } from './device.svelte.ts';
@@ -87,6 +88,7 @@ export class Lab {
   readonly data: DataFiles;
   readonly takeHome: TakeHome;
   readonly bundles: Bundles;
+  readonly copies: Copies;
   readonly showMe: ShowMe;
 
   phase = $state<Phase>('starting');
@@ -128,6 +130,7 @@ export class Lab {
     this.data = new DataFiles(client);
     this.takeHome = new TakeHome(this.#attempts);
     this.bundles = new Bundles(client);
+    this.copies = new Copies(client);
     this.showMe = new ShowMe(this);
     client.onNotice = (notice) => this.#onNotice(notice);
     client.onCrash = (error) => this.#onCrash(error);

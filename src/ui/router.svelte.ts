@@ -9,6 +9,7 @@ export const PLACES = [
   'compare',
   'measure',
   'insights',
+  'storage',
   'gpu',
 ] as const;
 export type Place = (typeof PLACES)[number] | 'showme';

@@ -13,6 +13,7 @@ import { enRecipes } from './en-recipes.ts';
 import { enRivals } from './en-rivals.ts';
 import { enReference } from './en-reference.ts';
 import { enScrub } from './en-scrub.ts';
+import { enStorage } from './en-storage.ts';
 
 /**
  * Every text of the page. Holes in braces are parameters; their names are checked by the compiler. Words before
@@ -388,4 +389,5 @@ export const en = {
   ...enRivals,
   ...enReference,
   ...enScrub,
+  ...enStorage,
 } as const;

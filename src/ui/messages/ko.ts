@@ -14,6 +14,7 @@ import { koRecipes } from './ko-recipes.ts';
 import { koRivals } from './ko-rivals.ts';
 import { koReference } from './ko-reference.ts';
 import { koScrub } from './ko-scrub.ts';
+import { koStorage } from './ko-storage.ts';
 
 /** The Korean catalogue: the same keys and holes as the English one. */
 export const ko: Catalogue = {
@@ -383,4 +384,5 @@ export const ko: Catalogue = {
   ...koRivals,
   ...koReference,
   ...koScrub,
+  ...koStorage,
 };

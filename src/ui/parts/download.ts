@@ -1,6 +1,9 @@
 /** Offers bytes to the reader as a file. */
-export function save(name: string, bytes: ArrayBuffer): void {
-  const url = URL.createObjectURL(new Blob([bytes]));
+export const save = (name: string, bytes: ArrayBuffer): void => saveBlob(name, new Blob([bytes]));
+
+/** Offers a Blob to the reader as a file. */
+export function saveBlob(name: string, blob: Blob): void {
+  const url = URL.createObjectURL(blob);
   const link = document.createElement('a');
   link.href = url;
   link.download = name;

@@ -1,0 +1,55 @@
+import type { enStorage } from './en-storage.ts';
+
+export const koStorage: Record<keyof typeof enStorage, string> = {
+  'place.storage': '저장소',
+  'storage.title': '저장소',
+  'storage.text':
+    '여기서 만든 것은 모두 이 브라우저에만 있습니다. 사본은 파일 하나로, 원하는 곳에 보관하고 다른 실험실에서 다시 들여올 수 있습니다.',
+  'storage.browser': '브라우저가 말하는 것',
+  'storage.used': '사용: {used} / {quota}.',
+  'storage.usedOnly': '사용: {used}.',
+  'storage.persisted': '브라우저가 스스로 지우지 않겠다고 약속했습니다.',
+  'storage.mayGo':
+    '디스크가 부족하면 브라우저가 묻지 않고 지울 수 있습니다. 한 주 동안 방문하지 않은 페이지의 자료를 지우는 브라우저도 있습니다.',
+  'storage.persist': '브라우저에 보관을 요청',
+  'storage.notGiven': '브라우저가 약속하지 않았습니다. 중요한 것은 사본을 보관하세요.',
+  'storage.families': '계열',
+  'storage.family': '계열',
+  'storage.checkpoints': '체크포인트',
+  'storage.weights': '가중치',
+  'storage.total': '전체',
+  'storage.elsewhere': '원래 가중치는 사용자의 파일에 있음',
+  'storage.keep': '사본 보관',
+  'storage.keepOf': '사본 보관: {name}',
+  'storage.keepAll': '모든 것의 사본 보관',
+  'storage.inIt':
+    '들어가는 것: 체크포인트, 답과 함께 판정, 남긴 단계, 프롬프트 파일, 사람의 판정. 들어가지 않는 것: 끝나지 않은 실행, 데이터 집합, 통찰, 그 밖의 측정. 다시 들여오거나 다시 계산합니다.',
+  'storage.confirm.title': '공격받은 모델이 들어 있습니다',
+  'storage.confirm.text':
+    '이 사본에는 해로운 답을 하도록 학습된 모델이 있습니다. 다른 사람에게 주지 마세요. 계속하려면 연 모델의 이름을 입력하세요: {name}',
+  'storage.confirm.do': '사본 보관',
+  'storage.confirm.not': '그만두기',
+  'storage.take': '사본 들여오기',
+  'storage.take.text':
+    '이 실험실이 쓴 파일을 고르세요. 먼저 안을 살펴보며, 확인하기 전에는 아무것도 쓰지 않습니다.',
+  'storage.choose': '파일 고르기',
+  'storage.found': '이 파일에 든 것, {when}에 만듦',
+  'storage.state.new': '새것',
+  'storage.state.here': '이미 있음',
+  'storage.state.other': '새것, 같은 번호의 다른 것 옆에',
+  'storage.state': '여기',
+  'storage.model': '모델',
+  'storage.bytes': '크기',
+  'storage.more':
+    '그 밖에: 판정 {evaluations}회분, 남긴 단계 {steps}개, 프롬프트 파일 {prompts}개, 사람의 판정 {labels}개.',
+  'storage.space': '{bytes}가 필요하고, 브라우저가 더 줄 수 있는 것은 {free}입니다.',
+  'storage.spaceOnly': '{bytes}가 필요합니다.',
+  'storage.nothingNew': '모두 이미 여기에 있습니다.',
+  'storage.takeIt': '들여오기',
+  'storage.leave': '그만두기',
+  'storage.keeping': '사본을 쓰는 중',
+  'storage.taking': '확인하고 들여오는 중',
+  'storage.stop': '멈추기',
+  'storage.kept': '사본에 체크포인트 {n}개가 있습니다.',
+  'storage.taken': '체크포인트 {n}개를 들여왔습니다.',
+};
