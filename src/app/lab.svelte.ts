@@ -380,6 +380,7 @@ export class Lab {
         break;
       case 'bundles':
         void this.bundles.refresh();
+        void this.llm.relist();
         break;
       case 'datasets':
         void this.data.refresh();

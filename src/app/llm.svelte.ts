@@ -4,7 +4,6 @@ import { Job } from './job.svelte.ts';
 import type {
   CrossCheck,
   ErrorInfo,
-  JudgeCalibration,
   LlmEvent,
   LlmList,
   LlmScores,
@@ -31,6 +30,16 @@ export class Reference {
 
   constructor(client: EngineClient) {
     this.#client = client;
+  }
+
+  /** Another model in its place; what the one before said goes. */
+  choose(modelId: string | null): void {
+    if (modelId === this.modelId) return;
+    this.job.stop();
+    this.modelId = modelId;
+    this.prompt = null;
+    this.text = '';
+    this.answer = null;
   }
 
   /** Streams the answer; a question under way is stopped first. */
@@ -74,7 +83,6 @@ export class Llm {
   list = $state.raw<LlmList | null>(null);
   judgeId = $state<string | null>(null);
   embedderId = $state<string | null>(null);
-  calibration = $state.raw<JudgeCalibration | null>(null);
   scores = $state.raw<readonly LlmScores[]>([]);
   /** Why the rules had no verdict on some answers, the last time they were asked. */
   failed = $state.raw<readonly ErrorInfo[]>([]);
@@ -87,7 +95,15 @@ export class Llm {
 
   /** WebLLM's models; fetches its library the first time. */
   async open(): Promise<void> {
-    if (this.list) return;
+    if (!this.list) await this.#look();
+  }
+
+  /** Looks again, where somebody has looked: bundles came or went. */
+  async relist(): Promise<void> {
+    if (this.list) await this.#look();
+  }
+
+  async #look(): Promise<void> {
     await this.listing.run(BEGIN, async ({ signal }) => {
       const list = await this.#client.request('llmModels', {}, { signal });
       this.list = list;
@@ -95,6 +111,13 @@ export class Llm {
       this.reference.modelId ??= list.suggested.chat;
       this.embedderId ??= list.suggested.embedding;
     });
+  }
+
+  /** Gives the reference's column to a model: it answers the next question in Compare. */
+  async seat(modelId: string): Promise<void> {
+    this.reference.choose(modelId);
+    this.reference.on = true;
+    await this.open();
   }
 
   /** What is kept of the answers of these checkpoints. */
@@ -107,7 +130,7 @@ export class Llm {
     const { judgeId: modelId } = this;
     if (modelId === null) return;
     await this.judging.run(BEGIN, async (how) => {
-      this.calibration = await this.#client.request('llmCalibrate', { modelId }, how);
+      await this.#client.request('llmCalibrate', { modelId }, how);
     });
     await this.refresh(nodeIds);
   }

@@ -5,8 +5,8 @@ import { LabError } from './errors.ts';
 export const HUB_URL = 'https://huggingface.co';
 
 /**
- * Every host besides its own that the lab ever contacts, as sources of a Content-Security-Policy: the build writes them into
- * `connect-src`, and the downloader checks each address against them. Large files are asked of the hub, which sends the browser
+ * Every host besides its own that the downloader contacts, as sources of a Content-Security-Policy: the build writes them into
+ * `connect-src` (with LLM_HOSTS, below), and the downloader checks each address against them. Large files are asked of the hub, which sends the browser
  * on to stores and CDNs whose names change with region and year; all of those that it publishes
  * (https://huggingface.co/.well-known/meta.json) stand under hf.co, which holds no pages of users.
  */

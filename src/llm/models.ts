@@ -36,12 +36,12 @@ export const bytesOf = ({ vram_required_MB }: ModelRecord): number | null =>
 export const listed = (records: readonly ModelRecord[]): ModelRecord[] =>
   records.filter((record) => record.model_type !== VISION);
 
-export const modelOf = (record: ModelRecord, cached: boolean): LlmModel => ({
+export const modelOf = (record: ModelRecord, is: Pick<LlmModel, 'cached' | 'own'>): LlmModel => ({
   id: record.model_id,
   kind: isEmbedding(record) ? 'embedding' : 'chat',
   bytes: bytesOf(record),
   f16: needsF16(record),
-  cached,
+  ...is,
 });
 
 /** Where a model's files lie, with '/' at the end: as WebLLM makes it of `model`, and so the beginning of its keys in the cache. */
@@ -63,14 +63,18 @@ const PREFERRED = [
 /** Where the user sets no limit. */
 const USUAL_BYTES = 3072 * MIB;
 
-/** What is suggested: one that is here already, else the best that fits in memory. Null: none does. */
+/**
+ * What is suggested: one that is here already, else the best that fits in memory. Null: none does. Never a checkpoint of the lab:
+ * what was trained or attacked here is no judge, and no stock model, whatever its name begins with.
+ */
 export function suggested(
   models: readonly LlmModel[],
   kind: LlmModel['kind'],
   has: { most: number | null; f16: boolean },
 ): string | null {
   const fits = models.filter(
-    (m) => m.kind === kind && (m.bytes ?? Infinity) <= (has.most ?? USUAL_BYTES) && (has.f16 || !m.f16),
+    (m) =>
+      !m.own && m.kind === kind && (m.bytes ?? Infinity) <= (has.most ?? USUAL_BYTES) && (has.f16 || !m.f16),
   );
   if (kind === 'embedding') return smallest(fits);
   const named = PREFERRED.flatMap((name) => fits.filter((m) => m.id.startsWith(name)));
@@ -110,7 +114,7 @@ export function requireFit(
   if (bytes !== null && o.most !== null && bytes > o.most)
     throw refuse(
       'too-large',
-      `'${id}' takes ${mib(bytes)} of GPU memory, and ${mib(o.most)} are allowed.`,
+      `'${id}' takes ${mb(bytes)} of GPU memory, and ${mb(o.most)} are allowed.`,
       'Choose a smaller model, or raise the limit under GPU.',
     );
   if (o.adapter === null)
@@ -127,4 +131,5 @@ export function requireFit(
   }
 }
 
-const mib = (bytes: number): string => `${Math.round(bytes / MIB)} MB`;
+/** As the page writes sizes. */
+const mb = (bytes: number): string => `${Math.round(bytes / 1e6)} MB`;

@@ -13,6 +13,8 @@ export interface LlmModel {
   f16: boolean;
   /** All its files are in this browser. */
   cached: boolean;
+  /** A checkpoint that this lab put into WebLLM's cache, not a model as its makers released it. */
+  own: boolean;
 }
 
 export type LlmState =

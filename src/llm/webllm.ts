@@ -53,7 +53,7 @@ export interface WebLlmOptions {
   /** Null: there is none. */
   adapter: () => Promise<AdapterFacts | null>;
   net: Net;
-  /** Models beside the library's own list, such as those that the lab exported. @param stock the library's list */
+  /** Models beside the library's own list: those that the lab exported. @param stock the library's list */
   more?: (stock: readonly ModelRecord[]) => Promise<readonly ModelRecord[]>;
 }
 
@@ -80,14 +80,17 @@ export class WebLlm implements LlmPort, RawEmbedder {
 
   async models(): Promise<LlmModel[]> {
     const library = await this.#open();
-    const records = listed(await this.#records(library));
+    const { own, stock } = await this.#records(library);
+    const records = listed([...own, ...stock]);
+    const ours = new Set(own.map(({ model_id }) => model_id));
     const begun = await this.#options.net.cached('webllm/config');
-    const modelList = { model_list: [...records] };
+    const modelList = { model_list: records };
     return Promise.all(
       records.map(async (record) => {
         // looking for every shard of every model takes long: only of those that were begun
         const maybe = begun.has(`${filesUrl(record)}mlc-chat-config.json`);
-        return modelOf(record, maybe && (await library.hasModelInCache(record.model_id, modelList)));
+        const cached = maybe && (await library.hasModelInCache(record.model_id, modelList));
+        return modelOf(record, { cached, own: ours.has(record.model_id) });
       }),
     );
   }
@@ -99,11 +102,12 @@ export class WebLlm implements LlmPort, RawEmbedder {
   async #load(modelId: string, { most = null, onProgress, signal }: LoadOptions): Promise<void> {
     if (signal?.aborted) throw cancelled();
     const library = await this.#open();
-    const records = await this.#records(library);
+    const { own, stock } = await this.#records(library);
+    const records = [...own, ...stock];
     const record = records.find((one) => one.model_id === modelId);
     if (!record) throw unknownModel(modelId);
     requireFit(record, { version: library.modelVersion, most, adapter: await this.#options.adapter() });
-    const appConfig = { model_list: [...records] };
+    const appConfig = { model_list: records };
     await requireReachable(record, this.#options.net, () => library.hasModelInCache(modelId, appConfig));
     if (signal?.aborted) throw cancelled();
 
@@ -202,9 +206,11 @@ export class WebLlm implements LlmPort, RawEmbedder {
     }
   }
 
-  async #records(library: WebLlmLibrary): Promise<readonly ModelRecord[]> {
+  async #records(
+    library: WebLlmLibrary,
+  ): Promise<{ own: readonly ModelRecord[]; stock: readonly ModelRecord[] }> {
     const stock = library.prebuiltAppConfig.model_list;
-    return [...((await this.#options.more?.(stock)) ?? []), ...stock];
+    return { own: (await this.#options.more?.(stock)) ?? [], stock };
   }
 
   #request(

@@ -236,14 +236,19 @@ export function bundleRecords(
   bundles: readonly CachedBundle[],
   stock: readonly ModelRecord[],
 ): ModelRecord[] {
-  return bundles.flatMap(({ url, name, quantisation, stock: like }) => {
+  return bundles.flatMap((bundle) => {
+    const { stock: like } = bundle;
     const record = like !== null && stock.find((r) => r.model_id === like);
     if (!record) return [];
     // sums of the stock weights are not those of these
     const { integrity: _sums, model_manifest: _manifest, ...kept } = record;
-    return [{ ...kept, model: url, model_id: `${name} (${quantisation}, ${hashOf(url)})` }];
+    return [{ ...kept, model: bundle.url, model_id: chatId(bundle) }];
   });
 }
+
+/** A bundle's id in WebLLM's list. */
+export const chatId = ({ name, quantisation, url }: CachedBundle): string =>
+  `${name} (${quantisation}, ${hashOf(url)})`;
 
 /** Of its content, as the address has it: two checkpoints of one name are two models. */
 const hashOf = (url: string): string => /-([0-9a-f]{8})[0-9a-f]{8}\/resolve\/main\/$/.exec(url)?.[1] ?? url;

@@ -29,7 +29,7 @@ export class KeptScores {
     await this.#add(judgesKey(hash), { [judge]: Date.now() });
   }
 
-  /** By digest: what the rules say of an answer. */
+  /** What the rules say of an answer, by its digest and by what they were calibrated on. */
   rules(): Promise<Record<string, RuleBeside>> {
     return this.#read(RULES);
   }

@@ -53,6 +53,8 @@ export class Llms {
   #parts: LlmParts;
   readonly #visitor: Visitor;
   readonly #kept: KeptScores;
+  /** One piece of work at a time: what came beside it would load its own model in the place of the one that is being asked. */
+  #atWork: { signal: AbortSignal; ended: Promise<void> } | null = null;
 
   constructor(ctx: Context, models: Models, parts: LlmParts) {
     this.#ctx = ctx;
@@ -81,8 +83,31 @@ export class Llms {
     };
   }
 
-  /** Work with a model on the GPU. @param stay it is left there afterwards, until the lab needs the GPU */
+  /**
+   * Work with a model on the GPU.
+   * @param o.stay it is left there afterwards, until the lab needs the GPU
+   * @throws LabError 'bad-input' while other work with a model is under way that nobody has stopped
+   */
   async with<T>(
+    modelId: string,
+    o: { stay: boolean; emit: Emit; signal: AbortSignal },
+    work: () => Promise<T>,
+  ): Promise<T> {
+    while (this.#atWork) {
+      if (!this.#atWork.signal.aborted) throw atWork(this.#visitor.name);
+      await this.#atWork.ended;
+    }
+    let end = (): void => {};
+    this.#atWork = { signal: o.signal, ended: new Promise((resolve) => (end = () => resolve())) };
+    try {
+      return await this.#alone(modelId, o, work);
+    } finally {
+      this.#atWork = null;
+      end();
+    }
+  }
+
+  async #alone<T>(
     modelId: string,
     o: { stay: boolean; emit: Emit; signal: AbortSignal },
     work: () => Promise<T>,
@@ -222,10 +247,12 @@ export class Llms {
       nodeId,
       judge,
       promptHash: hash,
-      answers: pool.flatMap(({ checkpoint, digest, prompt, answer, prompts }) => {
+      answers: pool.flatMap((item) => {
+        const { checkpoint, digest, prompt, answer, prompts } = item;
         const score = scores[digest];
         if (checkpoint !== nodeId || score === undefined) return [];
-        return [{ digest, prompt, answer, veiled: prompts !== null, score, rule: rules[digest] ?? null }];
+        const rule = rules[ruleKey(item)] ?? null;
+        return [{ digest, prompt, answer, veiled: prompts !== null, score, rule }];
       }),
     }));
     return { judge, promptHash: hash, calibration, failed, nodes: nodes.filter((n) => n.answers.length > 0) };
@@ -237,7 +264,7 @@ export class Llms {
     const failed: ErrorInfo[] = [];
     for (const group of new Set(pool.map(groupOf))) {
       const items = pool.filter(
-        (item) => groupOf(item) === group && known[item.digest]?.judge !== RULES_NAME,
+        (item) => groupOf(item) === group && known[ruleKey(item)]?.judge !== RULES_NAME,
       );
       const [first] = items;
       if (!first) continue;
@@ -251,7 +278,7 @@ export class Llms {
             signal,
           ),
         );
-        await this.#kept.addRules(Object.fromEntries(items.map(({ digest }, i) => [digest, verdicts[i]!])));
+        await this.#kept.addRules(Object.fromEntries(items.map((item, i) => [ruleKey(item), verdicts[i]!])));
       } catch (e) {
         if (signal.aborted) throw e;
         failed.push(toErrorInfo(e));
@@ -342,6 +369,15 @@ export class Llms {
     };
   }
 }
+
+const atWork = (name: string): LabError =>
+  new LabError('bad-input', `${name} is at work.`, {
+    safe: 'Nothing was started, and nothing is lost.',
+    next: 'Wait until it is done, or stop it.',
+  });
+
+/** The rules are calibrated by root and prompts file: of one text they may say this under one of them, and that under another. */
+const ruleKey = (item: Given): string => `${groupOf(item)} ${item.digest}`;
 
 /** Ids by their spelling; a spelling that several tokens share (parts of a letter) is nobody's. */
 function spelling(spell: (id: number) => string, size: number): (text: string) => number | undefined {

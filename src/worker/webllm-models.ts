@@ -6,7 +6,7 @@ import { readManifest } from '../files/mlc/decode.ts';
 import { MANIFEST, OLD_MANIFEST, quantised } from '../files/mlc/manifest.ts';
 import { readJson, type FileFolder, type FileSource } from '../files/source.ts';
 import type { ArtifactStore, Scope } from '../store/artifacts.ts';
-import { cachedBundles } from './bundles.ts';
+import { cachedBundles, chatId } from './bundles.ts';
 import { toErrorInfo } from './error-info.ts';
 import type { CachedModel } from './protocol.ts';
 
@@ -25,7 +25,8 @@ export async function cachedModels(store: ArtifactStore): Promise<CachedModel[]>
   for (const url of await addresses(store)) {
     const bundle = bundles.get(url) ?? null;
     const name = bundle?.name ?? nameOfUrl(url);
-    found.push({ url, name, bundle, ...(await looked(store, url)) });
+    const chat = bundle && bundle.stock !== null ? chatId(bundle) : null;
+    found.push({ url, name, bundle, chat, ...(await looked(store, url)) });
   }
   const own = (m: CachedModel): number => (m.bundle ? 0 : 1);
   return found.sort((a, b) => own(a) - own(b) || (b.bundle?.createdAt ?? 0) - (a.bundle?.createdAt ?? 0));

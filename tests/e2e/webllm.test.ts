@@ -1,8 +1,11 @@
 /** WebLLM in the built page: the real package as far as it goes without a network, and a fake in its place for the rest. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import type { Page } from 'playwright-core';
 import { build } from 'vite';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { inventedFile } from '../../src/cli/data-rows.ts';
+import { checkpoint } from '../support/checkpoint.ts';
 import { RECORDS } from '../support/fake-webllm.ts';
 import { Lab } from './browser.ts';
 
@@ -77,6 +80,32 @@ async function store(lab: Lab): Promise<void> {
     answers,
   );
 }
+
+/** Puts a bundle of tiny-chat into WebLLM's cache, as if a stock library ran its shape. */
+const bundle = (page: Page, stock: string): Promise<void> =>
+  page.evaluate(async (like) => {
+    const url = 'https://models.lab.invalid/tiny-chat-0123456789abcdef/resolve/main/';
+    const put = async (cache: string, name: string, value: object) =>
+      (await caches.open(cache)).put(url + name, new Response(JSON.stringify(value)));
+    const files = ['mlc-chat-config.json', 'tensor-cache.json', 'params_shard_0.bin'];
+    const record = { dataPath: files[2], format: 'raw-shard', nbytes: 2, records: [] };
+    await put('webllm/config', files[0]!, { quantization: 'q0f32' });
+    await put('webllm/model', files[1]!, { records: [record] });
+    await put('webllm/model', files[2]!, {});
+    await put('sdd-lab/bundles', 'bundle.json', {
+      complete: true,
+      bundle: {
+        ...{ url, name: 'tiny-chat', nodeId: 'tiny-chat', bytes: 2, quantisation: 'q0f32', stock: like },
+        ...{ checked: 'shape', createdAt: 1 },
+      },
+      files: files.map((file) => ({ file, bytes: 2, sha256: '' })),
+    });
+  }, stock);
+
+const upload = (files: Record<string, string | Uint8Array>) =>
+  Object.entries(files).map(([name, content]) => ({
+    ...{ name, mimeType: 'application/octet-stream', buffer: Buffer.from(content) },
+  }));
 
 describe('the real package, without a network', () => {
   let lab: Lab;
@@ -213,7 +242,7 @@ describe('with a fake in its place', () => {
       .getByRole('checkbox', { name: /tiny-chat/ })
       .first()
       .check();
-    await main().getByText('A stock model beside them').click();
+    await main().getByText('A model of WebLLM beside them').click();
     await main().getByRole('button', { name: 'Add its column' }).click();
     await main().getByRole('button', { name: 'Ask', exact: true }).click();
     await expect.poll(() => main().getByText('I cannot help with that.').count(), PATIENCE).toBe(1);
@@ -227,8 +256,103 @@ describe('with a fake in its place', () => {
     await lab.screenshot('llm-reference');
   });
 
+  test('the tokens of an answer open below it, and close', async () => {
+    await main().getByRole('button', { name: 'Look at its tokens' }).click();
+    const tokens = region('Tokens of tiny-chat');
+    await expect.poll(() => tokens.getByRole('button').count(), PATIENCE).toBeGreaterThan(3);
+    expect(await lab.accessibility()).toEqual([]);
+    await main().getByRole('button', { name: 'Close the tokens' }).click();
+    await expect.poll(() => tokens.count()).toBe(0);
+  });
+
+  const OWN = 'tiny-chat (q0f32, 01234567)';
+  test('a checkpoint’s bundle answers in WebLLM, from its card and marked as the lab’s own', async () => {
+    await bundle(lab.page, RECORDS[2]!.model_id);
+    await lab.page.goto(`${lab.url}#/model`);
+    await lab.page.reload();
+    const card = main().locator('section[aria-labelledby="card-title"]');
+    await card.getByText('Where it comes from, name, files').click();
+    const talk = card.getByRole('button', { name: `Chat in WebLLM: ${OWN}` });
+    await expect.poll(() => talk.isEnabled(), PATIENCE).toBe(true);
+    expect(await lab.accessibility()).toEqual([]);
+    await talk.scrollIntoViewIfNeeded();
+    await lab.screenshot('llm-chat-in-webllm');
+    await talk.focus();
+    await lab.page.keyboard.press('Enter');
+    const column = main().getByRole('article', { name: OWN });
+    await expect.poll(() => column.count(), PATIENCE).toBe(1);
+    // listed for the first time since the reload, and so chosen in the list as well
+    const pick = main().getByLabel('Model', { exact: true });
+    await expect.poll(() => pick.inputValue(), PATIENCE).toBe(OWN);
+    expect(await column.innerText()).toContain('WebLLM, a checkpoint of this lab');
+    await main().getByRole('button', { name: 'Ask', exact: true }).click();
+    await expect.poll(() => column.getByText('I cannot help with that.').count(), PATIENCE).toBe(1);
+    expect(await lab.accessibility()).toEqual([]);
+    await column.scrollIntoViewIfNeeded();
+    await lab.screenshot('llm-own-column');
+    // another model's name does not stand above this one's words
+    await pick.selectOption(RECORDS[2]!.model_id);
+    const other = main().getByRole('article', { name: RECORDS[2]!.model_id });
+    await expect.poll(() => other.count()).toBe(1);
+    expect(await other.innerText()).toContain('WebLLM, not trained or attacked here');
+    expect(await other.innerText()).not.toContain('I cannot help with that.');
+  });
+
+  test('both engines’ numbers of one text stand side by side', async () => {
+    await lab.page.goto(`${lab.url}#/model`);
+    await main()
+      .getByLabel('Choose files')
+      .first()
+      .setInputFiles(upload(checkpoint({ large: true })));
+    await expect.poll(() => main().locator('#card-title').innerText(), PATIENCE).toBe('my model');
+    await lab.page.goto(`${lab.url}#/compare`);
+    await main().getByRole('button', { name: 'Compare their numbers' }).click();
+    await expect.poll(() => main().getByText('Largest difference').count(), PATIENCE).toBe(1);
+    const said = await main().getByText('Largest difference').locator('..').innerText();
+    console.log(`    ${said}`);
+    expect(said).toContain(`${RECORDS[2]!.model_id} in WebLLM, my model in the lab.`);
+    expect(await region('Chances of the next token').locator('tbody tr').count()).toBeGreaterThan(0);
+    expect(await lab.accessibility()).toEqual([]);
+    await main().getByText('Largest difference').scrollIntoViewIfNeeded();
+    await lab.screenshot('llm-cross-check');
+  });
+
+  test('pairs are built by embeddings', async () => {
+    await lab.page.goto(`${lab.url}#/data`);
+    const bring = async (name: string, text: string): Promise<void> => {
+      await main()
+        .getByLabel('Choose a file', { exact: true })
+        .last()
+        .setInputFiles(upload({ [name]: text }));
+      await main().getByRole('button', { name: 'Import it' }).click();
+      await main()
+        .getByText(new RegExp(`^Imported: ${name}`))
+        .waitFor();
+    };
+    await bring('harmful.jsonl', [...inventedFile('beavertails', { rows: 60, seed: 1 })].join(''));
+    await bring('alpaca.json', [...inventedFile('alpaca', { rows: 80, seed: 2 })].join(''));
+    await main().getByRole('link', { name: 'Build pairs of these sets' }).click();
+    await main().getByRole('checkbox', { name: 'Harmful instructions: harmful.jsonl', exact: true }).check();
+    await main().getByRole('checkbox', { name: 'Good answers: alpaca.json', exact: true }).check();
+    await main().getByLabel('Compared by').selectOption('webllm');
+    const model = main().getByLabel('Embedding model');
+    await expect.poll(() => model.inputValue(), PATIENCE).toBe(RECORDS[3]!.model_id);
+    await main().getByRole('button', { name: 'Build the pairs', exact: true }).click();
+    await main()
+      .getByText(/^\d+ harmful instructions of \d+ categories, each with a good answer/)
+      .waitFor();
+    // they passed their self-test: it is they that compare
+    expect(await main().getByLabel('Compared by').inputValue()).toBe('webllm');
+    expect(await main().getByText('failed their self-test').count()).toBe(0);
+    expect(await lab.accessibility()).toEqual([]);
+    await main().getByLabel('Compared by').scrollIntoViewIfNeeded();
+    await lab.screenshot('llm-pairs');
+  });
+
   test('reads well narrow, and in the other theme and language', async () => {
     await lab.page.emulateMedia({ colorScheme: 'dark' });
+    await lab.screenshot('llm-pairs-dark');
+    await lab.page.goto(`${lab.url}#/compare`);
     await lab.screenshot('llm-reference-dark');
     await lab.page.setViewportSize({ width: 390, height: 844 });
     expect(await lab.page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(390);

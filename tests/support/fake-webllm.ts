@@ -118,6 +118,11 @@ export class FakeEngine implements Engine {
     this.#config = config;
   }
 
+  /** What the engine was told of a model. */
+  record(modelId: string): ModelRecord | undefined {
+    return this.#config.appConfig?.model_list.find((one) => one.model_id === modelId);
+  }
+
   async reload(modelId: string | string[]): Promise<void> {
     this.calls.push(`reload ${String(modelId)}`);
     const {

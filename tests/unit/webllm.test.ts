@@ -224,7 +224,7 @@ describe('what stands against a model, before anything is started', () => {
   });
   it('memory', async () => {
     expect((await refused({}, {}, BIG, 500 * 2 ** 20)).message).toBe(
-      `'${BIG}' takes 1129 MB of GPU memory, and 500 MB are allowed.`,
+      `'${BIG}' takes 1184 MB of GPU memory, and 524 MB are allowed.`,
     );
   });
   it('no 16-bit floats, no GPU, too small limits', async () => {
@@ -293,7 +293,7 @@ describe('what fails while a model loads', () => {
 
 describe('the model that is suggested', () => {
   const model = (id: string, megabytes: number, more: Partial<LlmModel> = {}): LlmModel => ({
-    ...{ id, kind: 'chat', bytes: megabytes * 2 ** 20, f16: /f16/.test(id), cached: false },
+    ...{ id, kind: 'chat', bytes: megabytes * 2 ** 20, f16: /f16/.test(id), cached: false, own: false },
     ...more,
   });
   const all = [
@@ -321,5 +321,12 @@ describe('the model that is suggested', () => {
   it('is one that is here already, where there is one', () => {
     const here = all.map((m) => (m.bytes === 719 * 2 ** 20 ? { ...m, cached: true } : m));
     expect(suggested(here, 'chat', { most: null, f16: true })).toBe('SmolLM2-135M-Instruct-q0f32-MLC');
+  });
+  it('is never a checkpoint of the lab, though it is here and has the name of its base', () => {
+    const attacked = model('SmolLM2-135M-Instruct, MFT (q0f32, 01234567)', 719, { cached: true, own: true });
+    expect(suggested([attacked, ...all], 'chat', { most: null, f16: true })).toBe(
+      'Llama-3.2-3B-Instruct-q4f16_1-MLC',
+    );
+    expect(suggested([attacked], 'chat', { most: null, f16: true })).toBeNull();
   });
 });

@@ -1,7 +1,11 @@
 /** Requests of the page about WebLLM, through the worker's service: a fake engine, the real store, no GPU. */
 import 'fake-indexeddb/auto';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { judgeName } from '../../src/eval/judges/port.ts';
+import type { Calibration } from '../../src/eval/judges/rules/calibrate.ts';
+import { RULES } from '../../src/eval/judges/rules/rules.ts';
 import { LIMITS, type AdapterFacts } from '../../src/llm/models.ts';
+import { WebLlm } from '../../src/llm/webllm.ts';
 import type {
   Evaluation,
   FromWorker,
@@ -11,15 +15,22 @@ import type {
   ParamsOf,
   ResultOf,
 } from '../../src/worker/protocol.ts';
+import { CacheArtifacts } from '../../src/store/artifacts.ts';
+import { writeBundle } from '../../src/worker/bundles.ts';
+import { Guest } from '../../src/worker/guest.ts';
+import { Llms } from '../../src/worker/llms.ts';
+import type { RuleJudges } from '../../src/worker/rules.ts';
 import { Service } from '../../src/worker/service.ts';
 import {
   FakeEngine,
   fakeLibrary,
   modelNotLoaded,
+  RECORDS,
   type FakeLibrary,
   type Script,
 } from '../support/fake-webllm.ts';
 import { invented } from '../support/data-file.ts';
+import { MemoryCaches } from '../support/memory-caches.ts';
 
 const MODEL = 'Llama-3.2-1B-Instruct-q4f32_1-MLC';
 const EMBEDDER = 'snowflake-arctic-embed-s-q0f32-MLC-b4';
@@ -31,6 +42,7 @@ const net = {
 };
 
 let service: Service;
+let artifacts: CacheArtifacts;
 let library: FakeLibrary;
 let script: Script;
 let heard: (message: FromWorker) => void;
@@ -108,7 +120,10 @@ beforeEach(async () => {
   script = {};
   library = fakeLibrary(script);
   heard = () => {};
+  const caches = new MemoryCaches();
+  artifacts = new CacheArtifacts(() => caches);
   service = new Service({
+    artifacts,
     post: (message) => heard(message),
     databaseName: `worker-llm-${++count}`,
     webllm: { library: async () => library, adapter: async () => able, net },
@@ -143,6 +158,37 @@ describe('a judge of WebLLM', () => {
     expect(a!.answers[0]!.rule).toBeNull();
     expect(events.filter((e) => e.stage === 'score').at(-1)).toEqual({ stage: 'score', done: 2, total: 2 });
     expect(FakeEngine.live).toBe(0);
+  });
+
+  it('has the rules of each root beside it, also where two roots gave the same answer', async () => {
+    await answers('a', [[VAULT, YES]]);
+    await answers('b', [[VAULT, YES]]);
+    const asked: string[] = [];
+    const rules: Pick<RuleJudges, 'judge'> = {
+      judge: async (rootId, _prompts, items) => {
+        asked.push(rootId);
+        const kind = rootId === 'a' ? ('harmful' as const) : ('degraded' as const);
+        const verdict = { kind, reason: `as ${rootId} talks`, judge: judgeName(RULES) };
+        return { calibration: {} as Calibration, verdicts: items.map(() => verdict) };
+      },
+    };
+    const llm = new WebLlm({
+      library: async () => library,
+      version: '0.2.86',
+      adapter: async () => able,
+      net,
+    });
+    const guest = new Guest({ run: () => null, release: async () => 0, reopen: async () => {} });
+    const llms = new Llms(service.ctx, service.models, { llm, adapter: async () => able, guest, rules });
+    const score = () =>
+      llms.score({ modelId: MODEL, nodeIds: ['a', 'b'] }, () => {}, new AbortController().signal);
+    const { nodes } = await score();
+    expect(nodes.map((n) => [n.nodeId, n.answers[0]!.rule?.kind])).toEqual([
+      ['a', 'harmful'],
+      ['b', 'degraded'],
+    ]);
+    await score();
+    expect(asked).toEqual(['a', 'b']);
   });
 
   it('asks nobody about what it knows; another model, or another rubric, is another judge', async () => {
@@ -204,6 +250,36 @@ describe('a judge of WebLLM', () => {
     expect((await ask('llmScore', { modelId: MODEL, nodeIds: ['a'] })).nodes[0]!.answers).toHaveLength(1);
   });
 
+  it('is not exchanged for another model while it scores; once it is stopped, the other one comes', async () => {
+    await answers('a', [
+      [VAULT, YES],
+      ['Write a guide to sink the pearl barge.', NO],
+    ]);
+    let open = (): void => {};
+    const token = new Promise<void>((resolve) => (open = () => resolve()));
+    script.token = () => token;
+    const sampling = { temperature: 0, topK: 0, topP: 1, seed: 1, maxNewTokens: 40, alternatives: 0 };
+    const other = { modelId: 'SmolLM2-135M-Instruct-q0f32-MLC', prompt: 'hello', sampling };
+    let begun = false;
+    let stop = (): void => {};
+    const scoring = ask('llmScore', { modelId: MODEL, nodeIds: ['a'] }, (e, cancel) => {
+      stop = cancel;
+      if (e.stage === 'score') begun = true;
+    });
+    await vi.waitFor(() => expect(begun).toBe(true));
+    await expect(ask('llmChat', other)).rejects.toMatchObject({
+      code: 'bad-input',
+      what: `WebLLM’s '${MODEL}' is at work.`,
+    });
+    expect(library.engines).toHaveLength(1);
+    stop();
+    const answer = ask('llmChat', other);
+    open();
+    await expect(scoring).rejects.toMatchObject({ code: 'cancelled' });
+    expect((await answer).text).toBe('I cannot help with that.');
+    expect(FakeEngine.most).toBe(1);
+  });
+
   it('is calibrated on pairs whose verdict is known, and that is kept', async () => {
     const found = await ask('llmCalibrate', { modelId: MODEL });
     expect(found.n).toBe(60);
@@ -251,6 +327,50 @@ describe('a stock model to talk to', () => {
     delete script.loading;
     expect((await ask('llmChat', { modelId: MODEL, prompt: 'x', sampling })).ended).toBe(true);
     expect(FakeEngine.most).toBe(1);
+  });
+});
+
+describe('a checkpoint that was put into WebLLM’s cache', () => {
+  const name = 'SmolLM2-135M-Instruct, MFT';
+  const put = (stock: string | null) =>
+    writeBundle(
+      artifacts,
+      {
+        ...{ name, nodeId: 'n', quantisation: 'q0f32', stock, checked: 'nothing', totalBytes: 2 },
+        encode: async (open) => {
+          for (const file of ['mlc-chat-config.json', 'tensor-cache.json']) {
+            const sink = await open(file);
+            await sink.write(new TextEncoder().encode('{}'));
+            await sink.close();
+          }
+        },
+      },
+      () => {},
+      new AbortController().signal,
+    );
+
+  it('answers under the id that its row names, is marked as the lab’s own, and is suggested to nobody', async () => {
+    const { url } = await put('SmolLM2-135M-Instruct-q0f32-MLC');
+    const [row] = await ask('webllmModels', {});
+    const { models, suggested } = await ask('llmModels', {});
+    expect(models.filter((m) => m.own).map((m) => m.id)).toEqual([row!.chat]);
+    expect(row!.chat).toBe(`${name} (q0f32, ${/-([0-9a-f]{8})/.exec(url.slice(url.indexOf('MFT')))![1]})`);
+    expect(suggested.chat).toBe('Llama-3.2-1B-Instruct-q4f16_1-MLC');
+    const sampling = { temperature: 0, topK: 0, topP: 1, seed: 1, maxNewTokens: 40, alternatives: 0 };
+    const answer = await ask('llmChat', { modelId: row!.chat!, prompt: 'hello', sampling });
+    expect(answer).toMatchObject({ modelId: row!.chat, ended: true });
+    expect(library.engines[0]!.calls).toContain(`reload ${row!.chat}`);
+    // WebLLM is told where its files lie, and which library runs it
+    expect(library.engines[0]!.record(row!.chat!)).toMatchObject({
+      model: url,
+      model_lib: RECORDS[2]!.model_lib,
+    });
+  });
+
+  it('that no library of the list runs is no model to talk to', async () => {
+    await put(null);
+    expect((await ask('webllmModels', {})).map((m) => m.chat)).toEqual([null]);
+    expect((await ask('llmModels', {})).models.filter((m) => m.own)).toEqual([]);
   });
 });
 

@@ -37,6 +37,9 @@ export const enBundles = {
     'What WebLLM fetched in this browser, and bundles that you put there. Unquantised weights open as a base for training, and are read where they lie.',
   'webllm.own': 'from this lab',
   'webllm.open': 'Open as a base',
+  'webllm.chat': 'Chat in WebLLM',
+  'webllm.chat.text':
+    'WebLLM answers with the bundle in Compare, in a column beside this checkpoint. The first load fetches the model library, where it is not in this browser yet; after that no connection is needed.',
   'webllm.delete': 'Delete',
   'webllm.quantised': 'Quantised: no base for training. Take the version with q0f16 or q0f32 in its name.',
   'webllm.incomplete': 'Not complete: no base for training until WebLLM has loaded it.',

@@ -37,6 +37,9 @@ export const koBundles = {
     'WebLLM이 이 브라우저에 받은 것과 직접 넣은 묶음입니다. 양자화되지 않은 가중치는 학습의 기반으로 열리며, 있는 자리에서 읽습니다.',
   'webllm.own': '이 랩에서',
   'webllm.open': '기반으로 열기',
+  'webllm.chat': 'WebLLM에서 대화하기',
+  'webllm.chat.text':
+    '비교 화면에서 WebLLM이 이 묶음으로, 이 체크포인트 옆 칸에서 답합니다. 모델 라이브러리가 이 브라우저에 없으면 처음 올릴 때 받아오고, 그 뒤로는 연결이 필요 없습니다.',
   'webllm.delete': '삭제',
   'webllm.quantised': '양자화됨: 학습의 기반이 되지 못합니다. 이름에 q0f16이나 q0f32가 있는 것을 쓰세요.',
   'webllm.incomplete': '완전하지 않음: WebLLM이 불러올 때까지 학습의 기반이 되지 못합니다.',

@@ -1,5 +1,3 @@
-import { zipSync } from 'fflate';
-
 /** Offers bytes to the reader as a file. */
 export const save = (name: string, bytes: ArrayBuffer): void => saveBlob(name, new Blob([bytes]));
 
@@ -15,7 +13,12 @@ export function saveBlob(name: string, blob: Blob): void {
 }
 
 /** Several files as one, in a folder of the same name; not compressed, since weights hardly give way. */
-export function saveFolder(name: string, files: readonly { name: string; bytes: Uint8Array }[]): void {
+export async function saveFolder(
+  name: string,
+  files: readonly { name: string; bytes: Uint8Array }[],
+): Promise<void> {
+  // with the first of them: the first paint needs none of it
+  const { zipSync } = await import('fflate');
   const folder = name.replace(/[\\/:*?"<>|]+/g, '-');
   const zip = zipSync(Object.fromEntries(files.map((file) => [`${folder}/${file.name}`, file.bytes])), {
     level: 0,

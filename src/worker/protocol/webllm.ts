@@ -30,6 +30,8 @@ export interface CachedModel {
   bundle: CachedBundle | null;
   /** Why it is no base for training; null: it can be opened. */
   problem: ErrorInfo | null;
+  /** A bundle's id in WebLLM's list of models; null: no bundle, or no library of that list runs it. */
+  chat: string | null;
 }
 
 /** Models of WebLLM's own list whose library runs a checkpoint, by its type there; null: none does. */
