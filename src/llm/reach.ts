@@ -2,7 +2,7 @@
 import type { ModelRecord } from '@mlc-ai/web-llm';
 import { LabError } from '../core/errors.ts';
 import { unreachable } from './errors.ts';
-import { filesUrl } from './models.ts';
+import { bytesOf, filesUrl } from './models.ts';
 
 /** The caches that WebLLM keeps its files in. */
 export type CacheName = 'webllm/model' | 'webllm/config' | 'webllm/wasm';
@@ -12,7 +12,12 @@ export interface Net {
   /** Addresses of all files in a cache. */
   cached(name: CacheName): Promise<ReadonlySet<string>>;
   online(): boolean;
+  /** Bytes that the browser still gives to this page; null where it does not tell. */
+  free(): Promise<number | null>;
 }
+
+/** Of the memory that WebLLM's list names for a model, its files' share at least: the rest is keys, values and activations. */
+const FILES_SHARE = 0.7;
 
 /** A user is told within 5 s; some of them are for the library itself to arrive. */
 export const PATIENCE_MS = 3_500;
@@ -43,9 +48,26 @@ export async function requireReachable(
         next: 'Connect, or choose a model that is in this browser already.',
       },
     );
+  await requireRoom(record, net);
   if (missing.length === 0) missing.push(`${files}mlc-chat-config.json`);
   const signal = AbortSignal.timeout(PATIENCE_MS);
   await Promise.all(missing.map((url) => probe(url, net, record.model_id, signal)));
+}
+
+/** A download of gigabytes that must fail is not begun. What came of it before counts as used already, so this is no exact bound. */
+async function requireRoom(record: ModelRecord, net: Net): Promise<void> {
+  const memory = bytesOf(record);
+  const free = memory === null ? null : await net.free();
+  if (memory === null || free === null || free >= FILES_SHARE * memory) return;
+  const mb = (n: number): string => `${Math.round(n / 1e6)} MB`;
+  throw new LabError(
+    'quota',
+    `The files of '${record.model_id}' take about ${mb(FILES_SHARE * memory)}, and the browser gives ${mb(free)} more.`,
+    {
+      safe: 'Nothing was started or downloaded.',
+      next: 'Choose a smaller model, or delete checkpoints and models under Storage and Model.',
+    },
+  );
 }
 
 async function probe(url: string, net: Net, modelId: string, signal: AbortSignal): Promise<void> {
@@ -70,6 +92,11 @@ export const browserNet: Net = {
     // a page that may keep nothing (private windows of some browsers) has no caches
     if (typeof caches === 'undefined' || !(await caches.has(name))) return new Set();
     return new Set((await (await caches.open(name)).keys()).map(({ url }) => url));
+  },
+  async free() {
+    if (typeof navigator === 'undefined') return null;
+    const { usage, quota } = (await navigator.storage?.estimate?.().catch(() => null)) ?? {};
+    return usage === undefined || quota === undefined ? null : quota - usage;
   },
   online: () => typeof navigator === 'undefined' || navigator.onLine !== false,
 };

@@ -26,6 +26,7 @@ const net = (o: Partial<Net> = {}): Net => ({
   fetch: async () => new Response('{}'),
   cached: async () => new Set<string>(),
   online: () => true,
+  free: () => Promise.resolve(null),
   ...o,
 });
 
@@ -240,6 +241,18 @@ describe('what stands against a model, before anything is started', () => {
   it('no connection and not whole in the cache', async () => {
     const error = await refused({}, { net: net({ online: () => false }) }, BIG);
     expect(error).toMatchObject({ code: 'network' });
+  });
+  it('a disk that has no room for its files, unless they are here', async () => {
+    const full = (o: Partial<Net> = {}) => net({ free: () => Promise.resolve(1e6), ...o });
+    const error = await refused({}, { net: full() }, BIG);
+    expect(error).toMatchObject({ code: 'quota' });
+    expect(error.message).toMatch(/take about \d+ MB, and the browser gives 1 MB more/);
+    const asked = await refused(
+      {},
+      { net: full({ free: () => Promise.resolve(1e12), online: () => false }) },
+      BIG,
+    );
+    expect(asked).toMatchObject({ code: 'network' });
   });
   it('a host that fails, that answers no, that never answers: in under 5 s', async () => {
     const failing = net({ fetch: async () => Promise.reject(new TypeError('Failed to fetch')) });

@@ -39,6 +39,7 @@ const net = {
   fetch: async () => new Response('{}'),
   cached: async () => new Set<string>(),
   online: () => true,
+  free: () => Promise.resolve(null),
 };
 
 let service: Service;
