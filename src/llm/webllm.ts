@@ -55,6 +55,8 @@ export interface WebLlmOptions {
   net: Net;
   /** Models beside the library's own list: those that the lab exported. @param stock the library's list */
   more?: (stock: readonly ModelRecord[]) => Promise<readonly ModelRecord[]>;
+  /** Last word on a model of `more`, before it takes the GPU. @throws LabError why it must not be loaded */
+  vet?: (record: ModelRecord, signal?: AbortSignal) => Promise<void>;
 }
 
 /** A stopped load that does not end by itself is given up after so long. */
@@ -109,6 +111,7 @@ export class WebLlm implements LlmPort, RawEmbedder {
     requireFit(record, { version: library.modelVersion, most, adapter: await this.#options.adapter() });
     const appConfig = { model_list: records };
     await requireReachable(record, this.#options.net, () => library.hasModelInCache(modelId, appConfig));
+    if (own.includes(record)) await this.#options.vet?.(record, signal);
     if (signal?.aborted) throw cancelled();
 
     await this.#free();

@@ -228,6 +228,12 @@ export async function cachedBundles(store: ArtifactStore): Promise<CachedBundle[
     .sort((a, b) => b.createdAt - a.createdAt);
 }
 
+/** Remembers that a bundle was held against the library that runs it. */
+export async function markChecked(store: ArtifactStore, url: string): Promise<void> {
+  const entry = (await entries(store)).find((e) => e.bundle.url === url);
+  if (entry) await putEntry(store, { ...entry, bundle: { ...entry.bundle, checked: 'library' } });
+}
+
 /**
  * What WebLLM is told of the lab's bundles: the record of the stock model whose library runs it, with other weights.
  * @param stock WebLLM's own list

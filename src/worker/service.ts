@@ -5,6 +5,7 @@ import { DATABASE } from '../store/schema.ts';
 import { Archives } from './archive.ts';
 import { Audits } from './audit.ts';
 import { bringBack } from './bring-back.ts';
+import { requireLibraryFits } from './bundle-library.ts';
 import { bundleRecords, cachedBundles } from './bundles.ts';
 import { Chat } from './chat.ts';
 import { Choices } from './choices.ts';
@@ -141,6 +142,7 @@ export class Service {
       llm: browserWebLlm({
         // a browser that gives no cache has no bundles either; whoever writes one is told
         more: async (stock) => bundleRecords(await cachedBundles(this.ctx.artifacts).catch(() => []), stock),
+        vet: (record, signal) => requireLibraryFits(this.ctx.artifacts, record, signal),
         ...webllm,
       }),
       adapter: webllm.adapter ?? adapterFacts,

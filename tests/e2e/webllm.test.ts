@@ -96,7 +96,7 @@ const bundle = (page: Page, stock: string): Promise<void> =>
       complete: true,
       bundle: {
         ...{ url, name: 'tiny-chat', nodeId: 'tiny-chat', bytes: 2, quantisation: 'q0f32', stock: like },
-        ...{ checked: 'shape', createdAt: 1 },
+        ...{ checked: 'library', createdAt: 1 },
       },
       files: files.map((file) => ({ file, bytes: 2, sha256: '' })),
     });

@@ -337,7 +337,7 @@ describe('a checkpoint that was put into WebLLM’s cache', () => {
     writeBundle(
       artifacts,
       {
-        ...{ name, nodeId: 'n', quantisation: 'q0f32', stock, checked: 'nothing', totalBytes: 2 },
+        ...{ name, nodeId: 'n', quantisation: 'q0f32', stock, checked: 'library', totalBytes: 2 },
         encode: async (open) => {
           for (const file of ['mlc-chat-config.json', 'tensor-cache.json']) {
             const sink = await open(file);
