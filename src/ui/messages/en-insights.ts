@@ -36,7 +36,8 @@ export const enInsights = {
   'insights.matrix.left': 'not finished when the page was last open',
   'insights.matrix.busy': '{model}, {attack}: {done} of {total} done',
   'insights.matrix.time': 'about {time} left',
-  'insights.matrix.failed': 'Not done: {names}. Why stands in the run, or where it could not be judged in the notice at the top.',
+  'insights.matrix.failed':
+    'Not done: {names}. Why stands in the run, or where it could not be judged in the notice at the top.',
   'insights.conflict': 'Gradient conflict',
   'insights.conflict.text':
     'Does a step that helps the attack hurt everyday tasks? The angle between the two gradients, layer by layer, on the checkpoints that you choose. Below the grey bar: more against each other than chance.',

@@ -38,7 +38,8 @@ export const koInsights: Record<keyof typeof enInsights, string> = {
   'insights.matrix.left': '지난번에 끝나지 않았습니다',
   'insights.matrix.busy': '{model}, {attack}: {total}개 중 {done}개 완료',
   'insights.matrix.time': '약 {time} 남음',
-  'insights.matrix.failed': '끝내지 못함: {names}. 까닭은 그 실행에, 판정하지 못한 것은 맨 위의 알림에 있습니다.',
+  'insights.matrix.failed':
+    '끝내지 못함: {names}. 까닭은 그 실행에, 판정하지 못한 것은 맨 위의 알림에 있습니다.',
   'insights.conflict': '기울기 충돌',
   'insights.conflict.text':
     '공격을 돕는 한 걸음이 일상 과제를 해칠까요? 고른 체크포인트에서 두 기울기 사이의 각도를 층마다 봅니다. 회색 막대보다 아래면 우연보다 더 서로 거스릅니다.',
