@@ -43,7 +43,8 @@ const opened = v.object({
   tokenizer: text(200),
   template: v.picklist(['model', 'default']),
   fingerprint: hex,
-  kept: v.picklist(['copy', 'download', 'folder', 'nowhere']),
+  /** Weights in a user's own files stay there: they are asked for again. */
+  kept: v.picklist(['copy', 'nowhere']),
 });
 
 /** A node but for where its weights lie, and but for what its evaluations say of it. */

@@ -320,20 +320,20 @@ function requireSound(
   if (node.weightsBytes !== floats * 4) throw badArchive(`the weights of ${name} do not fit its shape`);
 }
 
-/** Nodes as they will stand here: what was judged of them is shown, and files that lie elsewhere are to be chosen again. */
+/** Nodes as they will stand here: what was judged of them is shown. */
 function shown({ nodes, evaluations }: Bringing): Omit<LabNode, 'weightsKey'>[] {
   return nodes.map(({ node }) => {
     const judged = evaluations.filter((e) => e.nodeId === node.id).sort((a, b) => a.createdAt - b.createdAt);
-    const { opened } = node;
-    const there = opened && opened.kept !== 'copy' ? { ...opened, kept: 'nowhere' as const } : opened;
     return judged.reduce((n, evaluation) => showing(evaluation)(n), {
       ...node,
-      ...(there && { opened: there }),
     } as Omit<LabNode, 'weightsKey'>);
   });
 }
 
-/** A node as it leaves: its place in this browser, and what its evaluations say again, stay behind. */
+/**
+ * A node as it leaves: its place in this browser, and what its evaluations say again, stay behind. Files that lie elsewhere are to
+ * be chosen again.
+ */
 function leaving({
   weightsKey: _place,
   verdicts: _v,
@@ -343,8 +343,8 @@ function leaving({
   ...node
 }: LabNode): ArchivedNode {
   if (!node.opened) return node;
-  const { hub: _hub, ...opened } = node.opened;
-  return { ...node, opened };
+  const { hub: _hub, webllm: _webllm, ...opened } = node.opened;
+  return { ...node, opened: { ...opened, kept: opened.kept === 'copy' ? 'copy' : 'nowhere' } };
 }
 
 const bytesOf = (reader: ArchiveReader, { nodes, steps }: Bringing): number =>

@@ -183,10 +183,12 @@ describe('a download', () => {
   });
 
   it('cannot be deleted while it is opened', async () => {
-    vi.stubGlobal('navigator', { locks: new Locks() });
+    const locks = new Locks();
+    vi.stubGlobal('navigator', { locks });
     const { id } = await page.ask('findModel', { name: 'someone/large' });
     await page.ask('download', { id });
     const opening = page.ask('openModel', { source: { kind: 'download', id } });
+    await vi.waitUntil(async () => (await locks.query()).held.some(({ name }) => name.includes(id)));
     await expect(page.ask('deleteDownload', { id })).rejects.toMatchObject({
       what: expect.stringContaining('in use'),
     });
