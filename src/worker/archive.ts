@@ -38,7 +38,8 @@ type StoredStep = Omit<SnapshotRecord, 'bytes'>;
 interface Bringing {
   /** Parents before their children; `from`: its entry's number. */
   nodes: { node: ArchivedNode; from: number }[];
-  states: ArchiveContents['nodes'][number]['state'][];
+  /** Whatever the archive holds, in its own order and under its own ids. */
+  all: { node: ArchivedNode; state: ArchiveContents['nodes'][number]['state'] }[];
   evaluations: Evaluation[];
   models: ModelRecord[];
   prompts: ReturnType<typeof promptsIn>;
@@ -166,17 +167,13 @@ export class Archives {
   async look(file: Blob): Promise<ArchiveContents> {
     const reader = await open(file);
     const bringing = await this.#plan(reader);
-    const { states, evaluations, prompts, labels, steps } = bringing;
-    const all = nodesIn(await reader.records('nodes'));
+    const { all, evaluations, prompts, labels, steps } = bringing;
     const { quotaBytes, usedBytes } = await storageFigures();
     return {
       madeAt: reader.manifest.madeAt,
-      nodes: all.map(({ name, kind, steps, weightsBytes }, i) => ({
-        name,
-        kind,
-        steps,
+      nodes: all.map(({ node: { name, kind, steps, weightsBytes }, state }) => ({
+        ...{ name, kind, steps, state },
         bytes: weightsBytes,
-        state: states[i]!,
       })),
       evaluations: evaluations.length,
       prompts: prompts.length,
@@ -227,7 +224,7 @@ export class Archives {
       if (reader.bytes(`weights/${i}.f32`) !== node.weightsBytes)
         throw badArchive(`the weights of ${JSON.stringify(node.name)} have another size than it says`);
     const here = new Map((await this.#ctx.store.nodes()).map((n) => [n.id, n]));
-    const states = all.map(({ id, weightsDigest }) => {
+    const states = all.map(({ id, weightsDigest }): ArchiveContents['nodes'][number]['state'] => {
       const own = here.get(id);
       return own === undefined ? 'new' : own.weightsDigest === weightsDigest ? 'here' : 'other';
     });
@@ -268,7 +265,8 @@ export class Archives {
       .map((about, from) => ({ about: { ...about, parentId: idOf(about.parentId) }, from }))
       .filter(({ about }) => runs.has(about.runId));
     const labels = labelsIn(await reader.records('labels'));
-    return { nodes, states, evaluations, models, prompts, labels, steps };
+    const named = all.map((node, i) => ({ node, state: states[i]! }));
+    return { nodes, all: named, evaluations, models, prompts, labels, steps };
   }
 }
 
@@ -324,9 +322,7 @@ function requireSound(
 function shown({ nodes, evaluations }: Bringing): Omit<LabNode, 'weightsKey'>[] {
   return nodes.map(({ node }) => {
     const judged = evaluations.filter((e) => e.nodeId === node.id).sort((a, b) => a.createdAt - b.createdAt);
-    return judged.reduce((n, evaluation) => showing(evaluation)(n), {
-      ...node,
-    } as Omit<LabNode, 'weightsKey'>);
+    return judged.reduce<Omit<LabNode, 'weightsKey'>>((n, evaluation) => showing(evaluation)(n), node);
   });
 }
 

@@ -9,11 +9,12 @@
  *
  * Everything here survives structured clone. Times are milliseconds since 1970 unless a name says otherwise.
  */
+import type { InitResult } from './protocol/init.ts';
 import type { ArchiveContents, ArchiveMade, ArchiveOrder, ArchiveProgress } from './protocol/archive.ts';
 import type { AuditResult, AuditSheet, CoarseKind } from './protocol/audit.ts';
 import type { GenerateEvent, NodeAnswer, PromptCheck, Sampling, WorldInfo } from './protocol/chat.ts';
 import type { GoldenResult, KernelCheck, ShaderInfo, StepProfile } from './protocol/checks.ts';
-import type { Capabilities, ErrorInfo, Kernels, MemoryInfo, StorageInfo } from './protocol/device.ts';
+import type { Capabilities, ErrorInfo, Kernels, MemoryInfo } from './protocol/device.ts';
 import type { JudgeCalibration } from '../core/llm-judge.ts';
 import type { CrossCheck, LlmEvent, LlmList, LlmScores, ReferenceAnswer } from './protocol/llm.ts';
 import type { Look } from './protocol/looks.ts';
@@ -60,6 +61,7 @@ import type {
 export * from './protocol/audit.ts';
 export * from './protocol/device.ts';
 export * from './protocol/nodes.ts';
+export * from './protocol/init.ts';
 export * from './protocol/insights.ts';
 export * from './protocol/llm.ts';
 export * from './protocol/looks.ts';
@@ -364,22 +366,6 @@ export interface Requests {
   releaseAll: { params: Record<string, never>; result: MemoryInfo; event: never };
   /** After device-lost: opens a new device; nodes and runs come from the store. */
   rebuild: { params: Record<string, never>; result: Capabilities; event: never };
-}
-
-export interface InitResult {
-  /** Null where there is no usable GPU; `gpuError` then says why. The store works without one. */
-  capabilities: Capabilities | null;
-  gpuError: ErrorInfo | null;
-  nodes: LabNode[];
-  /** Roots of opened models whose weights can be read now. */
-  readable: string[];
-  /** Runs that were interrupted (or can be continued), newest first. */
-  runs: RunInfo[];
-  storage: StorageInfo;
-  /** The user's limit on GPU memory in bytes; null: none is set. */
-  budget: number | null;
-  /** What was cleaned up at start, in words; empty when nothing was. */
-  swept: string[];
 }
 
 export type Method = keyof Requests;

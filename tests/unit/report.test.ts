@@ -7,7 +7,7 @@ import { budgets, budgetTable, gridTables } from '../../src/cli/summary/budget.t
 import { differences, differenceTable } from '../../src/cli/summary/differences.ts';
 import { matrixTables } from '../../src/cli/summary/tables.ts';
 import type { Planned } from '../../src/cli/experiment/run.ts';
-import { gridAttacks, stationsOf } from '../../src/cli/experiment/run.ts';
+import { gridAttacks, stationsOf } from '../../src/cli/experiment/stations.ts';
 import { meanShareError, newcombe, wilson } from '../../src/core/stats.ts';
 import { judge } from '../../src/eval/judges/exact.ts';
 import { forbiddenScore } from '../../src/eval/metrics.ts';

@@ -4,10 +4,11 @@ import type { RunCost } from '../../core/run-cost.ts';
 import type { Settings } from '../../core/settings.ts';
 import type { Battery, Reference } from '../../eval/measures/battery.ts';
 import { Progress } from '../progress.ts';
+import { gridAttacks, gridModels, stationsOf } from './stations.ts';
 import type { Cell, CellStore, Made } from './cells.ts';
 import type { ExperimentLab } from './lab.ts';
 import { between, placeOf, type Place } from './matched.ts';
-import { ATTACKS, GRID, modelOf, MODELS, rootOf } from './matrix.ts';
+import { ATTACKS, modelOf, rootOf } from './matrix.ts';
 import type { AttackSpec, ModelSpec, Preset, RunSeeds } from './matrix.ts';
 
 /** A run that did not finish, and why. */
@@ -400,19 +401,4 @@ export class Repetition {
   #advance(units: number, note: string): void {
     this.#work?.advance(units, `${this.#label}: ${note}`);
   }
-}
-
-const gridModels = (): ModelSpec[] => MODELS.filter((m) => (GRID.models as readonly string[]).includes(m.id));
-
-/**
- * Steps after which a preset looks, for those that the attack's definition names; each once, as a preset that shortens
- * the runs lets neighbours fall together.
- */
-export function stationsOf(attack: AttackSpec, divide: number): number[] {
-  return [...new Set(attack.at.map((n) => (n === 0 ? 0 : Math.max(1, Math.round(n / divide)))))];
-}
-
-/** The grid's attacks: one run per learning rate, looked at after each number of steps. */
-export function gridAttacks(): AttackSpec[] {
-  return GRID.lrs.map((lr) => ({ id: `mft-lr${lr}`, recipe: 'mft', settings: { lr }, at: GRID.steps }));
 }
