@@ -31,7 +31,7 @@ export class MatrixQueue {
   #pace = { steps: 0, ms: 0 };
 
   work = $state.raw<MatrixWork | null>(null);
-  /** Tasks that could not be done since the queue was started; their runs say why. */
+  /** Tasks that could not be done since the queue was started: their runs say why, or the page's error where one could not be judged. */
   failed = $state.raw<readonly MatrixTask[]>([]);
 
   constructor(lab: MatrixLab) {

@@ -14,7 +14,7 @@ export interface Place {
   ability: number;
 }
 
-/** An ability this near is the same: half of what the interval of one checkpoint is wide. */
+/** An ability this near is the same: the interval of one checkpoint is several times as wide. */
 const NEAR = 0.01;
 /** Looks at most: the line is halved each time. */
 const LOOKS = 8;
